@@ -1,0 +1,182 @@
+//! The crate's one error type: which argument, what was given, what was expected.
+
+use core::fmt;
+
+/// What a caller got wrong.
+///
+/// Every public function checks its arguments before it writes anything; on `Err` no output, parameter or optimizer state has changed
+/// (a workspace's contents are always unspecified).
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Error {
+    /// A size is below the smallest that makes sense (one; two for classes).
+    TooSmall {
+        /// The size's name.
+        argument: &'static str,
+        /// The value given.
+        given: usize,
+        /// The smallest value allowed.
+        least: usize,
+    },
+    /// Sizes whose product does not fit into `usize` (or, in bytes, into an allocation).
+    TooLarge {
+        /// What would have been too large.
+        quantity: &'static str,
+    },
+    /// A slice of the wrong length.
+    Length {
+        /// The slice's name.
+        argument: &'static str,
+        /// Its length.
+        given: usize,
+        /// The length that the shape asks for.
+        expected: usize,
+    },
+    /// A workspace shorter than the plan asks for.
+    Workspace {
+        /// Its length.
+        given: usize,
+        /// The least length that will do.
+        needed: usize,
+    },
+    /// A batch that does not fit the plan: another shape.
+    Shape {
+        /// What the plan was made for: inputs, hidden units, classes.
+        planned: [usize; 3],
+        /// Inputs and classes of the batch.
+        given: [usize; 2],
+    },
+    /// A batch with more samples than the plan was made for.
+    Samples {
+        /// Samples in the batch.
+        given: usize,
+        /// Samples that the plan allows.
+        planned: usize,
+    },
+    /// A number that is NaN or infinite.
+    NotFinite {
+        /// The slice's name.
+        argument: &'static str,
+        /// The first offending index.
+        index: usize,
+    },
+    /// A class index that is not below the number of classes.
+    ClassIndex {
+        /// The sample's row.
+        sample: usize,
+        /// The index given.
+        given: u32,
+        /// The number of classes.
+        classes: usize,
+    },
+    /// A target distribution with an entry that is negative or not finite.
+    TargetEntry {
+        /// The sample's row.
+        sample: usize,
+        /// The class.
+        class: usize,
+        /// The entry given.
+        given: f64,
+    },
+    /// A target distribution that does not sum to one.
+    TargetSum {
+        /// The sample's row.
+        sample: usize,
+        /// The sum of its entries.
+        given: f64,
+    },
+    /// A hyperparameter (learning rate, ρ, radius, …) out of its range.
+    Hyperparameter {
+        /// Its name.
+        argument: &'static str,
+        /// The value given.
+        given: f64,
+        /// The range allowed, in words.
+        expected: &'static str,
+    },
+    /// Cross pairs of a data set cannot be estimated from this many samples.
+    PairWeights {
+        /// Samples in the batch.
+        samples: usize,
+        /// Samples in the data set that the plan names.
+        data_set: usize,
+    },
+    /// A result that overflowed the range of the type, with finite arguments.
+    Overflow {
+        /// The quantity.
+        quantity: &'static str,
+    },
+    /// Matrices whose dimensions do not fit together.
+    DimensionMismatch,
+    /// A slice shorter than its dimensions and strides need.
+    SliceTooShort,
+    /// A workspace shorter than a matrix product needs.
+    WorkspaceTooShort,
+    /// An instruction set that the CPU, its operating system or the build lacks.
+    InstructionSetUnsupported,
+    /// A name that is none of those known.
+    Name {
+        /// What was named.
+        argument: &'static str,
+        /// The names known, in words.
+        expected: &'static str,
+    },
+}
+
+impl fmt::Display for Error {
+    #[cold]
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::TooSmall { argument, given, least } => {
+                write!(out, "{argument}: {given} given, at least {least} expected")
+            }
+            Self::TooLarge { quantity } => {
+                write!(out, "{quantity}: the sizes given multiply to more than memory can address")
+            }
+            Self::Length { argument, given, expected } => {
+                write!(out, "{argument}: length {given} given, {expected} expected")
+            }
+            Self::Workspace { given, needed } => {
+                write!(out, "workspace: length {given} given, at least {needed} expected")
+            }
+            Self::Shape { planned: [inputs, hidden, classes], given: [d, k] } => write!(
+                out,
+                "batch: {d} inputs and {k} classes given, the plan is for {inputs} inputs, {hidden} hidden units and {classes} classes"
+            ),
+            Self::Samples { given, planned } => {
+                write!(out, "batch: {given} samples given, the plan is for at most {planned}")
+            }
+            Self::NotFinite { argument, index } => write!(out, "{argument}: entry {index} is NaN or infinite"),
+            Self::ClassIndex { sample, given, classes } => {
+                write!(out, "targets: sample {sample} has class {given}, expected one below {classes}")
+            }
+            Self::TargetEntry { sample, class, given } => write!(
+                out,
+                "targets: sample {sample} gives class {class} the probability {given}, expected a finite number that is not negative"
+            ),
+            Self::TargetSum { sample, given } => {
+                write!(out, "targets: the probabilities of sample {sample} sum to {given}, expected 1")
+            }
+            Self::Hyperparameter { argument, given, expected } => {
+                write!(out, "{argument}: {given} given, {expected} expected")
+            }
+            Self::PairWeights { samples, data_set } => write!(
+                out,
+                "pair weights: {samples} samples given for a data set of {data_set}; expected at least 2, and no more than the data set has"
+            ),
+            Self::Overflow { quantity } => write!(out, "{quantity}: overflows the range of the type"),
+            Self::DimensionMismatch => out.write_str("matrix: the dimensions of the operands do not fit together"),
+            Self::SliceTooShort => out.write_str("matrix: slice shorter than its dimensions and strides need"),
+            Self::WorkspaceTooShort => out.write_str("workspace: shorter than the product needs"),
+            Self::InstructionSetUnsupported => {
+                out.write_str("instruction set: not supported by this CPU, its system or this build")
+            }
+            Self::Name { argument, expected } => write!(out, "{argument}: unknown name, expected {expected}"),
+        }
+    }
+}
+
+impl core::error::Error for Error {}
+
+/// `Result` with the crate's [`Error`].
+pub type Result<T> = core::result::Result<T, Error>;

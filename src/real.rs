@@ -1,0 +1,151 @@
+//! The number types: `f32` and `f64`.
+
+use crate::compiled::Compiled;
+use crate::elementwise::Coefficients;
+use crate::simd::{Lanes, Simd};
+use core::fmt::{Debug, Display, LowerExp};
+use core::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssign};
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for f32 {}
+    impl Sealed for f64 {}
+}
+
+/// A floating-point number, `f32` or `f64`. Sealed.
+pub trait Real:
+    sealed::Sealed
+    + bytemuck::Pod
+    + PartialOrd
+    + Default
+    + Debug
+    + Display
+    + LowerExp
+    + Send
+    + Sync
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+    + AddAssign
+    + SubAssign
+    + MulAssign
+    + DivAssign
+    + Coefficients
+    + Compiled
+{
+    /// The register of these numbers in the instruction set `S`.
+    type Lanes<S: Simd>: Lanes<Scalar = Self, Simd = S>;
+
+    /// 0
+    const ZERO: Self;
+    /// 1
+    const ONE: Self;
+    /// 1/2
+    const HALF: Self;
+    /// 2
+    const TWO: Self;
+    /// Distance from 1 to the next larger number.
+    const EPSILON: Self;
+    /// Largest finite number.
+    const MAX: Self;
+    /// Smallest positive normal number.
+    const MIN_POSITIVE: Self;
+    /// ∞
+    const INFINITY: Self;
+    /// A quiet NaN.
+    const NAN: Self;
+    /// −0, whose only bit is the sign.
+    const SIGN_BIT: Self;
+    /// Bits of the stored fraction: 23 or 52.
+    const FRACTION_BITS: u32;
+    /// 2 to the power of [`FRACTION_BITS`](Self::FRACTION_BITS): from here on every number is integral.
+    const INTEGRAL: Self;
+    /// Offset of the stored exponent: 127 or 1023.
+    const EXPONENT_BIAS: Self;
+    /// The number whose bits are those of the fraction, all set.
+    const FRACTION_MASK: Self;
+
+    /// The nearest number of this type.
+    fn from_f64(x: f64) -> Self;
+    /// Exact.
+    fn to_f64(self) -> f64;
+    /// The nearest number of this type.
+    fn from_usize(n: usize) -> Self;
+    /// Magnitude.
+    fn abs(self) -> Self;
+    /// Square root, correctly rounded where the target has the instruction.
+    fn sqrt(self) -> Self;
+    /// Neither infinite nor NaN.
+    fn is_finite(self) -> bool;
+    /// Not a number.
+    fn is_nan(self) -> bool;
+}
+
+macro_rules! real {
+    ($real:ident, $lanes:ident, $bias:literal, $wide:ident) => {
+        impl Real for $real {
+            type Lanes<S: Simd> = S::$lanes;
+
+            const ZERO: Self = 0.0;
+            const ONE: Self = 1.0;
+            const HALF: Self = 0.5;
+            const TWO: Self = 2.0;
+            const EPSILON: Self = $real::EPSILON;
+            const MAX: Self = $real::MAX;
+            const MIN_POSITIVE: Self = $real::MIN_POSITIVE;
+            const INFINITY: Self = $real::INFINITY;
+            const NAN: Self = $real::NAN;
+            const SIGN_BIT: Self = -0.0;
+            const FRACTION_BITS: u32 = $real::MANTISSA_DIGITS - 1;
+            const INTEGRAL: Self = (1_u64 << Self::FRACTION_BITS) as $real;
+            const EXPONENT_BIAS: Self = $bias;
+            const FRACTION_MASK: Self = $real::from_bits((1 << Self::FRACTION_BITS) - 1);
+
+            #[inline(always)]
+            fn from_f64(x: f64) -> Self {
+                x as $real
+            }
+
+            #[inline(always)]
+            fn to_f64(self) -> f64 {
+                self as f64
+            }
+
+            #[inline(always)]
+            fn from_usize(n: usize) -> Self {
+                n as $real
+            }
+
+            #[inline(always)]
+            fn abs(self) -> Self {
+                $real::abs(self)
+            }
+
+            #[inline(always)]
+            fn sqrt(self) -> Self {
+                // `core` has no square root; the vector of the portable set has.
+                wide::$wide::splat(self).sqrt().to_array()[0]
+            }
+
+            #[inline(always)]
+            fn is_finite(self) -> bool {
+                $real::is_finite(self)
+            }
+
+            #[inline(always)]
+            fn is_nan(self) -> bool {
+                $real::is_nan(self)
+            }
+        }
+    };
+}
+
+real!(f32, F32, 127.0, f32x4);
+real!(f64, F64, 1023.0, f64x2);
+
+/// √x of a number that is not negative.
+pub(crate) fn sqrt(x: f64) -> f64 {
+    Real::sqrt(x)
+}

@@ -1,0 +1,143 @@
+//! Registers of 128 bits by the crate `wide`, whose instructions are those of the build: SSE2, NEON, SIMD128, or arrays.
+//! Multiply–add is two roundings unless the build has fused multiply–add.
+
+use super::register::{mask, register};
+use super::{Kernel, Lanes, Mask, Simd, sealed};
+use bytemuck::cast;
+use core::ptr;
+use wide::{f32x4, f64x2, u32x4, u64x2};
+
+/// Token of the portable instruction set, which is always there.
+#[derive(Clone, Copy, Debug)]
+pub struct Portable(());
+
+impl Portable {
+    /// The token.
+    #[inline(always)]
+    pub fn new() -> Self {
+        Self(())
+    }
+}
+
+impl Default for Portable {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl sealed::Sealed for Portable {}
+
+impl Simd for Portable {
+    type F32 = F32x4;
+    type F64 = F64x2;
+    const REGISTERS: usize = 16;
+
+    #[inline(always)]
+    fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        kernel.run(self)
+    }
+}
+
+mask! {
+    /// Truth values of four lanes.
+    Mask32x4(u32x4);
+    and(a, b) => a & b;
+    or(a, b) => a | b;
+    not(a) => !a;
+    any(a) => cast::<u32x4, u128>(a) != 0;
+}
+
+mask! {
+    /// Truth values of two lanes.
+    Mask64x2(u64x2);
+    and(a, b) => a & b;
+    or(a, b) => a | b;
+    not(a) => !a;
+    any(a) => cast::<u64x2, u128>(a) != 0;
+}
+
+/// Defines the register of `$lanes` numbers in the `wide` type `$register`, with the integers `$bits` of the same width.
+macro_rules! portable {
+    ($(#[$doc:meta])* $name:ident = $lanes:literal x $scalar:ident in $register:ident, $mask:ident, $bits:ident, $fraction:literal, $($half:literal)*) => {
+        register! {
+            $(#[$doc])*
+            $name = $lanes x $scalar in $register, Portable, $mask;
+            masked_loads: false;
+            operators {
+                Add::add(a, b) => a + b;
+                Sub::sub(a, b) => a - b;
+                Mul::mul(a, b) => a * b;
+                Div::div(a, b) => a / b;
+                Neg::neg(a) => a ^ $register::splat(-0.0);
+            }
+            vectors {
+                mul_add(a, b, c) => a.mul_add(b, c);
+                neg_mul_add(a, b, c) => a.mul_neg_add(b, c);
+                min(a, b) => wide::Select::select(a.simd_lt(b), a, b);
+                max(a, b) => wide::Select::select(b.simd_lt(a), a, b);
+                sqrt(a) => a.sqrt();
+                bit_and(a, b) => a & b;
+                bit_or(a, b) => a | b;
+                bit_xor(a, b) => a ^ b;
+                fraction_to_exponent(a) => cast(cast::<$register, $bits>(a) << $fraction);
+                exponent_to_fraction(a) => cast(cast::<$register, $bits>(a) >> $fraction);
+            }
+            masks {
+                lt(a, b) => cast(a.simd_lt(b));
+                le(a, b) => cast(a.simd_le(b));
+                eq(a, b) => cast(a.simd_eq(b));
+            }
+            splat(x) => $register::splat(x);
+            select(mask, a, b) => wide::Select::select(cast::<$bits, $register>(mask), a, b);
+            load(source) => $register::new(ptr::read_unaligned(source.cast()));
+            load_partial(source, len) => {
+                let mut lanes = [0.0; $lanes];
+                for (i, lane) in lanes.iter_mut().enumerate().take(len) {
+                    *lane = *source.add(i);
+                }
+                $register::new(lanes)
+            };
+            store(a, target) => ptr::write_unaligned(target.cast(), a.to_array());
+            store_partial(a, target, len) => {
+                for (i, lane) in a.to_array().iter().enumerate().take(len) {
+                    *target.add(i) = *lane;
+                }
+            };
+            first(a) => a.to_array()[0];
+            folds(a) {
+                $($register::new(core::array::from_fn(|i| a.to_array()[(i + $half) % $lanes]));)*
+            }
+            rest {
+                const TRANSPOSE: usize = $lanes;
+
+                #[inline(always)]
+                unsafe fn transpose_ptr(
+                    simd: Portable,
+                    source: *const $scalar,
+                    stride: usize,
+                    rows: usize,
+                    target: *mut $scalar,
+                    target_stride: usize,
+                ) {
+                    // SAFETY: the caller vouches for `LANES` rows of `LANES` numbers at both.
+                    unsafe {
+                        let rows = core::array::from_fn(|i| Self::load_ptr(simd, source.add(i.min(rows - 1) * stride)).0);
+                        for (j, column) in $register::transpose(rows).into_iter().enumerate() {
+                            Self(column).store_ptr(target.add(j * target_stride));
+                        }
+                    }
+                }
+            }
+        }
+    };
+}
+
+portable! {
+    /// Four `f32`.
+    F32x4 = 4 x f32 in f32x4, Mask32x4, u32x4, 23, 2 1
+}
+
+portable! {
+    /// Two `f64`.
+    F64x2 = 2 x f64 in f64x2, Mask64x2, u64x2, 52, 1
+}
