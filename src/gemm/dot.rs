@@ -1,0 +1,133 @@
+//! Products with few rows or columns whose operands are contiguous along k: every element of C is a dot product.
+//!
+//! The lanes run along k, so neither operand is copied and no lane is idle, however few columns C has; what it costs is a
+//! reduction for each element of C. Tiles of 4×2, 1×4, 4×1 and 1×1 accumulators; each is a sum over every `LANES`-th step.
+
+use crate::Real;
+use crate::simd::{Kernel, Lanes, Simd};
+
+/// Operations of a reduction and of storing its result, in units of a multiply–add.
+const REDUCTION: usize = 8;
+
+/// Whether dot products take fewer operations than tiles, which use `n.div_ceil(LANES)` registers a row and copy B.
+#[inline(always)]
+pub(super) const fn pays<S: Simd, T: Real>(m: usize, k: usize, n: usize) -> bool {
+    let lanes = <T::Lanes<S> as Lanes>::LANES;
+    let (narrow, few) = (n <= lanes, m <= 16);
+    if !narrow && !few {
+        return false;
+    }
+    // A transposed block of 16 elements takes about 5 operations.
+    let copy = k * n / 3;
+    m * n * (k.div_ceil(lanes) + REDUCTION) < m * k * n.div_ceil(lanes) + copy
+}
+
+/// Operands as in the micro-kernel, for all of C: `a_row` is the distance of rows of A, `b_col` of columns of B.
+pub(super) struct Dots<T> {
+    pub m: usize,
+    pub k: usize,
+    pub n: usize,
+    pub a: *const T,
+    pub a_row: usize,
+    pub b: *const T,
+    pub b_col: usize,
+    pub c: *mut T,
+    pub c_row: usize,
+    pub d: *const T,
+    pub d_row: usize,
+    pub alpha: T,
+    pub beta: T,
+}
+
+impl<T: Real> Dots<T> {
+    /// # Safety
+    /// A, B and C hold m×k, k×n and m×n elements, so does the addend unless β = 0; C overlaps neither A nor B, and is D or
+    /// does not overlap it.
+    #[inline(always)]
+    pub(super) unsafe fn product<S: Simd>(&self, simd: S) {
+        simd.run(Call(self));
+    }
+}
+
+struct Call<'a, T>(&'a Dots<T>);
+
+impl<T: Real> Kernel for Call<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let &Dots { m, n, .. } = self.0;
+        let mut i = 0;
+        // SAFETY: the contract of `Dots::product`; rows below m, columns below n.
+        unsafe {
+            while i + 4 <= m {
+                let mut j = 0;
+                while j + 2 <= n {
+                    tile::<S, T, 4, 2>(simd, self.0, i, j);
+                    j += 2;
+                }
+                if j < n {
+                    tile::<S, T, 4, 1>(simd, self.0, i, j);
+                }
+                i += 4;
+            }
+            while i < m {
+                let mut j = 0;
+                while j + 4 <= n {
+                    tile::<S, T, 1, 4>(simd, self.0, i, j);
+                    j += 4;
+                }
+                while j < n {
+                    tile::<S, T, 1, 1>(simd, self.0, i, j);
+                    j += 1;
+                }
+                i += 1;
+            }
+        }
+    }
+}
+
+/// The tile of C whose first element is (i, j).
+///
+/// # Safety
+/// As [`Dots::product`]; the tile lies in C.
+#[inline(always)]
+unsafe fn tile<S: Simd, T: Real, const ROWS: usize, const COLS: usize>(simd: S, dots: &Dots<T>, i: usize, j: usize) {
+    let lanes = T::Lanes::<S>::LANES;
+    let &Dots { k, a, a_row, b, b_col, c, c_row, d, d_row, alpha, beta, .. } = dots;
+    let mut sums = [[T::Lanes::<S>::zero(simd); COLS]; ROWS];
+    let whole = k - k % lanes;
+    // SAFETY: elements of the rows and columns of the tile, steps below k.
+    unsafe {
+        let (a, b) = (a.add(i * a_row), b.add(j * b_col));
+        for p in (0..whole).step_by(lanes) {
+            let columns: [_; COLS] = core::array::from_fn(|v| T::Lanes::<S>::load_ptr(simd, b.add(v * b_col + p)));
+            for (u, sums) in sums.iter_mut().enumerate() {
+                let row = T::Lanes::<S>::load_ptr(simd, a.add(u * a_row + p));
+                for (sum, &column) in sums.iter_mut().zip(&columns) {
+                    *sum = row.mul_add(column, *sum);
+                }
+            }
+        }
+        if whole < k {
+            let rest = k - whole;
+            let load = |x: *const T| T::Lanes::<S>::load_partial_ptr(simd, x, rest);
+            let columns: [_; COLS] = core::array::from_fn(|v| load(b.add(v * b_col + whole)));
+            for (u, sums) in sums.iter_mut().enumerate() {
+                let row = load(a.add(u * a_row + whole));
+                for (sum, &column) in sums.iter_mut().zip(&columns) {
+                    *sum = row.mul_add(column, *sum);
+                }
+            }
+        }
+        for (u, sums) in sums.iter().enumerate() {
+            for (v, sum) in sums.iter().enumerate() {
+                let mut sum = alpha * sum.reduce_sum();
+                if beta != T::ZERO {
+                    sum += beta * *d.add((i + u) * d_row + j + v);
+                }
+                *c.add((i + u) * c_row + j + v) = sum;
+            }
+        }
+    }
+}

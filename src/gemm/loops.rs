@@ -1,0 +1,246 @@
+//! Loops 5 to 1 of the product, and the packing between them.
+
+use super::blocks::{Blocks, panel_cols};
+use super::dot::{self, Dots};
+use super::micro::{self, strip_product};
+use super::pack::{self, Source};
+use super::{Addend, Matrix, MatrixMut, Tail};
+use crate::Real;
+use crate::simd::{Kernel, Lanes, Simd};
+
+/// A product, ready to run: C ← α·A·diag(w)·B + addend.
+pub(super) struct Product<'a, T, F> {
+    pub alpha: T,
+    pub a: Matrix<'a, T>,
+    pub b: Matrix<'a, T>,
+    /// w, one weight for each step of k; all 1 if absent.
+    pub weights: Option<&'a [T]>,
+    pub addend: Addend<'a, T>,
+    pub c: MatrixMut<'a, T>,
+    /// Whether tiles wholly above the diagonal of C are left out.
+    pub lower: bool,
+    pub tail: F,
+    pub workspace: &'a mut [T],
+}
+
+/// By reference: a large kernel passed by value is copied at every call on the way.
+impl<T: Real, F: Tail<T>> Kernel for &mut Product<'_, T, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let (m, k, n) = (self.a.rows(), self.a.cols(), self.b.cols());
+        debug_assert!(self.b.rows() == k && self.c.rows() == m && self.c.cols() == n, "dimensions of a product");
+        debug_assert!(self.weights.is_none_or(|weights| weights.len() == k), "a weight for each step");
+        if m == 0 || n == 0 {
+            return;
+        }
+        let contiguous = self.a.col_stride() == 1 && self.b.row_stride() == 1;
+        if contiguous && self.weights.is_none() && dot::pays::<S, T>(m, k, n) {
+            return self.dots(simd);
+        }
+        let blocks = Blocks::new::<S, T>(&self.a, &self.b, self.weights.is_some());
+        if blocks.one && !blocks.pack_a && !blocks.pack_b {
+            // All blocks are one and everything is read in place: only loops 2 and 1 are left.
+            let rows = Rows::new(0, m, blocks.tile);
+            for column in (0..n).step_by(panel_cols::<S, T>()) {
+                self.panel(simd, rows, (0, k), column, None, None);
+            }
+        } else {
+            self.blocked(simd, &blocks);
+        }
+    }
+}
+
+impl<T: Real, F: Tail<T>> Product<'_, T, F> {
+    /// Loops 5 to 2, with packing.
+    fn blocked<S: Simd>(&mut self, simd: S, blocks: &Blocks) {
+        let (m, k, n) = (self.a.rows(), self.a.cols(), self.b.cols());
+        let width = panel_cols::<S, T>();
+        let (packed_b, packed_a) = blocks.split(self.workspace, width);
+        let a = Source { data: self.a.as_ptr(), row: self.a.row_stride(), col: self.a.col_stride() };
+        let b = Source { data: self.b.as_ptr(), row: self.b.row_stride(), col: self.b.col_stride() };
+
+        // Loop 5: columns of C whose part of B, once packed, stays in the outer caches.
+        for jc in (0..n).step_by(blocks.n) {
+            let end = n.min(jc + blocks.n);
+            // Loop 4: steps of k; the first adds the addend, the others add to C. Runs once if k = 0.
+            for pc in (0..k.max(1)).step_by(blocks.k.max(1)) {
+                let kc = blocks.k.min(k - pc);
+                // Loop 3: rows whose part of A stays in the L2 cache.
+                for ic in (0..m).step_by(blocks.m) {
+                    let mc = blocks.m.min(m - ic);
+                    let rows = Rows::new(ic, mc, blocks.tile);
+                    if blocks.pack_a {
+                        for Group { row, rows, tiles } in rows.groups() {
+                            let strip = packed_a.wrapping_add((row - ic) * kc);
+                            // SAFETY: the tiles lie in A; their place in the workspace is as large.
+                            unsafe { pack::Strip { a: a.at(row, pc), rows, tiles, k: kc, strip }.pack(simd) };
+                        }
+                    }
+                    let strip = blocks.pack_a.then_some(packed_a.cast_const());
+                    // Loop 2: panels of B, which stay in the L1 cache while loop 1 runs over the tiles.
+                    for column in (jc..end).step_by(width) {
+                        if self.lower && ic + mc <= column {
+                            continue;
+                        }
+                        let cols = width.min(n - column);
+                        let lanes = T::Lanes::<S>::LANES;
+                        if !blocks.pack_b {
+                            self.panel(simd, rows, (pc, kc), column, strip, None);
+                            continue;
+                        }
+                        let panel = packed_b.wrapping_add(if blocks.keep_b { (column - jc) * kc } else { 0 });
+                        let used_first = ic == 0 || (self.lower && ic <= column);
+                        if used_first || !blocks.keep_b {
+                            let weights = self.weights.map(|weights| &weights[pc..pc + kc]);
+                            let (b, width) = (b.at(pc, column), cols.next_multiple_of(lanes));
+                            // SAFETY: the panel lies in B; its place in the workspace is as large.
+                            unsafe { pack::Panel { b, k: kc, cols, weights, panel, width }.pack(simd) };
+                        }
+                        self.panel(simd, rows, (pc, kc), column, strip, Some(panel.cast_const()));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Loop 1: the tiles of a panel, which begins at `column`, in the steps `(pc, kc)`. A and B are read in place where they
+    /// are not packed.
+    fn panel<S: Simd>(
+        &mut self,
+        simd: S,
+        rows: Rows,
+        (pc, kc): (usize, usize),
+        column: usize,
+        packed_a: Option<*const T>,
+        packed_b: Option<*const T>,
+    ) {
+        let lanes = T::Lanes::<S>::LANES;
+        let cols = panel_cols::<S, T>().min(self.c.cols() - column);
+        let vectors = cols.div_ceil(lanes);
+        let last = cols - (vectors - 1) * lanes;
+        let (b, b_row) = match packed_b {
+            Some(panel) => (panel, vectors * lanes),
+            None => (self.b.as_ptr().wrapping_add(pc * self.b.row_stride() + column), self.b.row_stride()),
+        };
+        let c_row = self.c.row_stride();
+        let c = self.c.as_mut_ptr().wrapping_add(column);
+        let (beta, d, d_row) = match self.addend {
+            _ if pc > 0 => (T::ONE, c.cast_const(), c_row),
+            Addend::Zero => (T::ZERO, c.cast_const(), c_row),
+            Addend::Output(beta) => (beta, c.cast_const(), c_row),
+            Addend::Row(row) => (T::ONE, row[column..column + cols].as_ptr(), 0),
+        };
+        let (a_row, a_col) = (self.a.row_stride(), self.a.col_stride());
+        for Group { row, rows: height, tiles } in rows.groups() {
+            let skipped = if self.lower { (column.saturating_sub(row) / height.max(1)).min(tiles) } else { 0 };
+            if skipped == tiles {
+                continue;
+            }
+            let row = row + skipped * height;
+            let strip = micro::Strip {
+                k: kc,
+                a: match packed_a {
+                    Some(strip) => strip.wrapping_add((row - rows.first) * kc),
+                    None => self.a.as_ptr().wrapping_add(row * a_row + pc * a_col),
+                },
+                a_row: if packed_a.is_some() { 1 } else { a_row },
+                a_col: if packed_a.is_some() { height } else { a_col },
+                a_tile: height * if packed_a.is_some() { kc } else { a_row },
+                b,
+                b_row,
+                c: c.wrapping_add(row * c_row),
+                c_row,
+                d: d.wrapping_add(row * d_row),
+                d_row,
+                last,
+                alpha: self.alpha,
+                beta,
+            };
+            // SAFETY: A, B (or their packed copies), C and the addend hold these rows and columns; C is borrowed mutably
+            // and so overlaps none of them.
+            unsafe {
+                strip_product(simd, &strip, tiles - skipped, height, vectors, packed_b.is_none() && last < lanes)
+            };
+        }
+        if pc + kc == self.a.cols() {
+            let block = self.c.reborrow().block(rows.first..rows.first + rows.len(), column..column + cols);
+            self.tail.finish(simd, rows.first, column, block);
+        }
+    }
+
+    /// The whole product as dot products.
+    fn dots<S: Simd>(&mut self, simd: S) {
+        let (c, c_row) = (self.c.as_mut_ptr(), self.c.row_stride());
+        let (beta, d, d_row) = match self.addend {
+            Addend::Zero => (T::ZERO, c.cast_const(), c_row),
+            Addend::Output(beta) => (beta, c.cast_const(), c_row),
+            Addend::Row(row) => (T::ONE, row[..self.c.cols()].as_ptr(), 0),
+        };
+        let dots = Dots {
+            m: self.a.rows(),
+            k: self.a.cols(),
+            n: self.b.cols(),
+            a: self.a.as_ptr(),
+            a_row: self.a.row_stride(),
+            b: self.b.as_ptr(),
+            b_col: self.b.col_stride(),
+            c,
+            c_row,
+            d,
+            d_row,
+            alpha: self.alpha,
+            beta,
+        };
+        // SAFETY: the dimensions and strides are those of the operands; C is borrowed mutably and so overlaps none of them.
+        unsafe { dots.product(simd) };
+        self.tail.finish(simd, 0, 0, self.c.reborrow());
+    }
+}
+
+/// Tiles of equal height, one below the other.
+struct Group {
+    row: usize,
+    rows: usize,
+    tiles: usize,
+}
+
+/// Rows cut into tiles whose heights differ by one at most: full tiles and a remnant would leave the remnant too few
+/// accumulators to hide the latency of multiply–add.
+#[derive(Clone, Copy)]
+struct Rows {
+    first: usize,
+    /// Height of the tall tiles, and their number; the others are a row less.
+    height: usize,
+    tall: usize,
+    short: usize,
+}
+
+impl Rows {
+    /// `len` rows from `first` on, in tiles of at most `max`.
+    #[inline(always)]
+    fn new(first: usize, len: usize, max: usize) -> Self {
+        if len <= max {
+            return Self { first, height: len, tall: 1, short: 0 };
+        }
+        let tiles = len.div_ceil(max);
+        let height = len.div_ceil(tiles);
+        let short = height * tiles - len;
+        Self { first, height, tall: tiles - short, short }
+    }
+
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.tall * self.height + self.short * (self.height - 1)
+    }
+
+    #[inline(always)]
+    fn groups(self) -> [Group; 2] {
+        let short = self.first + self.tall * self.height;
+        [
+            Group { row: self.first, rows: self.height, tiles: self.tall },
+            Group { row: short, rows: self.height - 1, tiles: self.short },
+        ]
+    }
+}

@@ -1,0 +1,209 @@
+//! Matrix products: C ← α·A·B + β·C, and the symmetric C ← α·A·diag(w)·Aᵀ + β·C.
+//!
+//! Matrices are slices with strides, so every transposition is a view; C has contiguous rows. An m×k by k×n product costs
+//! 2mkn flops, the symmetric one half of that. The loops are those of BLIS and GotoBLAS (Van Zee, van de Geijn, *BLIS: a
+//! framework for rapidly instantiating BLAS functionality*, ACM TOMS 41, 2015), from the outermost:
+//!
+//! | loop | over | in steps of | keeps |
+//! |---|---|---|---|
+//! | 5 | columns of B and C | `N_BLOCK` | packed B in the outer caches |
+//! | 4 | k | `K_BLOCK` | sums short enough that a panel stays in L1 |
+//! | 3 | rows of A and C | `M_BLOCK` | A in L2 |
+//! | 2 | columns | a panel: 2 registers | a panel of B in L1 |
+//! | 1 | rows | a tile: 6 or 12 | a tile of C in registers |
+//!
+//! and inside, the micro-kernel runs over k (`micro.rs`). What differs from BLIS is that copies are made only where they
+//! pay (`blocks.rs`): the micro-kernel broadcasts A, which needs no order, so row-major A is read in place; panels of
+//! row-major B are used in place by products of few rows. Panels that are packed are packed just before their first use.
+//!
+//! The order of summation depends on the dimensions, the strides and the instruction set alone, so a product gives the
+//! same bits whenever it is repeated.
+
+mod blocks;
+mod dot;
+mod loops;
+mod matrix;
+mod micro;
+mod mirror;
+mod pack;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use blocks::largest_workspace;
+pub use blocks::workspace_len;
+pub use matrix::{Matrix, MatrixMut};
+
+use crate::simd::{InstructionSet, Simd};
+use crate::{Error, Real};
+use loops::Product;
+use mirror::Mirror;
+
+/// What is added to a product.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Addend<'a, T> {
+    /// Nothing; C is not read.
+    Zero,
+    /// β·C.
+    Output(T),
+    /// The same row to every row of C: a bias.
+    Row(&'a [T]),
+}
+
+impl<'a, T: Real> Addend<'a, T> {
+    /// β·C, where β = 0 means that C is not read.
+    #[inline(always)]
+    fn scaled(beta: T) -> Self {
+        if beta == T::ZERO { Self::Zero } else { Self::Output(beta) }
+    }
+}
+
+/// What is done with every block of C as soon as it is finished, while it is in the L1 cache.
+pub(crate) trait Tail<T: Real> {
+    /// `block` is final; its first element is (row, column) of C. Implementations are `#[inline(always)]`.
+    fn finish<S: Simd>(&mut self, simd: S, row: usize, column: usize, block: MatrixMut<T>);
+}
+
+/// Nothing.
+pub(crate) struct NoTail;
+
+impl<T: Real> Tail<T> for NoTail {
+    #[inline(always)]
+    fn finish<S: Simd>(&mut self, _: S, _: usize, _: usize, _: MatrixMut<T>) {}
+}
+
+/// Which triangles of a symmetric product are filled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Triangle {
+    /// The lower triangle with the diagonal; what lies above the diagonal is left undefined.
+    Lower,
+    /// Both.
+    Both,
+}
+
+/// C ← α·A·B + β·C, for checked operands. β = 0 never reads C. `workspace` has [`workspace_len`] elements.
+#[inline]
+pub(crate) fn gemm<T: Real>(
+    isa: InstructionSet,
+    alpha: T,
+    a: Matrix<T>,
+    b: Matrix<T>,
+    beta: T,
+    c: MatrixMut<T>,
+    workspace: &mut [T],
+) {
+    gemm_with(isa, alpha, a, b, Addend::scaled(beta), c, NoTail, workspace);
+}
+
+/// C ← tail(α·A·B + addend), for checked operands.
+#[allow(clippy::too_many_arguments)]
+#[inline]
+pub(crate) fn gemm_with<T: Real, F: Tail<T>>(
+    isa: InstructionSet,
+    alpha: T,
+    a: Matrix<T>,
+    b: Matrix<T>,
+    addend: Addend<T>,
+    c: MatrixMut<T>,
+    tail: F,
+    workspace: &mut [T],
+) {
+    isa.run(&mut Product { alpha, a, b, weights: None, addend, c, lower: false, tail, workspace });
+}
+
+/// C ← α·A·diag(w)·Aᵀ + β·C, for checked operands; w is 1 if absent. β·C reads the lower triangle of C only.
+#[allow(clippy::too_many_arguments)]
+pub(crate) fn gram<T: Real>(
+    isa: InstructionSet,
+    alpha: T,
+    a: Matrix<T>,
+    weights: Option<&[T]>,
+    beta: T,
+    mut c: MatrixMut<T>,
+    triangle: Triangle,
+    workspace: &mut [T],
+) {
+    let (addend, tail) = (Addend::scaled(beta), NoTail);
+    isa.run(&mut Product { alpha, a, b: a.t(), weights, addend, c: c.reborrow(), lower: true, tail, workspace });
+    if triangle == Triangle::Both {
+        isa.run(Mirror(&mut c));
+    }
+}
+
+/// C ← α·A·B + β·C with A m×k, B k×n, C m×n. β = 0 never reads C, which may then hold anything.
+///
+/// # Errors
+/// [`Error::DimensionMismatch`] if the dimensions differ; [`Error::WorkspaceTooShort`] if `workspace` has fewer than
+/// [`workspace_len`]`(m, k, n)` elements. C is not touched then.
+///
+/// # Example
+/// The scores X·Vᵀ of two samples with three features, for two classes:
+/// ```
+/// use flatmin::gemm::{Matrix, MatrixMut, matrix_product, workspace_len};
+///
+/// let x = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+/// let v = [1.0, 0.0, -1.0, 0.5, 0.5, 0.5];
+/// let mut scores = [0.0; 4];
+/// let mut workspace = [0.0; workspace_len(2, 3, 2)];
+/// let (x, v) = (Matrix::new(&x, 2, 3)?, Matrix::new(&v, 2, 3)?);
+/// let z = MatrixMut::new(&mut scores, 2, 2)?;
+/// matrix_product(1.0, x, v.t(), 0.0, z, &mut workspace)?;
+/// assert_eq!(scores, [-2.0, 3.0, -2.0, 7.5]);
+/// # Ok::<(), flatmin::Error>(())
+/// ```
+pub fn matrix_product<T: Real>(
+    alpha: T,
+    a: Matrix<T>,
+    b: Matrix<T>,
+    beta: T,
+    c: MatrixMut<T>,
+    workspace: &mut [T],
+) -> Result<(), Error> {
+    if a.cols() != b.rows() || a.rows() != c.rows() || b.cols() != c.cols() {
+        return Err(Error::DimensionMismatch);
+    }
+    if workspace.len() < workspace_len(a.rows(), a.cols(), b.cols()) {
+        return Err(Error::WorkspaceTooShort);
+    }
+    T::gemm(InstructionSet::current(), alpha, a, b, beta, c, workspace);
+    Ok(())
+}
+
+/// C ← α·A·diag(w)·Aᵀ + β·C with A n×k, w of k weights (1 if `None`), C n×n. β·C takes C to be symmetric and reads its
+/// lower triangle only; β = 0 never reads C. The result is symmetric to the bit.
+///
+/// # Errors
+/// [`Error::DimensionMismatch`] if the dimensions differ; [`Error::WorkspaceTooShort`] if `workspace` has fewer than
+/// [`workspace_len`]`(n, k, n)` elements. C is not touched then.
+///
+/// # Example
+/// The weighted inner products of two samples:
+/// ```
+/// use flatmin::gemm::{Matrix, MatrixMut, Triangle, symmetric_product, workspace_len};
+///
+/// let x = [1.0, 2.0, 3.0, 4.0];
+/// let mut gram = [0.0; 4];
+/// let mut workspace = [0.0; workspace_len(2, 2, 2)];
+/// let (x, g) = (Matrix::new(&x, 2, 2)?, MatrixMut::new(&mut gram, 2, 2)?);
+/// symmetric_product(1.0, x, Some(&[1.0, 0.5]), 0.0, g, Triangle::Both, &mut workspace)?;
+/// assert_eq!(gram, [3.0, 7.0, 7.0, 17.0]);
+/// # Ok::<(), flatmin::Error>(())
+/// ```
+pub fn symmetric_product<T: Real>(
+    alpha: T,
+    a: Matrix<T>,
+    weights: Option<&[T]>,
+    beta: T,
+    c: MatrixMut<T>,
+    triangle: Triangle,
+    workspace: &mut [T],
+) -> Result<(), Error> {
+    let (n, k) = (a.rows(), a.cols());
+    if c.rows() != n || c.cols() != n || weights.is_some_and(|w| w.len() != k) {
+        return Err(Error::DimensionMismatch);
+    }
+    if workspace.len() < workspace_len(n, k, n) {
+        return Err(Error::WorkspaceTooShort);
+    }
+    T::gram(InstructionSet::current(), alpha, a, weights, beta, c, triangle, workspace);
+    Ok(())
+}
