@@ -1,0 +1,160 @@
+//! Functions applied element by element or row by row: activations with their derivatives, softmax, cross-entropy.
+//!
+//! Every function is written once, over [`Lanes`]; the slice kernels of this module run it under the instruction set that
+//! the caller has chosen. The last, partial register of a slice goes through the same instructions as the others, so a
+//! value does not depend on its position.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `exp` | exponential function, its range reduction |
+//! | `ln` | logarithm and `ln(1 + x)` |
+//! | `normal` | density and upper tail of the normal distribution |
+//! | `functions` | the activations and their derivatives |
+//! | `softmax`, `cross_entropy` | rows of logits |
+//! | `coefficients` | polynomials, per number type |
+
+mod coefficients;
+mod cross_entropy;
+mod exp;
+mod functions;
+mod ln;
+mod normal;
+mod rows;
+mod softmax;
+
+pub(crate) use coefficients::Coefficients;
+#[allow(unused_imports)]
+pub(crate) use cross_entropy::cross_entropy_rows;
+pub(crate) use softmax::{softmax_jacobian_rows, softmax_rows};
+
+use crate::activation::Activation;
+use crate::real::Real;
+use crate::simd::{InstructionSet, Kernel, Lanes, Scalar, Simd};
+use functions::{Function, Gelu, Identity, Sigmoid, Silu, Softplus, Tanh};
+
+/// Overwrites every `u` by `φ(u)`.
+pub(crate) fn activate<T: Real>(isa: InstructionSet, activation: Activation, u_to_h: &mut [T]) {
+    isa.run(Activate { activation, columns: [u_to_h] });
+}
+
+/// Overwrites every `u` by `φ(u)` and writes `φ'(u)` to `f`. Slices of one length.
+pub(crate) fn activate_with_slope<T: Real>(isa: InstructionSet, activation: Activation, u_to_h: &mut [T], f: &mut [T]) {
+    isa.run(Activate { activation, columns: [u_to_h, f] });
+}
+
+/// Overwrites every `u` by `φ(u)` and writes `φ'(u)`, `φ''(u)`, `φ'''(u)` to `f`, `e`, `t`. Slices of one length.
+pub(crate) fn activate_with_derivatives<T: Real>(
+    isa: InstructionSet,
+    activation: Activation,
+    u_to_h: &mut [T],
+    f: &mut [T],
+    e: &mut [T],
+    t: &mut [T],
+) {
+    isa.run(Activate { activation, columns: [u_to_h, f, e, t] });
+}
+
+/// `[φ, φ', φ'', φ''']` at `u`, by the one-lane instance of the vector code.
+pub(crate) fn evaluate<T: Real>(activation: Activation, u: T) -> [T; 4] {
+    let mut columns = [u, T::ZERO, T::ZERO, T::ZERO];
+    let mut rest = columns.each_mut().map(core::slice::from_mut);
+    Scalar::new().run(Activate { activation, columns: rest.each_mut().map(|column| &mut **column) });
+    columns
+}
+
+/// `eˣ`.
+pub(crate) fn exp<T: Real>(x: T) -> T {
+    exp::exp(T::Lanes::<Scalar>::splat(Scalar::new(), x)).reduce_sum()
+}
+
+/// Natural logarithm.
+pub(crate) fn ln<T: Real>(x: T) -> T {
+    ln::ln(T::Lanes::<Scalar>::splat(Scalar::new(), x)).reduce_sum()
+}
+
+/// φ and its first `N − 1` derivatives. The first column holds `u` on entry.
+struct Activate<'a, T, const N: usize> {
+    activation: Activation,
+    columns: [&'a mut [T]; N],
+}
+
+impl<T: Real, const N: usize> Kernel for Activate<'_, T, N> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        match self.activation {
+            Activation::Tanh => apply::<T, S, Tanh, N>(simd, self.columns),
+            Activation::Sigmoid => apply::<T, S, Sigmoid, N>(simd, self.columns),
+            Activation::Softplus => apply::<T, S, Softplus, N>(simd, self.columns),
+            Activation::Gelu => apply::<T, S, Gelu, N>(simd, self.columns),
+            Activation::Silu => apply::<T, S, Silu, N>(simd, self.columns),
+            Activation::Identity if N == 1 => {}
+            Activation::Identity => apply::<T, S, Identity, N>(simd, self.columns),
+        }
+    }
+}
+
+/// Runs one function over the columns. The compiler drops the derivatives that `N` does not ask for.
+#[inline(always)]
+fn apply<T: Real, S: Simd, F: Function, const N: usize>(simd: S, mut columns: [&mut [T]; N]) {
+    let lanes = T::Lanes::<S>::LANES;
+    let len = columns[0].len();
+    debug_assert!(columns.iter().all(|column| column.len() == len));
+    let full = len - len % lanes;
+    for start in (0..full).step_by(lanes) {
+        let values = F::derivatives(T::Lanes::<S>::load(simd, &columns[0][start..]));
+        for (column, value) in columns.iter_mut().zip(values) {
+            value.store(&mut column[start..]);
+        }
+    }
+    if full < len {
+        let values = F::derivatives(T::Lanes::<S>::load_partial(simd, &columns[0][full..]));
+        for (column, value) in columns.iter_mut().zip(values) {
+            value.store_partial(&mut column[full..]);
+        }
+    }
+}
+
+/// `x` in every lane, in the instruction set of `like`.
+#[inline(always)]
+fn constant<V: Lanes>(like: V, x: f64) -> V {
+    V::splat(like.simd(), V::Scalar::from_f64(x))
+}
+
+/// `x` in every lane, in the instruction set of `like`.
+#[inline(always)]
+fn splat<V: Lanes>(like: V, x: V::Scalar) -> V {
+    V::splat(like.simd(), x)
+}
+
+/// `Σ coefficients[i] xⁱ` for up to some 26 coefficients: three polynomials of `x`, so that there is less to wait for, put
+/// together in `x⁸`. (Pieces of a known length are also what the compiler unrolls.)
+#[inline(always)]
+fn long_polynomial<V: Lanes>(x: V, coefficients: &[V::Scalar]) -> V {
+    const PIECE: usize = 8;
+    let (low, rest) = coefficients.split_at(PIECE);
+    let x_2 = x * x;
+    let x_4 = x_2 * x_2;
+    let x_8 = x_4 * x_4;
+    let high = if rest.len() > PIECE + 1 {
+        let (middle, high) = rest.split_at(PIECE);
+        polynomial(x, high).mul_add(x_8, polynomial(x, middle))
+    } else {
+        polynomial(x, rest)
+    };
+    high.mul_add(x_8, polynomial(x, low))
+}
+
+/// `Σ coefficients[i] xⁱ` by Horner's rule.
+#[inline(always)]
+fn polynomial<V: Lanes>(x: V, coefficients: &[V::Scalar]) -> V {
+    let mut sum = splat(x, coefficients[coefficients.len() - 1]);
+    for &coefficient in coefficients[..coefficients.len() - 1].iter().rev() {
+        sum = sum.mul_add(x, splat(x, coefficient));
+    }
+    sum
+}
+
+#[cfg(test)]
+mod tests;
