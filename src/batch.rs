@@ -1,0 +1,155 @@
+//! A batch of samples: inputs and targets, checked once.
+
+use core::ops::Range;
+
+use crate::error::{Error, Result};
+use crate::network::Shape;
+use crate::real::Real;
+use crate::simd::InstructionSet;
+use crate::vector::first_not_finite;
+
+/// What each sample should be classified as.
+#[derive(Clone, Copy, Debug)]
+pub enum Targets<'a, T> {
+    /// One class index a sample.
+    Classes(&'a [u32]),
+    /// One probability distribution over the K classes a sample, N×K row-major (smoothed or soft labels).
+    Distributions(&'a [T]),
+}
+
+impl<'a, T> Targets<'a, T> {
+    /// The targets of a range of samples.
+    pub(crate) fn rows(self, classes: usize, rows: Range<usize>) -> Self {
+        match self {
+            Self::Classes(all) => Self::Classes(&all[rows]),
+            Self::Distributions(all) => Self::Distributions(&all[rows.start * classes..rows.end * classes]),
+        }
+    }
+}
+
+/// N samples: an N×D matrix of inputs, row-major, and N targets. Borrowed, and checked when made.
+///
+/// ```
+/// use flatmin::{Batch, Shape, Targets};
+///
+/// let shape = Shape::new(2, 4, 3)?;
+/// let inputs = [0.5, -1.0, 2.0, 0.25];
+/// let batch = Batch::new(shape, &inputs, Targets::Classes(&[2, 0]))?;
+/// assert_eq!(batch.samples(), 2);
+/// assert!(Batch::new(shape, &inputs, Targets::Classes(&[2, 3])).is_err()); // there is no class 3
+/// # Ok::<(), flatmin::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Batch<'a, T> {
+    inputs: &'a [T],
+    targets: Targets<'a, T>,
+    samples: usize,
+    width: usize,
+    classes: usize,
+}
+
+impl<'a, T: Real> Batch<'a, T> {
+    /// Checks inputs and targets against a network's shape.
+    ///
+    /// A distribution's entries must be finite and not negative, and sum to one within `10⁻⁶ K` (wide enough for distributions that
+    /// were computed in single precision); they are used as given.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Length`] where the lengths disagree, [`Error::TooSmall`] for an empty batch, [`Error::NotFinite`] for an input that
+    /// is NaN or infinite, [`Error::ClassIndex`], [`Error::TargetEntry`] or [`Error::TargetSum`] for a target that is none.
+    pub fn new(shape: Shape, inputs: &'a [T], targets: Targets<'a, T>) -> Result<Self> {
+        let (width, classes) = (shape.inputs(), shape.classes());
+        let samples = match targets {
+            Targets::Classes(all) => all.len(),
+            Targets::Distributions(all) if all.len().is_multiple_of(classes) => all.len() / classes,
+            Targets::Distributions(all) => {
+                let expected = all.len() / classes * classes;
+                return Err(Error::Length { argument: "targets", given: all.len(), expected });
+            }
+        };
+        if samples == 0 {
+            return Err(Error::TooSmall { argument: "samples", given: 0, least: 1 });
+        }
+        match samples.checked_mul(width) {
+            Some(expected) if expected == inputs.len() => {}
+            expected => {
+                let expected = expected.unwrap_or(usize::MAX);
+                return Err(Error::Length { argument: "inputs", given: inputs.len(), expected });
+            }
+        }
+        if let Some(index) = first_not_finite(InstructionSet::current(), inputs) {
+            return Err(Error::NotFinite { argument: "inputs", index });
+        }
+        match targets {
+            Targets::Classes(all) => check_classes(all, classes)?,
+            Targets::Distributions(all) => check_distributions(all, classes)?,
+        }
+        Ok(Self { inputs, targets, samples, width, classes })
+    }
+
+    /// A part of the batch: the samples in `rows`, without checking them again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooSmall`] for an empty range, [`Error::Samples`] for one that ends beyond the batch.
+    pub fn rows(&self, rows: Range<usize>) -> Result<Self> {
+        if rows.is_empty() {
+            return Err(Error::TooSmall { argument: "samples", given: 0, least: 1 });
+        }
+        if rows.end > self.samples {
+            return Err(Error::Samples { given: rows.end, planned: self.samples });
+        }
+        Ok(Self {
+            inputs: &self.inputs[rows.start * self.width..rows.end * self.width],
+            targets: self.targets.rows(self.classes, rows.clone()),
+            samples: rows.len(),
+            ..*self
+        })
+    }
+
+    /// N, the number of samples.
+    pub const fn samples(&self) -> usize {
+        self.samples
+    }
+
+    /// The inputs, N×D row-major.
+    pub const fn inputs(&self) -> &'a [T] {
+        self.inputs
+    }
+
+    /// The targets.
+    pub const fn targets(&self) -> Targets<'a, T> {
+        self.targets
+    }
+
+    /// D and K of the shape it was checked against.
+    pub(crate) const fn widths(&self) -> [usize; 2] {
+        [self.width, self.classes]
+    }
+}
+
+fn check_classes(targets: &[u32], classes: usize) -> Result<()> {
+    match targets.iter().position(|&class| class as usize >= classes) {
+        None => Ok(()),
+        Some(sample) => Err(Error::ClassIndex { sample, given: targets[sample], classes }),
+    }
+}
+
+fn check_distributions<T: Real>(targets: &[T], classes: usize) -> Result<()> {
+    let tolerance = 1e-6 * classes as f64;
+    for (sample, row) in targets.chunks_exact(classes).enumerate() {
+        let mut sum = 0.0;
+        for (class, &entry) in row.iter().enumerate() {
+            let entry = entry.to_f64();
+            if !(0.0..f64::INFINITY).contains(&entry) {
+                return Err(Error::TargetEntry { sample, class, given: entry });
+            }
+            sum += entry;
+        }
+        if (sum - 1.0).abs() > tolerance {
+            return Err(Error::TargetSum { sample, given: sum });
+        }
+    }
+    Ok(())
+}

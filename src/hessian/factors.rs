@@ -1,0 +1,431 @@
+//! What a sample contributes to H, as flat rows of numbers, and the way back from their derivatives.
+//!
+//! H is a mean over samples of Kronecker products. In the basis of [contrasts](super::contrasts), in which V stands for QᵀV (R×M),
+//! S for QᵀSQ (R×R) and r for Qᵀr, a sample's share has the factors
+//!
+//! ```text
+//! S                                   R×R        output–output:  S ⊗ g gᵀ
+//! B = S C                             R×M        output–hidden:  B_kj g_j̃ a_i + r_k f_j δ_j̃j a_i
+//! A = Cᵀ S C + diag(d)                M×M        hidden–hidden:  A ⊗ a aᵀ
+//! C = V diag(f),  d = e∘q,  q = Vᵀr
+//! ```
+//!
+//! **Range.** S and r, and with them H, are linear in how uncertain or wrong the network is, and tr H² is quadratic: near certainty it would
+//! underflow long before H does. So S and r are kept divided by σ, a power of two near the largest entry of either in the batch, and all
+//! that is made of them (q, d, B, A) with them: tr H = σ (tr H)', tr H² = σ² (tr H²)', where a prime means "of the divided factors".
+//!
+//! Symmetric factors are stored flat (see [`contrasts`](super::contrasts)).
+
+use core::f64::consts::{FRAC_1_SQRT_2, SQRT_2};
+
+use crate::gemm::{self, Matrix, MatrixMut, gemm};
+use crate::hessian::contrasts::{self, Contrasts, triangle, unfold};
+use crate::hessian::samples::Samples;
+use crate::hessian::sweep::Adjoints;
+use crate::network::Shape;
+use crate::plan::{product, sum};
+use crate::real::Real;
+use crate::simd::{InstructionSet, Kernel, Lanes, Simd};
+use crate::vector::{add_scaled, dot, scale};
+use crate::workspace::{Arena, row, row_mut};
+
+/// The factors that are kept for every sample, and the larger ones of one sample at a time.
+#[derive(Debug)]
+pub(crate) struct Factors<'w, T> {
+    /// σ, which S, r, d and q are divided by.
+    pub sigma: f64,
+    /// S flat, N×R₂.
+    pub s: &'w mut [T],
+    /// r, N×R.
+    pub r: &'w mut [T],
+    /// d = e∘q, N×M.
+    pub d: &'w mut [T],
+    /// q, N×M.
+    q: &'w mut [T],
+    /// V, R×M.
+    pub v: &'w mut [T],
+    contrasts: Contrasts<'w, T>,
+    /// C of the loaded sample, R×M.
+    pub c: &'w mut [T],
+    /// S of the loaded sample, R×R.
+    pub full_s: &'w mut [T],
+    /// R×M, R×M, R×R, M×M and M numbers of scratch.
+    c_a_hat: &'w mut [T],
+    c_hat: &'w mut [T],
+    s_hat: &'w mut [T],
+    a_hat: &'w mut [T],
+    sums: &'w mut [T],
+}
+
+/// Derivatives of an objective with respect to what H is made of, one row a sample.
+#[derive(Debug)]
+pub(crate) struct Hats<'w, T> {
+    /// Ŝ flat, N×R₂.
+    pub s: &'w mut [T],
+    /// r̂, N×R.
+    pub r: &'w mut [T],
+    /// d̂, N×M.
+    pub d: &'w mut [T],
+    /// f̂, N×M.
+    pub f: &'w mut [T],
+    /// ĝ without its last entry, N×M.
+    pub g: &'w mut [T],
+    /// V̂, R×M: what depends on V other than through q and z.
+    pub v: &'w mut [T],
+}
+
+/// Derivative of an objective with respect to a sample's A.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum HiddenHat<'a, T> {
+    /// Nothing.
+    Zero,
+    /// A multiple of the unit matrix.
+    Diagonal(T),
+    /// A diagonal matrix, for CᵀSC alone: d has its derivative elsewhere.
+    Omega(&'a [T]),
+    /// Flat, like A itself.
+    Flat(&'a [T]),
+}
+
+/// Elements that [`Factors::new`] takes.
+pub(crate) const fn elements(shape: Shape, n: usize) -> u64 {
+    let (m, k) = (shape.hidden(), shape.classes());
+    let r = k - 1;
+    let widest = if m > k { m } else { k };
+    sum(&[
+        product(&[n, triangle(r)]),
+        product(&[n, r]),
+        product(&[2, n, m]),
+        contrasts::elements(k),
+        product(&[4, r, m]),
+        product(&[2, r, r]),
+        product(&[m, m]),
+        widest as u64,
+    ])
+}
+
+/// Elements that [`Hats::zeroed`] takes, and [`Factors::into_adjoints`] after it.
+pub(crate) const fn hat_elements(shape: Shape, n: usize) -> u64 {
+    let (m, k) = (shape.hidden(), shape.classes());
+    let r = k - 1;
+    let hats = sum(&[product(&[n, triangle(r)]), product(&[n, r]), product(&[3, n, m]), product(&[r, m])]);
+    sum(&[hats, product(&[n, k]), product(&[k, m])])
+}
+
+/// Elements of packing space that the products need.
+pub(crate) const fn packing_elements(shape: Shape, n: usize) -> u64 {
+    let (m, k) = (shape.hidden(), shape.classes());
+    let r = k - 1;
+    gemm::largest_workspace(&[[n, r, m], [n, m, r], [r, n, m], [r, m, m], [r, m, r], [r, r, m]])
+}
+
+/// Flops a sample: forming B and A, and their way back.
+pub(crate) const fn flops(shape: Shape) -> u64 {
+    let (m, r) = (shape.hidden(), shape.classes() - 1);
+    sum(&[product(&[2, r, triangle(m)]), product(&[2, r, m, m]), product(&[6, r, r, m])])
+}
+
+impl<'w, T: Real> Factors<'w, T> {
+    /// S, r, q and d of every sample, in the basis of contrasts.
+    pub(crate) fn new(
+        isa: InstructionSet,
+        samples: &Samples<'_, T>,
+        arena: &mut Arena<'w, T>,
+        packing: &mut [T],
+    ) -> Self {
+        let (n, shape) = (samples.n, samples.shape);
+        let (m, k) = (shape.hidden(), shape.classes());
+        let (r, r2) = (k - 1, triangle(k - 1));
+        let mut contrasts = Contrasts::new(k, arena);
+        let sums = arena.take(m.max(k));
+
+        let v = arena.take(r * m);
+        contrasts.reduce(m, samples.v, v, &mut sums[..m]);
+        let (all_s, all_r) = (arena.take(n * r2), arena.take(n * r));
+        for i in 0..n {
+            contrasts.covariance(row(samples.p, k, i), row_mut(all_s, r2, i));
+            contrasts.reduce(1, row(samples.r, k, i), row_mut(all_r, r, i), &mut sums[..1]);
+        }
+        let sigma =
+            power_of_two_near(largest_magnitude(all_s).max(largest_magnitude(all_r))).max(T::MIN_POSITIVE.to_f64());
+        scale(isa, all_s, T::from_f64(1.0 / sigma));
+        scale(isa, all_r, T::from_f64(1.0 / sigma));
+        let (q, d) = (arena.take(n * m), arena.take(n * m));
+        let residuals = Matrix::row_major(all_r, n, r);
+        gemm(isa, T::ONE, residuals, Matrix::row_major(v, r, m), T::ZERO, MatrixMut::row_major(q, n, m), packing);
+        for ((d, &q), &e) in d.iter_mut().zip(&*q).zip(samples.e) {
+            *d = e * q;
+        }
+        Self {
+            sigma,
+            s: all_s,
+            r: all_r,
+            d,
+            q,
+            v,
+            contrasts,
+            c: arena.take(r * m),
+            full_s: arena.take(r * r),
+            c_a_hat: arena.take(r * m),
+            c_hat: arena.take(r * m),
+            s_hat: arena.take(r * r),
+            a_hat: arena.take(m * m),
+            sums,
+        }
+    }
+
+    /// Computes C and the full S of sample `n`.
+    pub(crate) fn load(&mut self, isa: InstructionSet, samples: &Samples<'_, T>, n: usize) {
+        let (m, r) = (samples.shape.hidden(), samples.shape.classes() - 1);
+        unfold(isa, row(self.s, triangle(r), n), self.full_s, r);
+        let f = row(samples.f, m, n);
+        isa.vectorize(|| {
+            for (c, v) in self.c.chunks_exact_mut(m).zip(self.v.chunks_exact(m)) {
+                for ((c, &v), &f) in c.iter_mut().zip(v).zip(f) {
+                    *c = v * f;
+                }
+            }
+        });
+    }
+
+    /// Writes B = S C of the loaded sample, R×M.
+    pub(crate) fn write_b(&self, isa: InstructionSet, b: &mut [T], packing: &mut [T]) {
+        let (m, r) = self.sizes();
+        let (s, c) = (Matrix::row_major(self.full_s, r, r), Matrix::row_major(self.c, r, m));
+        gemm(isa, T::ONE, s, c, T::ZERO, MatrixMut::row_major(b, r, m), packing);
+    }
+
+    /// Writes A = CᵀB + diag(d) of the loaded sample `n`, flat, from its B.
+    pub(crate) fn write_a(&self, isa: InstructionSet, n: usize, b: &[T], flat: &mut [T]) {
+        let (m, _) = self.sizes();
+        isa.run(HiddenFactor { c: self.c, b, d: row(self.d, m, n), flat });
+    }
+
+    /// tr S of sample `n`.
+    pub(crate) fn trace_of_s(&self, n: usize) -> T {
+        let (_, r) = self.sizes();
+        let mut rest = row(self.s, triangle(r), n);
+        let mut trace = T::ZERO;
+        for k in 0..r {
+            trace += rest[0];
+            rest = &rest[r - k..];
+        }
+        trace
+    }
+
+    /// tr A = ⟨C, SC⟩ + Σ_j d_j of the loaded sample `n`.
+    pub(crate) fn trace_of_a(&mut self, isa: InstructionSet, n: usize, packing: &mut [T]) -> f64 {
+        let (m, r) = self.sizes();
+        let (s, c) = (Matrix::row_major(self.full_s, r, r), Matrix::row_major(self.c, r, m));
+        gemm(isa, T::ONE, s, c, T::ZERO, MatrixMut::row_major(self.c_hat, r, m), packing);
+        let diagonal: f64 = row(self.d, m, n).iter().map(|d| d.to_f64()).sum();
+        dot(isa, self.c, self.c_hat) + diagonal
+    }
+
+    /// Adds the way back from B̂ (zero if absent) and Â of the loaded sample `n` to the hats.
+    ///
+    /// ```text
+    /// Ŝ += (C Â + B̂) Cᵀ      Ĉ = S (2 C Â + B̂)      f̂_j += Σ_k V_kj Ĉ_kj      V̂_kj += f_j Ĉ_kj      d̂_j += Â_jj
+    /// ```
+    pub(crate) fn back(
+        &mut self,
+        isa: InstructionSet,
+        samples: &Samples<'_, T>,
+        n: usize,
+        b_hat: Option<&[T]>,
+        a_hat: HiddenHat<'_, T>,
+        hats: &mut Hats<'_, T>,
+        packing: &mut [T],
+    ) {
+        let (m, r) = self.sizes();
+        let d_hat = row_mut(hats.d, m, n);
+        let c = Matrix::row_major(&*self.c, r, m);
+        match a_hat {
+            HiddenHat::Zero => self.c_a_hat.fill(T::ZERO),
+            HiddenHat::Diagonal(factor) => {
+                self.c_a_hat.copy_from_slice(self.c);
+                scale(isa, self.c_a_hat, factor);
+                for d_hat in d_hat {
+                    *d_hat += factor;
+                }
+            }
+            HiddenHat::Omega(o_hat) => {
+                for (c_a_hat, c) in self.c_a_hat.chunks_exact_mut(m).zip(self.c.chunks_exact(m)) {
+                    for ((c_a_hat, &c), &o_hat) in c_a_hat.iter_mut().zip(c).zip(o_hat) {
+                        *c_a_hat = c * o_hat;
+                    }
+                }
+            }
+            HiddenHat::Flat(flat) => {
+                unfold(isa, flat, self.a_hat, m);
+                for (j, d_hat) in d_hat.iter_mut().enumerate() {
+                    *d_hat += self.a_hat[j * m + j];
+                }
+                let a_hat = Matrix::row_major(&*self.a_hat, m, m);
+                gemm(isa, T::ONE, c, a_hat, T::ZERO, MatrixMut::row_major(self.c_a_hat, r, m), packing);
+            }
+        }
+        let sum = &mut *self.c_hat;
+        sum.copy_from_slice(self.c_a_hat);
+        if let Some(b_hat) = b_hat {
+            add_scaled(isa, sum, T::ONE, b_hat);
+        }
+
+        let s_hat = MatrixMut::row_major(self.s_hat, r, r);
+        gemm(isa, T::ONE, Matrix::row_major(sum, r, m), c.t(), T::ZERO, s_hat, packing);
+        fold_into(self.s_hat, row_mut(hats.s, triangle(r), n), r);
+
+        add_scaled(isa, self.c_a_hat, T::ONE, sum);
+        let twice = Matrix::row_major(&*self.c_a_hat, r, m);
+        let s = Matrix::row_major(&*self.full_s, r, r);
+        gemm(isa, T::ONE, s, twice, T::ZERO, MatrixMut::row_major(self.c_hat, r, m), packing);
+        let (f, f_hat) = (row(samples.f, m, n), row_mut(hats.f, m, n));
+        isa.vectorize(|| {
+            let classes = self.c_hat.chunks_exact(m).zip(self.v.chunks_exact(m)).zip(hats.v.chunks_exact_mut(m));
+            for ((c_hat, v), v_hat) in classes {
+                for ((&c_hat, (&v, v_hat)), (&f, f_hat)) in
+                    c_hat.iter().zip(v.iter().zip(v_hat)).zip(f.iter().zip(&mut *f_hat))
+                {
+                    *f_hat += v * c_hat;
+                    *v_hat += f * c_hat;
+                }
+            }
+        });
+    }
+
+    /// Leaves the basis of contrasts: turns the hats into the adjoints that the [sweep](super::sweep) starts from.
+    ///
+    /// ```text
+    /// q̂ = d̂∘e      ê = d̂∘q      r̂ += V q̂      V̂ += r q̂ᵀ      p̂ = ((from Ŝ) + Q r̂)/σ      V̂ ← Q V̂
+    /// ```
+    pub(crate) fn into_adjoints(
+        mut self,
+        isa: InstructionSet,
+        samples: &Samples<'_, T>,
+        hats: Hats<'w, T>,
+        arena: &mut Arena<'w, T>,
+        packing: &mut [T],
+    ) -> Adjoints<'w, T> {
+        let (n, k) = (samples.n, samples.shape.classes());
+        let (m, r) = self.sizes();
+        let Hats { s, r: r_hat, d: d_hat, f, g, v: v_hat } = hats;
+
+        // d and q are not needed after this: they turn into q̂ and ê.
+        for (((d, &d_hat), &e), q) in self.d.iter_mut().zip(&*d_hat).zip(samples.e).zip(&mut *self.q) {
+            *d = d_hat * e;
+            *q *= d_hat;
+        }
+        let (q_hat, v) = (Matrix::row_major(&*self.d, n, m), Matrix::row_major(&*self.v, r, m));
+        gemm(isa, T::ONE, q_hat, v.t(), T::ONE, MatrixMut::row_major(r_hat, n, r), packing);
+        let residuals = Matrix::row_major(&*self.r, n, r);
+        gemm(isa, T::ONE, residuals.t(), q_hat, T::ONE, MatrixMut::row_major(v_hat, r, m), packing);
+
+        let (p_hat, full_v_hat) = (arena.take(n * k), arena.take(k * m));
+        p_hat.fill(T::ZERO);
+        full_v_hat.fill(T::ZERO);
+        self.contrasts.expand(m, v_hat, full_v_hat, &mut self.sums[..m]);
+        for i in 0..n {
+            let p_hat = row_mut(p_hat, k, i);
+            self.contrasts.expand(1, row(r_hat, r, i), p_hat, &mut self.sums[..1]);
+            unfold(isa, row(s, triangle(r), i), self.s_hat, r);
+            self.contrasts.covariance_back(row(samples.p, k, i), self.s_hat, p_hat);
+        }
+        scale(isa, p_hat, T::from_f64(1.0 / self.sigma));
+        Adjoints { p: p_hat, g, f, e: self.q, v: full_v_hat }
+    }
+
+    /// M and R.
+    fn sizes(&self) -> (usize, usize) {
+        let rows = self.c.len();
+        let m = self.a_hat.len().isqrt();
+        (m, rows / m)
+    }
+}
+
+impl<'w, T: Real> Hats<'w, T> {
+    /// All zero.
+    pub(crate) fn zeroed(shape: Shape, n: usize, arena: &mut Arena<'w, T>) -> Self {
+        let (m, r) = (shape.hidden(), shape.classes() - 1);
+        let mut zeroed = |len| {
+            let piece = arena.take(len);
+            piece.fill(T::ZERO);
+            piece
+        };
+        Self {
+            s: zeroed(n * triangle(r)),
+            r: zeroed(n * r),
+            d: zeroed(n * m),
+            f: zeroed(n * m),
+            g: zeroed(n * m),
+            v: zeroed(r * m),
+        }
+    }
+
+    /// Multiplies everything by a number.
+    pub(crate) fn scale(&mut self, isa: InstructionSet, factor: T) {
+        for piece in [&mut *self.s, self.r, self.d, self.f, self.g, self.v] {
+            scale(isa, piece, factor);
+        }
+    }
+}
+
+fn largest_magnitude<T: Real>(values: &[T]) -> f64 {
+    values.iter().fold(T::ZERO, |largest, value| if value.abs() > largest { value.abs() } else { largest }).to_f64()
+}
+
+/// A power of two within a factor two below `x`; 1 for zero.
+fn power_of_two_near(x: f64) -> f64 {
+    const EXPONENT: u64 = 0x7FF << 52;
+    if x > 0.0 { f64::from_bits(x.to_bits() & EXPONENT) } else { 1.0 }
+}
+
+/// flat += the derivative with respect to a flat symmetric matrix, given that with respect to each entry of the full one, n×n.
+fn fold_into<T: Real>(full: &[T], flat: &mut [T], n: usize) {
+    let half_root2 = T::from_f64(FRAC_1_SQRT_2);
+    let mut rest = flat;
+    for i in 0..n {
+        let (entries, below) = rest.split_at_mut(n - i);
+        entries[0] += full[i * n + i];
+        for (j, entry) in (i + 1..n).zip(&mut entries[1..]) {
+            *entry += half_root2 * (full[i * n + j] + full[j * n + i]);
+        }
+        rest = below;
+    }
+}
+
+/// A = CᵀB + diag(d), flat.
+struct HiddenFactor<'a, T> {
+    c: &'a [T],
+    b: &'a [T],
+    d: &'a [T],
+    flat: &'a mut [T],
+}
+
+impl<T: Real> Kernel for HiddenFactor<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let (m, lanes) = (self.d.len(), <T::Lanes<S> as Lanes>::LANES);
+        let root2 = T::Lanes::<S>::splat(simd, T::from_f64(SQRT_2));
+        let mut rest = self.flat;
+        for (j, &d) in self.d.iter().enumerate() {
+            let (entries, below) = rest.split_at_mut(m - j);
+            for (start, entries) in (j..m).step_by(lanes).zip(entries.chunks_mut(lanes)) {
+                let mut sum = T::Lanes::<S>::zero(simd);
+                for (c, b) in self.c.chunks_exact(m).zip(self.b.chunks_exact(m)) {
+                    let b = T::Lanes::<S>::load_partial(simd, &b[start..start + entries.len()]);
+                    sum = T::Lanes::<S>::splat(simd, c[j]).mul_add(b, sum);
+                }
+                (root2 * sum).store_partial(entries);
+            }
+            // The diagonal has no √2; it is summed anew rather than divided.
+            let mut diagonal = d;
+            for (c, b) in self.c.chunks_exact(m).zip(self.b.chunks_exact(m)) {
+                diagonal += c[j] * b[j];
+            }
+            entries[0] = diagonal;
+            rest = below;
+        }
+    }
+}

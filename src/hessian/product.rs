@@ -1,0 +1,88 @@
+//! The exact product H·v, without H: the derivative of the gradient in the direction v (Pearlmutter's R-operator).
+//!
+//! With `v = [Wᵥ | bᵥ | Vᵥ | cᵥ]` laid out like θ and Ṙ marking derivatives in its direction:
+//!
+//! ```text
+//! u̇ = X Wᵥᵀ + bᵥ          ḣ = f∘u̇          ż = ḣ Vᵀ + h Vᵥᵀ + cᵥ          ẑ = r/N,  ẑ̇ = S ż / N
+//! (H v)_V = ẑ̇ᵀ h + ẑᵀ ḣ     (H v)_c = Σ ẑ̇
+//! û̇ = (ẑ̇ V + ẑ Vᵥ)∘f + (ẑ V)∘e∘u̇
+//! (H v)_W = û̇ᵀ X            (H v)_b = Σ û̇
+//! ```
+//!
+//! Cost: two products of size N·M·D and seven of N·K·M beyond the forward pass.
+
+use crate::elementwise::softmax_jacobian_rows;
+use crate::gemm::{self, Addend, Matrix, MatrixMut, NoTail, gemm, gemm_with};
+use crate::hessian::samples::Samples;
+use crate::network::{Parameters, ParametersMut, Shape};
+use crate::plan::product;
+use crate::real::Real;
+use crate::simd::InstructionSet;
+use crate::vector::sum_rows;
+use crate::workspace::Arena;
+
+/// Elements that [`multiply`] cuts off a workspace.
+pub(crate) const fn elements(shape: Shape, n: usize) -> u64 {
+    product(&[n, shape.classes()]).saturating_add(product(&[3, n, shape.hidden()]))
+}
+
+/// Elements of packing space that the products need.
+pub(crate) const fn packing_elements(shape: Shape, n: usize) -> u64 {
+    let (d, m, k) = (shape.inputs(), shape.hidden(), shape.classes());
+    gemm::largest_workspace(&[[n, d, m], [n, m, k], [n, k, m], [k, n, m], [m, n, d]])
+}
+
+/// Writes H·v to `out`.
+pub(crate) fn multiply<T: Real>(
+    isa: InstructionSet,
+    samples: &Samples<'_, T>,
+    vector: Parameters<'_, T>,
+    out: ParametersMut<'_, T>,
+    mut arena: Arena<'_, T>,
+    packing: &mut [T],
+) {
+    let (n, shape) = (samples.n, samples.shape);
+    let (d, m, k) = (shape.inputs(), shape.hidden(), shape.classes());
+    let mean = T::from_f64(1.0 / n as f64);
+    let (x, h, r) =
+        (Matrix::row_major(samples.x, n, d), Matrix::row_major(samples.h, n, m), Matrix::row_major(samples.r, n, k));
+    let v = Matrix::row_major(samples.v, k, m);
+    let (w_dot, v_dot) = (Matrix::row_major(vector.hidden_weight, m, d), Matrix::row_major(vector.output_weight, k, m));
+
+    let u_dot = arena.take(n * m);
+    let bias = Addend::Row(vector.hidden_bias);
+    gemm_with(isa, T::ONE, x, w_dot.t(), bias, MatrixMut::row_major(u_dot, n, m), NoTail, packing);
+    let h_dot = arena.take(n * m);
+    for ((h_dot, &u_dot), &f) in h_dot.iter_mut().zip(&*u_dot).zip(samples.f) {
+        *h_dot = f * u_dot;
+    }
+    let h_dot = Matrix::row_major(h_dot, n, m);
+
+    // ż, then ẑ̇
+    let z_dot = arena.take(n * k);
+    let bias = Addend::Row(vector.output_bias);
+    gemm_with(isa, T::ONE, h_dot, v.t(), bias, MatrixMut::row_major(z_dot, n, k), NoTail, packing);
+    gemm(isa, T::ONE, h, v_dot.t(), T::ONE, MatrixMut::row_major(z_dot, n, k), packing);
+    softmax_jacobian_rows(isa, k, samples.p, z_dot);
+    crate::vector::scale(isa, z_dot, mean);
+    sum_rows(isa, z_dot, out.output_bias);
+    let z_dot = Matrix::row_major(z_dot, n, k);
+
+    gemm(isa, T::ONE, z_dot.t(), h, T::ZERO, MatrixMut::row_major(out.output_weight, k, m), packing);
+    gemm(isa, mean, r.t(), h_dot, T::ONE, MatrixMut::row_major(out.output_weight, k, m), packing);
+
+    // ẑ V∘e∘u̇ first, in place of u̇; then û̇ on top of it.
+    let pulled = arena.take(n * m);
+    gemm(isa, mean, r, v, T::ZERO, MatrixMut::row_major(pulled, n, m), packing);
+    for ((u_dot, &pulled), &e) in u_dot.iter_mut().zip(&*pulled).zip(samples.e) {
+        *u_dot = pulled * e * *u_dot;
+    }
+    gemm(isa, T::ONE, z_dot, v, T::ZERO, MatrixMut::row_major(pulled, n, m), packing);
+    gemm(isa, mean, r, v_dot, T::ONE, MatrixMut::row_major(pulled, n, m), packing);
+    for ((u_dot, &pulled), &f) in u_dot.iter_mut().zip(&*pulled).zip(samples.f) {
+        *u_dot += pulled * f;
+    }
+    sum_rows(isa, u_dot, out.hidden_bias);
+    let u_dot = Matrix::row_major(u_dot, n, m);
+    gemm(isa, T::ONE, u_dot.t(), x, T::ZERO, MatrixMut::row_major(out.hidden_weight, m, d), packing);
+}

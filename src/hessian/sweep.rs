@@ -1,0 +1,120 @@
+//! The backward sweep that loss and penalty share.
+//!
+//! Let a hat mark the derivative of an objective with respect to a per-sample quantity. Given p̂ (and r̂, which is added into it, as
+//! r = p − y), ĝ, f̂, ê and the direct part V̂, the gradient follows as in plain back-propagation:
+//!
+//! ```text
+//! ẑ = S p̂ + (α/N) r               S = diag(p) − p pᵀ
+//! ∇V = V̂ + ẑᵀ h     ∇c = Σ ẑ      2 N K M flops
+//! ĥ = ĝ + ẑ V                     2 N K M flops
+//! û = ĥ∘f + f̂∘e + ê∘t
+//! ∇W = ûᵀ X         ∇b = Σ û      2 N M D flops
+//! ```
+//!
+//! With α = 1 and no hats this is the gradient of the loss: HSR's products of size N·M·D are those of SGD.
+
+use crate::elementwise::softmax_jacobian_rows;
+use crate::gemm::{self, Matrix, MatrixMut, gemm};
+use crate::hessian::samples::Samples;
+use crate::network::{ParametersMut, Shape};
+use crate::plan::{product, sum};
+use crate::real::Real;
+use crate::simd::InstructionSet;
+use crate::vector::{add_scaled, scale, sum_rows};
+use crate::workspace::Arena;
+
+/// Derivatives of an objective with respect to the per-sample quantities, one row a sample.
+#[derive(Debug)]
+pub(crate) struct Adjoints<'w, T> {
+    /// p̂ + r̂, N×K; the sweep turns it into ẑ.
+    pub p: &'w mut [T],
+    /// ĝ without its last entry, N×M; the sweep turns it into û.
+    pub g: &'w mut [T],
+    /// f̂, N×M.
+    pub f: &'w mut [T],
+    /// ê, N×M.
+    pub e: &'w mut [T],
+    /// V̂, K×M: what depends on V other than through z.
+    pub v: &'w mut [T],
+}
+
+/// Elements that the sweep of the loss alone takes: p̂ and ĝ.
+pub(crate) const fn loss_elements(shape: Shape, n: usize) -> u64 {
+    product(&[n, shape.classes() + shape.hidden()])
+}
+
+/// Elements of packing space that the products need.
+pub(crate) const fn packing_elements(shape: Shape, n: usize) -> u64 {
+    let (d, m, k) = (shape.inputs(), shape.hidden(), shape.classes());
+    gemm::largest_workspace(&[[k, n, m], [n, k, m], [m, n, d]])
+}
+
+/// Flops of the loss gradient: the forward pass's two products and the sweep's three.
+pub(crate) const fn flops(shape: Shape, n: usize) -> u64 {
+    let (d, m, k) = (shape.inputs(), shape.hidden(), shape.classes());
+    sum(&[product(&[4, n, m, d]), product(&[6, n, k, m])])
+}
+
+impl<'w, T: Real> Adjoints<'w, T> {
+    /// Those of the loss, all of which reach the sweep through r: nothing in f̂, ê and V̂, which stay empty.
+    pub(crate) fn of_loss(shape: Shape, n: usize, arena: &mut Arena<'w, T>) -> Self {
+        let (m, k) = (shape.hidden(), shape.classes());
+        Self { p: arena.take(n * k), g: arena.take(n * m), f: &mut [], e: &mut [], v: &mut [] }
+    }
+}
+
+/// Writes the gradient of `loss_weight · L` plus the objective that the adjoints belong to; consumes the adjoints.
+pub(crate) fn sweep<T: Real>(
+    isa: InstructionSet,
+    samples: &Samples<'_, T>,
+    loss_weight: f64,
+    adjoints: Adjoints<'_, T>,
+    gradient: ParametersMut<'_, T>,
+    packing: &mut [T],
+) {
+    let (n, shape) = (samples.n, samples.shape);
+    let (d, m, k) = (shape.inputs(), shape.hidden(), shape.classes());
+    let Adjoints { p: z, g: u, f, e, v } = adjoints;
+    let loss_only = v.is_empty();
+
+    let residual_weight = T::from_f64(loss_weight / n as f64);
+    if loss_only {
+        z.copy_from_slice(samples.r);
+        scale(isa, z, residual_weight);
+    } else {
+        softmax_jacobian_rows(isa, k, samples.p, z);
+        add_scaled(isa, z, residual_weight, samples.r);
+    }
+
+    let direct = if loss_only {
+        T::ZERO
+    } else {
+        gradient.output_weight.copy_from_slice(v);
+        T::ONE
+    };
+    let z_rows = Matrix::row_major(z, n, k);
+    let h = Matrix::row_major(samples.h, n, m);
+    gemm(isa, T::ONE, z_rows.t(), h, direct, MatrixMut::row_major(gradient.output_weight, k, m), packing);
+    sum_rows(isa, z, gradient.output_bias);
+
+    let kept = if loss_only { T::ZERO } else { T::ONE };
+    let weight = Matrix::row_major(samples.v, k, m);
+    gemm(isa, T::ONE, z_rows, weight, kept, MatrixMut::row_major(u, n, m), packing);
+    isa.vectorize(|| {
+        if loss_only {
+            for (u, &f) in u.iter_mut().zip(samples.f) {
+                *u *= f;
+            }
+        } else {
+            let hats = f.iter().zip(samples.e).zip(e.iter().zip(samples.t));
+            for ((u, &f), ((&f_hat, &e), (&e_hat, &t))) in u.iter_mut().zip(samples.f).zip(hats) {
+                *u = *u * f + f_hat * e + e_hat * t;
+            }
+        }
+    });
+
+    let x = Matrix::row_major(samples.x, n, d);
+    let u_rows = Matrix::row_major(u, n, m);
+    gemm(isa, T::ONE, u_rows.t(), x, T::ZERO, MatrixMut::row_major(gradient.hidden_weight, m, d), packing);
+    sum_rows(isa, u, gradient.hidden_bias);
+}

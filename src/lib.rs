@@ -1,0 +1,135 @@
+//! Training a three-layer network toward flat minima, in closed form.
+//!
+//! A minimum is flat where the eigenvalues of the loss Hessian H are small; flat minima tend to generalise better. For a network of one
+//! smooth hidden layer with softmax cross-entropy, the Wolkowicz–Styan upper bound Λ on the largest eigenvalue is an exact closed form in
+//! two numbers, tr H and tr H², and so is its gradient. This crate computes them, and trains with them: Hessian Spectral Range (HSR)
+//! regularization descends `L + ρΛ`, beside plain SGD and SAM.
+//!
+//! # Map
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`network`] | sizes, activation, and the order of the parameters θ = \[W \| b \| V \| c\] |
+//! | [`activation`] | φ and its three derivatives |
+//! | [`batch`] | inputs and targets, checked once |
+//! | [`plan`] | what a computation will cost: route, flops, workspace |
+//! | [`hessian`] | loss, gradients, both traces and their gradients, H·v, H |
+//! | [`bounds`] | the four Wolkowicz–Styan bounds, and Λ's slopes |
+//! | [`optimizer`] | steps: SGD, SAM, HSR |
+//! | [`gemm`] | blocked matrix products |
+//! | `elementwise` | exp, activations, softmax |
+//! | [`simd`] | registers of each instruction set, chosen at run time |
+//!
+//! Memory is the caller's: outputs and scratch are slices, a [`Plan`] says how long, and no function of the crate allocates. Numbers are
+//! `f32` or `f64` ([`Real`]); sums that become one number (loss, traces) are `f64` in both.
+//!
+//! # Example
+//!
+//! ```
+//! use flatmin::{Activation, Batch, Hsr, Network, Plan, Sgd, Shape, State, Targets};
+//!
+//! // XOR: 2 inputs, 4 hidden units, 2 classes.
+//! let network = Network::new(Shape::new(2, 4, 2)?, Activation::Tanh);
+//! let inputs = [0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0];
+//! let batch = Batch::new(network.shape, &inputs, Targets::Classes(&[0, 1, 1, 0]))?;
+//!
+//! let plan = Plan::new(network, batch.samples())?;
+//! let mut workspace = vec![0.0; plan.workspace_len()];
+//! let mut theta: Vec<f64> = (0..network.shape.parameters()).map(|i| 0.9 * (1.7 * i as f64).sin()).collect();
+//!
+//! let hsr = Hsr::new(Sgd::new(0.5), 0.01);
+//! let mut state = State::new(&mut []);
+//! for _ in 0..2000 {
+//!     hsr.step(&plan, &mut theta, &batch, &mut state, &mut workspace)?;
+//! }
+//! assert_eq!(flatmin::loss(&plan, &theta, &batch, &mut workspace)?.accuracy, 1.0);
+//! let flat = flatmin::curvature(&plan, &theta, &batch, &mut workspace)?;
+//! println!("λ_max is at most {}", flat.bounds.lambda_max_upper);
+//! # Ok::<(), flatmin::Error>(())
+//! ```
+//!
+//! # Symbols
+//!
+//! `N` samples, `D` inputs, `M` hidden units, `K` classes; `P = MD + M + KM + K` parameters. Per sample:
+//!
+//! | symbol | meaning |
+//! |---|---|
+//! | `a = [x; 1]`, `u = Wx + b` | input with a one, pre-activation |
+//! | `h, f, e, t` | φ(u), φ'(u), φ''(u), φ'''(u) |
+//! | `g = [h; 1]`, `z = Vh + c` | hidden layer with a one, logits |
+//! | `p = softmax(z)`, `y`, `r = p − y` | probabilities, target distribution, residual |
+//! | `S = diag(p) − p pᵀ` | Jacobian of the softmax |
+//! | `q = Vᵀr`, `v̄ = Vᵀp`, `ω_j = (VᵀSV)_jj` | |
+//! | `L = −(1/N) Σ Σ_k y_k log p_k` | the loss |
+//!
+//! A prime marks a second sample, a hat the derivative of an objective with respect to a quantity.
+//!
+//! # Errors
+//!
+//! Every quantity and step checks its arguments before it writes anything, and returns
+//!
+//! | error | where |
+//! |---|---|
+//! | [`Error::Length`] | a slice is not as long as the shape says |
+//! | [`Error::Workspace`] | the workspace is shorter than the plan says |
+//! | [`Error::NotFinite`] | θ or a direction holds NaN or infinity |
+//! | [`Error::Shape`], [`Error::Samples`] | the batch is not what the plan was made for |
+//! | [`Error::PairWeights`] | the plan's pair weights do not go with the batch's size |
+//! | [`Error::Overflow`] | the loss or a trace exceeds the type's range; outputs are untouched |
+//!
+//! [`Shape::new`], [`Batch::new`] and [`Plan::new`] have refused everything else by then.
+//!
+//! # Features
+//!
+//! `std` (default) adds the override of the instruction set by an environment variable. Without it the crate is `no_std`, and needs no
+//! allocator either way; `alloc` adds nothing yet.
+//!
+//! # Sources
+//!
+//! - Wolkowicz, Styan, *Bounds for eigenvalues using traces*, Linear Algebra and its Applications 29 (1980).
+//! - Omae et al., *Wolkowicz–Styan Upper Bound on the Hessian Eigenspectrum for Cross-Entropy Loss in Nonlinear Smooth Neural Networks*,
+//!   arXiv 2604.10202.
+//! - Omae et al., *Closed-Form Steepest Descent Direction toward Flat Minima*, arXiv 2606.28662.
+//! - Foret et al., *Sharpness-Aware Minimization for Efficiently Improving Generalization*, arXiv 2010.01412.
+
+#![no_std]
+
+#[cfg(feature = "alloc")]
+extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
+
+pub mod activation;
+pub mod batch;
+pub mod bounds;
+mod compiled;
+mod elementwise;
+mod error;
+pub mod gemm;
+pub mod hessian;
+pub mod network;
+pub mod optimizer;
+pub mod plan;
+mod real;
+pub mod simd;
+mod vector;
+mod workspace;
+
+pub use activation::Activation;
+pub use batch::{Batch, Targets};
+pub use bounds::{Bounds, Traces};
+pub use error::{Error, Result};
+pub use hessian::{
+    Curvature, Evaluation, HsrObjective, bound_gradient, curvature, dense_hessian, hessian_vector_product,
+    hsr_gradient, loss, loss_gradient, trace_gradient, trace_of_square_gradient,
+};
+pub use network::{Network, Parameters, ParametersMut, Shape};
+pub use optimizer::{Direction, Hsr, Sam, Sgd, State, Step};
+pub use plan::{Flops, Form, PairWeights, Plan, Route};
+pub use real::Real;
+pub use simd::InstructionSet;
+
+// The examples of README.md, compiled and run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

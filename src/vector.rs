@@ -1,0 +1,129 @@
+//! Vectors: inner products with a controlled rounding error, norms, updates.
+//!
+//! Sums run in the type itself over blocks of [`BLOCK`] terms, and in f64 over the blocks: the error of an inner product of f32 is at
+//! most about `BLOCK/LANES · ε Σ|x_i y_i|` whatever its length.
+
+use crate::real::Real;
+use crate::simd::InstructionSet;
+
+/// Terms that are summed in the type itself.
+const BLOCK: usize = 256;
+
+/// Independent partial sums, so that the compiler can keep them in vector registers.
+const LANES: usize = 16;
+
+/// A sum in independent parts, which the compiler can keep in one vector register.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LaneSums<T>([T; LANES]);
+
+impl<T: Real> LaneSums<T> {
+    #[inline(always)]
+    pub(crate) fn new() -> Self {
+        Self([T::ZERO; LANES])
+    }
+
+    /// Adds the `index`-th term.
+    #[inline(always)]
+    pub(crate) fn add(&mut self, index: usize, term: T) {
+        self.0[index % LANES] += term;
+    }
+
+    #[inline(always)]
+    pub(crate) fn total(self) -> f64 {
+        self.0.iter().map(|part| part.to_f64()).sum()
+    }
+}
+
+/// Σ x_i y_i.
+pub(crate) fn dot<T: Real>(isa: InstructionSet, x: &[T], y: &[T]) -> f64 {
+    debug_assert_eq!(x.len(), y.len());
+    isa.vectorize(|| {
+        let mut total = 0.0;
+        for (x, y) in x.chunks(BLOCK).zip(y.chunks(BLOCK)) {
+            let mut sums = LaneSums::new();
+            let (x, x_rest) = x.as_chunks::<LANES>();
+            let (y, y_rest) = y.as_chunks::<LANES>();
+            for (x, y) in x.iter().zip(y) {
+                for lane in 0..LANES {
+                    sums.add(lane, x[lane] * y[lane]);
+                }
+            }
+            for (lane, (&x, &y)) in x_rest.iter().zip(y_rest).enumerate() {
+                sums.add(lane, x * y);
+            }
+            total += sums.total();
+        }
+        total
+    })
+}
+
+/// y ← y + α x/‖x‖, whatever the magnitude of x; nothing for x = 0.
+///
+/// In f64, and relative to the largest entry: no square underflows that matters, none overflows.
+pub(crate) fn add_unit<T: Real>(isa: InstructionSet, y: &mut [T], alpha: f64, x: &[T]) {
+    debug_assert_eq!(x.len(), y.len());
+    isa.vectorize(|| {
+        let largest = x.iter().fold(T::ZERO, |largest, x| if x.abs() > largest { x.abs() } else { largest }).to_f64();
+        if largest == 0.0 {
+            return;
+        }
+        let mut squares = LaneSums::<f64>::new();
+        for (lane, x) in x.iter().enumerate() {
+            let ratio = x.to_f64() / largest;
+            squares.add(lane, ratio * ratio);
+        }
+        let factor = alpha / crate::real::sqrt(squares.total());
+        for (y, x) in y.iter_mut().zip(x) {
+            *y += T::from_f64(x.to_f64() / largest * factor);
+        }
+    });
+}
+
+/// y ← y + α x.
+pub(crate) fn add_scaled<T: Real>(isa: InstructionSet, y: &mut [T], alpha: T, x: &[T]) {
+    debug_assert_eq!(x.len(), y.len());
+    isa.vectorize(|| add_scaled_inline(y, alpha, x));
+}
+
+/// x ← α x.
+pub(crate) fn scale<T: Real>(isa: InstructionSet, x: &mut [T], alpha: T) {
+    isa.vectorize(|| {
+        for x in x {
+            *x = alpha * *x;
+        }
+    });
+}
+
+/// Column sums of a row-major matrix: `sums[j] = Σ_i rows[i][j]`.
+pub(crate) fn sum_rows<T: Real>(isa: InstructionSet, rows: &[T], sums: &mut [T]) {
+    isa.vectorize(|| {
+        sums.fill(T::ZERO);
+        for row in rows.chunks_exact(sums.len()) {
+            add_scaled_inline(sums, T::ONE, row);
+        }
+    });
+}
+
+#[inline(always)]
+fn add_scaled_inline<T: Real>(y: &mut [T], alpha: T, x: &[T]) {
+    for (y, &x) in y.iter_mut().zip(x) {
+        *y += alpha * x;
+    }
+}
+
+/// The index of the first entry that is NaN or infinite.
+pub(crate) fn first_not_finite<T: Real>(isa: InstructionSet, x: &[T]) -> Option<usize> {
+    // A whole block at a time without a branch, so that the usual case is a vector comparison; the search only where it is needed.
+    let mut finite = true;
+    isa.vectorize(|| {
+        for block in x.chunks(BLOCK) {
+            for &entry in block {
+                finite &= entry.is_finite();
+            }
+            if !finite {
+                return;
+            }
+        }
+    });
+    if finite { None } else { x.iter().position(|entry| !entry.is_finite()) }
+}
