@@ -1,0 +1,96 @@
+//! No step and no quantity allocates. The only test of its binary, so that nothing else runs while it counts.
+
+mod common;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use common::problem::{Instance, Labels, Recipe, Way};
+use flatmin::{
+    Activation, Direction, Hsr, Real, Sam, Sgd, State, bound_gradient, curvature, dense_hessian,
+    hessian_vector_product, hsr_gradient, loss, loss_gradient, trace_gradient, trace_of_square_gradient,
+};
+
+/// The system's allocator, counting.
+struct Counting;
+
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+// SAFETY: every method hands its arguments on to the system's allocator, whose contract is the same.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promises about `layout` are those that `System` asks for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: as above.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: `pointer` came from `System`, with this layout, as the caller promises.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+fn allocations(work: impl FnOnce()) -> usize {
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    work();
+    ALLOCATIONS.load(Ordering::Relaxed) - before
+}
+
+fn everything<T: Real>(instance: &Instance<T>) -> usize {
+    let (plan, batch) = (&instance.plan, &instance.batch());
+    let mut theta = instance.theta.clone();
+    let (mut gradient, mut velocity) = (theta.clone(), vec![T::ZERO; theta.len()]);
+    let mut hessian = vec![T::ZERO; theta.len() * theta.len()];
+    let space = &mut instance.workspace()[..];
+    let sgd = Sgd { learning_rate: 0.01, momentum: 0.9, weight_decay: 0.01 };
+    let out = &mut gradient[..];
+    allocations(|| {
+        let mut state = State::new(&mut velocity);
+        for direction in [Direction::Gradient, Direction::Unit] {
+            let hsr = Hsr { direction, ..Hsr::new(sgd, 0.1) };
+            assert!(hsr.step(plan, &mut theta, batch, &mut state, space).is_ok());
+        }
+        assert!(sgd.step(plan, &mut theta, batch, &mut state, space).is_ok());
+        assert!(Sam::new(sgd, 0.1).step(plan, &mut theta, batch, &mut state, space).is_ok());
+        assert!(loss(plan, &theta, batch, space).is_ok());
+        assert!(loss_gradient(plan, &theta, batch, out, space).is_ok());
+        assert!(curvature(plan, &theta, batch, space).is_ok());
+        assert!(trace_gradient(plan, &theta, batch, out, space).is_ok());
+        assert!(trace_of_square_gradient(plan, &theta, batch, out, space).is_ok());
+        assert!(bound_gradient(plan, &theta, batch, out, space).is_ok());
+        assert!(hsr_gradient(plan, &theta, batch, 0.1, out, space).is_ok());
+        assert!(hessian_vector_product(plan, &theta, batch, &instance.theta, out, space).is_ok());
+        assert!(dense_hessian(plan, &theta, batch, &mut hessian, space).is_ok());
+    })
+}
+
+#[test]
+fn nothing_allocates() {
+    assert_eq!(allocations(|| drop(std::hint::black_box(vec![1u8; 100]))), 1, "the counter counts");
+    // The first call of a process chooses an instruction set, and may read the environment.
+    flatmin::simd::InstructionSet::current();
+    for samples in [1, 7, 70] {
+        let labels = Labels::Soft;
+        let recipe =
+            Recipe { inputs: 5, hidden: 6, classes: 3, samples, activation: Activation::Gelu, labels, seed: 1 };
+        for way in Way::ALL {
+            assert_eq!(everything(&recipe.problem().instance::<f64>().by(way)), 0, "f64 by {way}, {samples} samples");
+            assert_eq!(everything(&recipe.problem().instance::<f32>().by(way)), 0, "f32 by {way}, {samples} samples");
+        }
+    }
+}

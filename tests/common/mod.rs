@@ -1,0 +1,12 @@
+//! What several test binaries share: random problems, the crate called on them, and a reference that shares nothing with the crate.
+//!
+//! - [`number`]: arithmetic that carries the sum of the absolute values of all terms along, and dual numbers over it;
+//! - [`problem`]: random networks and batches, and proptest strategies for them;
+//! - [`call`]: every public quantity, on a workspace of exactly the promised length filled with NaN;
+//! - [`reference`]: loss and back-propagation in a dozen lines; everything of higher order by dual numbers.
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
+pub mod call;
+pub mod number;
+pub mod problem;
+pub mod reference;

@@ -1,0 +1,187 @@
+//! Numbers that know how large their terms were, and dual numbers over them.
+//!
+//! A computed sum of products differs from the exact one by at most `k ε Σ|terms|`, where k counts the roundings that a term goes
+//! through. [`Tracked`] computes the second factor beside the value, in two parts: `terms`, the sum of the absolute values of all terms
+//! once the products are multiplied out, and `scale`, to which every factor of a term contributes its own relative error:
+//!
+//! ```text
+//!          leaf x    a + b                    a b                                            φ(x)
+//! terms    |x|       terms(a) + terms(b)      terms(a) terms(b)                              |φ(x)|
+//! scale    |x|       scale(a) + scale(b)      terms(a) scale(b) + scale(a) terms(b)          |φ(x)| + |φ'(x)| scale(x)
+//! ```
+//!
+//! Always `scale ≥ terms ≥ |value|`. Products of errors are left out, as in every first-order analysis.
+
+use std::ops::{Add, Mul, Neg, Sub};
+
+/// Field operations and the elementary functions that the activations and the loss are made of.
+pub trait Number: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Neg<Output = Self> {
+    fn constant(x: f64) -> Self;
+    /// The number itself, without derivatives.
+    fn value(self) -> f64;
+    fn recip(self) -> Self;
+    fn exp(self) -> Self;
+    fn ln(self) -> Self;
+    fn tanh(self) -> Self;
+    /// Φ, the distribution function of the normal distribution.
+    fn normal(self) -> Self;
+}
+
+/// A number, the sum of the absolute values of its terms, and what a relative error of one in every factor of them would do.
+#[derive(Clone, Copy, Debug)]
+pub struct Tracked {
+    pub value: f64,
+    pub terms: f64,
+    pub scale: f64,
+}
+
+impl Tracked {
+    pub const ZERO: Self = Self { value: 0.0, terms: 0.0, scale: 0.0 };
+
+    /// φ at this number, given φ and φ' there.
+    fn apply(self, value: f64, slope: f64) -> Self {
+        Self { value, terms: value.abs(), scale: value.abs() + slope.abs() * self.scale }
+    }
+
+    pub fn sqrt(self) -> Self {
+        let root = self.value.sqrt();
+        self.apply(root, 0.5 / root)
+    }
+}
+
+impl Add for Tracked {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self { value: self.value + other.value, terms: self.terms + other.terms, scale: self.scale + other.scale }
+    }
+}
+
+impl Sub for Tracked {
+    type Output = Self;
+    fn sub(self, other: Self) -> Self {
+        self + -other
+    }
+}
+
+impl Mul for Tracked {
+    type Output = Self;
+    fn mul(self, other: Self) -> Self {
+        Self {
+            value: self.value * other.value,
+            terms: self.terms * other.terms,
+            scale: self.terms * other.scale + self.scale * other.terms,
+        }
+    }
+}
+
+impl Neg for Tracked {
+    type Output = Self;
+    fn neg(self) -> Self {
+        Self { value: -self.value, ..self }
+    }
+}
+
+impl std::iter::Sum for Tracked {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::ZERO, Add::add)
+    }
+}
+
+impl Number for Tracked {
+    fn constant(x: f64) -> Self {
+        Self { value: x, terms: x.abs(), scale: x.abs() }
+    }
+    fn value(self) -> f64 {
+        self.value
+    }
+    fn recip(self) -> Self {
+        let inverse = self.value.recip();
+        self.apply(inverse, inverse * inverse)
+    }
+    fn exp(self) -> Self {
+        let exp = self.value.exp();
+        self.apply(exp, exp)
+    }
+    fn ln(self) -> Self {
+        self.apply(self.value.ln(), self.value.recip())
+    }
+    fn tanh(self) -> Self {
+        let tanh = self.value.tanh();
+        self.apply(tanh, 1.0 - tanh * tanh)
+    }
+    fn normal(self) -> Self {
+        let density = (-0.5 * self.value * self.value).exp() / std::f64::consts::TAU.sqrt();
+        self.apply(0.5 * libm::erfc(-self.value / std::f64::consts::SQRT_2), density)
+    }
+}
+
+/// `re + du ε` with ε² = 0: a number and its derivative in one direction.
+#[derive(Clone, Copy, Debug)]
+pub struct Dual<R> {
+    pub re: R,
+    pub du: R,
+}
+
+impl<R: Number> Dual<R> {
+    /// φ at this number, given φ and φ' there.
+    fn chain(self, re: R, slope: R) -> Self {
+        Self { re, du: self.du * slope }
+    }
+}
+
+impl<R: Number> Add for Dual<R> {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self { re: self.re + other.re, du: self.du + other.du }
+    }
+}
+
+impl<R: Number> Sub for Dual<R> {
+    type Output = Self;
+    fn sub(self, other: Self) -> Self {
+        Self { re: self.re - other.re, du: self.du - other.du }
+    }
+}
+
+impl<R: Number> Mul for Dual<R> {
+    type Output = Self;
+    fn mul(self, other: Self) -> Self {
+        Self { re: self.re * other.re, du: self.re * other.du + self.du * other.re }
+    }
+}
+
+impl<R: Number> Neg for Dual<R> {
+    type Output = Self;
+    fn neg(self) -> Self {
+        Self { re: -self.re, du: -self.du }
+    }
+}
+
+impl<R: Number> Number for Dual<R> {
+    fn constant(x: f64) -> Self {
+        Self { re: R::constant(x), du: R::constant(0.0) }
+    }
+    fn value(self) -> f64 {
+        self.re.value()
+    }
+    fn recip(self) -> Self {
+        let inverse = self.re.recip();
+        self.chain(inverse, -(inverse * inverse))
+    }
+    fn exp(self) -> Self {
+        let exp = self.re.exp();
+        self.chain(exp, exp)
+    }
+    fn ln(self) -> Self {
+        self.chain(self.re.ln(), self.re.recip())
+    }
+    fn tanh(self) -> Self {
+        let tanh = self.re.tanh();
+        self.chain(tanh, R::constant(1.0) - tanh * tanh)
+    }
+    fn normal(self) -> Self {
+        let exponent = R::constant(-0.5) * self.re * self.re;
+        let density = exponent.exp() * R::constant(std::f64::consts::TAU.sqrt().recip());
+        self.chain(self.re.normal(), density)
+    }
+}

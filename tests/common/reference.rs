@@ -1,0 +1,263 @@
+//! The reference: loss and back-propagation as one would write them on a blackboard, everything else by dual numbers.
+//!
+//! One pass of back-propagation over duals in the direction of θ_i gives column i of H; with a second, inner dual in the direction d
+//! it gives the derivative of that column too. Traces, bounds and all of their directional derivatives follow. Nothing here knows the
+//! closed forms that the crate is built on.
+
+use super::call::Quantity;
+use super::number::{Dual, Number, Tracked};
+use super::problem::{Problem, Way};
+use flatmin::{Activation, Form, Real, Route};
+
+/// φ(u).
+fn activation<R: Number>(kind: Activation, u: R) -> R {
+    let one = R::constant(1.0);
+    let sigmoid = |u: R| (one + (-u).exp()).recip();
+    match kind {
+        Activation::Tanh => u.tanh(),
+        Activation::Sigmoid => sigmoid(u),
+        Activation::Softplus => (one + u.exp()).ln(),
+        Activation::Gelu => u * u.normal(),
+        Activation::Silu => u * sigmoid(u),
+        Activation::Identity => u,
+    }
+}
+
+/// The mean cross-entropy and, by back-propagation, its gradient.
+pub fn loss_and_gradient<R: Number>(problem: &Problem, theta: &[R]) -> (R, Vec<R>) {
+    let shape = problem.shape();
+    let (d, m, k) = (shape.inputs(), shape.hidden(), shape.classes());
+    let (w, b) = (&theta[shape.hidden_weight()], &theta[shape.hidden_bias()]);
+    let (v, c) = (&theta[shape.output_weight()], &theta[shape.output_bias()]);
+    let mean = R::constant(1.0 / problem.samples as f64);
+    let zero = R::constant(0.0);
+    let (mut loss, mut gradient) = (zero, vec![zero; theta.len()]);
+
+    for n in 0..problem.samples {
+        let x: Vec<R> = problem.inputs[n * d..][..d].iter().map(|&x| R::constant(x)).collect();
+        let y = &problem.targets[n * k..][..k];
+        let hidden: Vec<Dual<R>> = (0..m)
+            .map(|j| {
+                let u = (0..d).fold(b[j], |sum, i| sum + w[j * d + i] * x[i]);
+                activation(problem.network.activation, Dual { re: u, du: R::constant(1.0) })
+            })
+            .collect();
+        let z: Vec<R> = (0..k).map(|l| (0..m).fold(c[l], |sum, j| sum + v[l * m + j] * hidden[j].re)).collect();
+        // Any constant may be taken off all logits; the largest keeps the exponentials in range.
+        let most = R::constant(z.iter().map(|z| z.value()).fold(f64::NEG_INFINITY, f64::max));
+        let weights: Vec<R> = z.iter().map(|&z| (z - most).exp()).collect();
+        let sum = weights.iter().fold(zero, |sum, &weight| sum + weight);
+        let (log_sum, inverse) = (sum.ln(), sum.recip());
+
+        let mut back = vec![zero; m];
+        for l in 0..k {
+            let target = R::constant(y[l]);
+            loss = loss + mean * target * (log_sum - (z[l] - most));
+            let r = mean * (weights[l] * inverse - target);
+            for j in 0..m {
+                back[j] = back[j] + v[l * m + j] * r;
+                let entry = &mut gradient[shape.output_weight()][l * m + j];
+                *entry = *entry + r * hidden[j].re;
+            }
+            let entry = &mut gradient[shape.output_bias()][l];
+            *entry = *entry + r;
+        }
+        for j in 0..m {
+            let u_hat = back[j] * hidden[j].du;
+            for i in 0..d {
+                let entry = &mut gradient[shape.hidden_weight()][j * d + i];
+                *entry = *entry + u_hat * x[i];
+            }
+            let entry = &mut gradient[shape.hidden_bias()][j];
+            *entry = *entry + u_hat;
+        }
+    }
+    (loss, gradient)
+}
+
+/// tr H and tr H², by block.
+#[derive(Clone, Copy, Debug)]
+pub struct Traces {
+    pub output: Tracked,
+    pub hidden: Tracked,
+    pub output_square: Tracked,
+    pub cross_square: Tracked,
+    pub hidden_square: Tracked,
+}
+
+impl Traces {
+    pub fn trace(&self) -> Tracked {
+        self.output + self.hidden
+    }
+
+    pub fn trace_of_square(&self) -> Tracked {
+        self.output_square + self.cross_square + self.hidden_square
+    }
+
+    /// The shares of tr H² by block, output, cross and hidden, as they can be had in this way: the tangent form finds the sum first and
+    /// the hidden share by subtraction, so that its terms are those of the sum.
+    pub fn squares_by(&self, way: Way) -> [Tracked; 3] {
+        let hidden = match (way.route, way.form) {
+            (Route::Pairs, Form::Tangent) => Tracked { value: self.hidden_square.value, ..self.trace_of_square() },
+            _ => self.hidden_square,
+        };
+        [self.output_square, self.cross_square, hidden]
+    }
+}
+
+/// Everything about a problem, and the derivatives of all of it in one direction.
+pub struct Reference {
+    parameters: usize,
+    /// Where the output layer's parameters begin in θ.
+    output: usize,
+    loss: Dual<Tracked>,
+    pub gradient: Vec<Tracked>,
+    /// H and its derivative, row-major.
+    hessian: Vec<Dual<Tracked>>,
+}
+
+impl Reference {
+    /// Evaluates a problem; derivatives are taken in `direction`.
+    pub fn new(problem: &Problem, direction: &[f64]) -> Self {
+        let size = problem.shape().parameters();
+        let mut hessian = Vec::with_capacity(size * size);
+        let (mut loss, mut gradient) = (None, Vec::new());
+        for column in 0..size {
+            let unit = |i: usize| Dual::constant(f64::from(i == column));
+            let theta: Vec<Dual<Dual<Tracked>>> = problem
+                .theta
+                .iter()
+                .zip(direction)
+                .enumerate()
+                .map(|(i, (&x, &dx))| Dual {
+                    re: Dual { re: Tracked::constant(x), du: Tracked::constant(dx) },
+                    du: unit(i),
+                })
+                .collect();
+            let (value, slopes) = loss_and_gradient(problem, &theta);
+            hessian.extend(slopes.iter().map(|slope| slope.du));
+            if column == 0 {
+                loss = Some(value.re);
+                gradient = slopes.iter().map(|slope| slope.re.re).collect();
+            }
+        }
+        let loss = loss.expect("at least one parameter");
+        Self { parameters: size, output: problem.shape().output_weight().start, loss, gradient, hessian }
+    }
+
+    /// Without derivatives in any direction.
+    pub fn at(problem: &Problem) -> Self {
+        Self::new(problem, &vec![0.0; problem.shape().parameters()])
+    }
+
+    pub fn hessian(&self) -> Vec<Tracked> {
+        self.hessian.iter().map(|entry| entry.re).collect()
+    }
+
+    /// H·v.
+    pub fn product(&self, vector: &[f64]) -> Vec<Tracked> {
+        let row = |row: &[Dual<Tracked>]| row.iter().zip(vector).map(|(h, &v)| h.re * Tracked::constant(v)).sum();
+        self.hessian.chunks_exact(self.parameters).map(row).collect()
+    }
+
+    fn traces_dual(&self) -> [Dual<Tracked>; 5] {
+        let mut all = [Dual::constant(0.0); 5];
+        for i in 0..self.parameters {
+            for j in 0..self.parameters {
+                let entry = self.hessian[i * self.parameters + j];
+                let blocks = usize::from(i < self.output) + usize::from(j < self.output);
+                if i == j {
+                    all[blocks / 2] = all[blocks / 2] + entry;
+                }
+                all[2 + blocks] = all[2 + blocks] + entry * entry;
+            }
+        }
+        all
+    }
+
+    pub fn traces(&self) -> Traces {
+        let [output, hidden, output_square, cross_square, hidden_square] = self.traces_dual().map(|trace| trace.re);
+        Traces { output, hidden, output_square, cross_square, hidden_square }
+    }
+
+    /// m, s and s² of the eigenvalues, and the derivatives of m and s².
+    fn spread(&self) -> Spread {
+        let [output, hidden, squares @ ..] = self.traces_dual();
+        let over_size = Tracked::constant(1.0 / self.parameters as f64);
+        let trace = output + hidden;
+        let square = squares.into_iter().fold(Dual::constant(0.0), |sum, square| sum + square);
+        let (mean, mean_dot) = (trace.re * over_size, trace.du * over_size);
+        let variance = square.re * over_size - mean * mean;
+        let variance_dot = square.du * over_size - Tracked::constant(2.0) * mean * mean_dot;
+        Spread {
+            mean,
+            mean_dot,
+            variance,
+            variance_dot,
+            root: Tracked::constant((self.parameters as f64 - 1.0).sqrt()),
+        }
+    }
+
+    /// Λ upper, λ_max lower, λ_min upper, λ_min lower.
+    pub fn bounds(&self) -> [Tracked; 4] {
+        let Spread { mean, variance, root, .. } = self.spread();
+        let deviation = variance.sqrt();
+        let (far, near) = (deviation * root, deviation * root.recip());
+        [mean + far, mean + near, mean - near, mean - far]
+    }
+
+    /// The part of s² that rounding in `T`, `roundings` times a term, may change: where it nears one, Λ and ∇Λ say nothing.
+    pub fn variance_error<T: Real>(&self, roundings: f64) -> f64 {
+        let variance = self.spread().variance;
+        roundings * T::EPSILON.to_f64() * variance.scale / variance.value
+    }
+
+    /// The quantity itself.
+    pub fn value(&self, quantity: Quantity) -> Tracked {
+        match quantity {
+            Quantity::Loss => self.loss.re,
+            Quantity::Trace => self.traces().trace(),
+            Quantity::TraceOfSquare => self.traces().trace_of_square(),
+            Quantity::Bound => self.bounds()[0],
+            Quantity::Hsr(rho) => self.loss.re + Tracked::constant(rho) * self.bounds()[0],
+        }
+    }
+
+    /// Its derivative in the direction.
+    pub fn slope(&self, quantity: Quantity) -> Tracked {
+        match quantity {
+            Quantity::Loss => self.loss.du,
+            Quantity::Trace => {
+                let [output, hidden, ..] = self.traces_dual();
+                (output + hidden).du
+            }
+            Quantity::TraceOfSquare => {
+                let [_, _, squares @ ..] = self.traces_dual();
+                squares.into_iter().map(|square| square.du).sum()
+            }
+            Quantity::Bound => {
+                let Spread { mean_dot, variance, variance_dot, root, .. } = self.spread();
+                mean_dot + root * variance_dot * (Tracked::constant(2.0) * variance.sqrt()).recip()
+            }
+            Quantity::Hsr(rho) => self.loss.du + Tracked::constant(rho) * self.slope(Quantity::Bound),
+        }
+    }
+}
+
+struct Spread {
+    mean: Tracked,
+    mean_dot: Tracked,
+    variance: Tracked,
+    variance_dot: Tracked,
+    root: Tracked,
+}
+
+/// How often a term of any quantity is rounded, at most.
+///
+/// A term passes through sums over inputs, hidden units, classes and samples: in the forward pass, in the factors of its Hessian, in
+/// the products of two of them, and on the way back, hence four times each; a sum of n terms in any order rounds each at most n times.
+/// The rest covers products, and elementary functions with errors of a few units in the last place.
+pub fn roundings(problem: &Problem) -> f64 {
+    let shape = problem.shape();
+    4.0 * (shape.inputs() + shape.hidden() + shape.classes() + problem.samples) as f64 + 64.0
+}

@@ -1,0 +1,155 @@
+//! Every value and every gradient, in every way, against the reference; the dense Hessian and products with it too.
+
+use crate::common::call::Quantity;
+use crate::common::problem::{Instance, Recipe, Way, any_problem, tile_edges, tiny};
+use crate::common::reference::Reference;
+use crate::{Tolerance, along, cases};
+use flatmin::Real;
+use proptest::prelude::*;
+
+/// Values, block splits and bounds.
+fn values<T: Real>(recipe: Recipe) -> Result<(), TestCaseError> {
+    let problem = recipe.problem().rounded::<T>();
+    let (reference, tolerance) = (Reference::at(&problem), Tolerance::of::<T>(&problem));
+    for way in Way::ALL {
+        let instance: Instance<T> = problem.instance().by(way);
+        tolerance.close("loss", instance.loss().loss, reference.value(Quantity::Loss))?;
+        let (given, expected) = (instance.curvature(), reference.traces());
+        tolerance.close("trace, output", given.traces.output, expected.output)?;
+        tolerance.close("trace, hidden", given.traces.hidden, expected.hidden)?;
+        tolerance.close("trace", given.traces.trace(), expected.trace())?;
+        let squares = [given.traces.output_square, given.traces.cross_square, given.traces.hidden_square];
+        tolerance.all_close("squares by block", &squares, &expected.squares_by(way))?;
+        tolerance.close("square", given.traces.trace_of_square(), expected.trace_of_square())?;
+        if reference.variance_error::<T>(tolerance.relative / T::EPSILON.to_f64()) < 0.25 {
+            prop_assert!(given.differentiable);
+            let bounds = given.bounds;
+            let bounds =
+                [bounds.lambda_max_upper, bounds.lambda_max_lower, bounds.lambda_min_upper, bounds.lambda_min_lower];
+            tolerance.all_close("bounds", &bounds, &reference.bounds())?;
+        }
+    }
+    Ok(())
+}
+
+/// Derivatives of all quantities in a random direction, and the values that come with them.
+fn slopes<T: Real>(recipe: Recipe) -> Result<(), TestCaseError> {
+    let problem = recipe.problem().rounded::<T>();
+    let direction = problem.direction(recipe.seed);
+    let (reference, tolerance) = (Reference::new(&problem, &direction), Tolerance::of::<T>(&problem));
+    let variance_is_known = reference.variance_error::<T>(tolerance.relative / T::EPSILON.to_f64()) < 0.25;
+    for way in Way::ALL {
+        let instance: Instance<T> = problem.instance().by(way);
+        for quantity in Quantity::ALL {
+            if !variance_is_known && matches!(quantity, Quantity::Bound | Quantity::Hsr(_)) {
+                continue;
+            }
+            let (value, gradient) = instance.gradient(quantity);
+            tolerance.close(&format!("{way} {quantity:?}"), value, reference.value(quantity))?;
+            let (slope, expected) = (along(&gradient, &direction), reference.slope(quantity));
+            tolerance.close(&format!("{way} slope of {quantity:?}"), slope, expected)?;
+        }
+    }
+    Ok(())
+}
+
+/// The same, coordinate by coordinate.
+fn coordinates<T: Real>(recipe: Recipe) -> Result<(), TestCaseError> {
+    let problem = recipe.problem().rounded::<T>();
+    let tolerance = Tolerance::of::<T>(&problem);
+    let size = problem.shape().parameters();
+    let gradients: Vec<_> = Way::ALL
+        .into_iter()
+        .map(|way| {
+            let instance: Instance<T> = problem.instance().by(way);
+            Quantity::ALL.map(|quantity| instance.gradient(quantity).1)
+        })
+        .collect();
+    for i in 0..size {
+        let direction: Vec<f64> = (0..size).map(|j| f64::from(i == j)).collect();
+        let reference = Reference::new(&problem, &direction);
+        let variance_is_known = reference.variance_error::<T>(tolerance.relative / T::EPSILON.to_f64()) < 0.25;
+        for (at, quantity) in Quantity::ALL.into_iter().enumerate() {
+            if !variance_is_known && matches!(quantity, Quantity::Bound | Quantity::Hsr(_)) {
+                continue;
+            }
+            for (way, gradients) in Way::ALL.into_iter().zip(&gradients) {
+                let what = format!("{way} gradient of {quantity:?}[{i}]");
+                tolerance.close(&what, gradients[at][i].to_f64(), reference.slope(quantity))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// H entry by entry, its symmetry, and H·v.
+fn matrix<T: Real>(recipe: Recipe) -> Result<(), TestCaseError> {
+    let problem = recipe.problem().rounded::<T>();
+    let (reference, tolerance) = (Reference::at(&problem), Tolerance::of::<T>(&problem));
+    let (instance, size): (Instance<T>, _) = (problem.instance(), problem.shape().parameters());
+    let hessian = instance.hessian();
+    tolerance.all_close("hessian", &hessian, &reference.hessian())?;
+    for i in 0..size {
+        for j in 0..i {
+            prop_assert_eq!(hessian[i * size + j], hessian[j * size + i], "symmetry at {}, {}", i, j);
+        }
+    }
+    let direction = problem.direction(recipe.seed);
+    let vector: Vec<T> = direction.iter().map(|&x| T::from_f64(x)).collect();
+    tolerance.all_close("product", &instance.product(&vector), &reference.product(&direction))
+}
+
+proptest! {
+    #![proptest_config(cases(192))]
+
+    #[test]
+    fn values_match_in_f64(recipe in any_problem()) {
+        values::<f64>(recipe)?;
+    }
+
+    #[test]
+    fn values_match_in_f32(recipe in any_problem()) {
+        values::<f32>(recipe)?;
+    }
+
+    #[test]
+    fn slopes_match_in_f64(recipe in any_problem()) {
+        slopes::<f64>(recipe)?;
+    }
+
+    #[test]
+    fn slopes_match_in_f32(recipe in any_problem()) {
+        slopes::<f32>(recipe)?;
+    }
+
+    #[test]
+    fn matrix_and_products_match_in_f64(recipe in any_problem()) {
+        matrix::<f64>(recipe)?;
+    }
+
+    #[test]
+    fn matrix_and_products_match_in_f32(recipe in any_problem()) {
+        matrix::<f32>(recipe)?;
+    }
+
+    #[test]
+    fn gradients_match_by_coordinate_in_f64(recipe in tiny()) {
+        coordinates::<f64>(recipe)?;
+    }
+
+    #[test]
+    fn gradients_match_by_coordinate_in_f32(recipe in tiny()) {
+        coordinates::<f32>(recipe)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(24))]
+
+    #[test]
+    fn tile_edges_match(recipe in tile_edges()) {
+        slopes::<f64>(recipe)?;
+        slopes::<f32>(recipe)?;
+        matrix::<f64>(recipe)?;
+    }
+}

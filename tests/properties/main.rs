@@ -1,0 +1,66 @@
+//! Properties of every quantity over random problems: sizes, activations, targets, number types, routes.
+//!
+//! Every comparison allows `k ε Σ|terms|`: k from [`reference::roundings`](common::reference::roundings), the sum from the reference.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod agreement;
+mod differences;
+mod invariance;
+mod pair_weights;
+mod spectrum;
+mod stability;
+
+use common::number::Tracked;
+use common::problem::Problem;
+use common::reference::roundings;
+use flatmin::Real;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, FailurePersistence, FileFailurePersistence};
+
+/// This many cases; failures are kept beside the sources.
+fn cases(count: u32) -> Config {
+    let persistence: Box<dyn FailurePersistence> = Box::new(FileFailurePersistence::WithSource("regressions"));
+    Config { failure_persistence: Some(persistence), ..Config::with_cases(count) }
+}
+
+/// What a comparison allows.
+#[derive(Clone, Copy, Debug)]
+struct Tolerance {
+    /// Roundings of a term, times ε of the type that was rounded to.
+    relative: f64,
+}
+
+impl Tolerance {
+    fn of<T: Real>(problem: &Problem) -> Self {
+        Self { relative: roundings(problem) * T::EPSILON.to_f64() }
+    }
+
+    fn close(self, what: &str, given: f64, expected: Tracked) -> Result<(), TestCaseError> {
+        let (error, allowed) = ((given - expected.value).abs(), self.relative * expected.scale);
+        if std::env::var_os("FLATMIN_SHOW_ERRORS").is_some() {
+            eprintln!("share {:.3e} relative {:.3e} {what}", error / allowed, allowed / expected.value.abs());
+        }
+        // Written so that NaN fails.
+        prop_assert!(
+            error <= allowed,
+            "{what}: {given:e} given, {:e} expected, error {error:e}, {allowed:e} allowed",
+            expected.value
+        );
+        Ok(())
+    }
+
+    fn all_close<T: Real>(self, what: &str, given: &[T], expected: &[Tracked]) -> Result<(), TestCaseError> {
+        prop_assert_eq!(given.len(), expected.len(), "{}", what);
+        for (index, (given, &expected)) in given.iter().zip(expected).enumerate() {
+            self.close(&format!("{what}[{index}]"), given.to_f64(), expected)?;
+        }
+        Ok(())
+    }
+}
+
+/// Σ x_i d_i in f64.
+fn along<T: Real>(gradient: &[T], direction: &[f64]) -> f64 {
+    gradient.iter().zip(direction).map(|(g, d)| g.to_f64() * d).sum()
+}
