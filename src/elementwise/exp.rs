@@ -15,10 +15,12 @@ use crate::simd::Lanes;
 pub(super) struct Reduced<V> {
     /// n, integral.
     pub(super) n: V,
+    /// r
+    pub(super) r: V,
     /// `eʳ − 1`
     pub(super) up: V,
-    /// `e⁻ʳ − 1`
-    pub(super) down: V,
+    /// `e⁻ʳ − 1 + r`, which is small.
+    pub(super) bend: V,
 }
 
 /// Reduces `x + tail`, where `|x|` is below 2048 ln 2 (f32: 256 ln 2) and `|tail|` below 0.1.
@@ -36,7 +38,7 @@ pub(super) fn reduce<V: Lanes>(x: V, tail: Option<V>) -> Reduced<V> {
     let half = square * constant(x, 0.5);
     let even = (square * square).mul_add(polynomial(square, V::Scalar::EXP_EVEN), half);
     let odd = (square * r) * polynomial(square, V::Scalar::EXP_ODD);
-    Reduced { n, up: r + (even + odd), down: (even - odd) - r }
+    Reduced { n, r, up: r + (even + odd), bend: even - odd }
 }
 
 /// `eˣ`: 0 at −∞, ∞ from overflow on, NaN at NaN; gradual underflow.
@@ -58,8 +60,10 @@ pub(super) struct Decay<V> {
     pub(super) scale: V,
     /// `eʳ − 1`; `q = s eʳ`.
     up: V,
-    /// `e⁻ʳ − 1`; `1/q = e⁻ʳ/s`.
-    down: V,
+    /// r; `1/q = e⁻ʳ/s`.
+    r: V,
+    /// `e⁻ʳ − 1 + r`
+    bend: V,
 }
 
 impl<V: Lanes> Decay<V> {
@@ -73,8 +77,8 @@ impl<V: Lanes> Decay<V> {
     #[inline(always)]
     pub(super) fn with_tail(x: V, tail: Option<V>) -> Self {
         let x = splat(x, V::Scalar::EXP_ZERO).max(x);
-        let Reduced { n, up, down } = reduce(x, tail);
-        Self { scale: V::pow2(n), up, down }
+        let Reduced { n, r, up, bend } = reduce(x, tail);
+        Self { scale: V::pow2(n), up, r, bend }
     }
 
     /// `q`
@@ -104,14 +108,14 @@ impl<V: Lanes> Decay<V> {
     /// `s + s/q = s + e⁻ʳ`, so that `q/(1 + q)` is `s` over it.
     #[inline(always)]
     pub(super) fn scaled_one_plus_inverse(self) -> V {
-        constant(self.up, 1.0) + (self.scale + self.down)
+        constant(self.up, 1.0) + (self.scale + (self.bend - self.r))
     }
 
     /// `s (1 + q)²/q = 1 + s (s + 2) + s² (eʳ − 1) + (e⁻ʳ − 1)`, so that `q/(1 + q)²` is `s` over it.
     #[inline(always)]
     pub(super) fn scaled_slope_inverse(self) -> V {
-        let Self { scale, up, down } = self;
+        let Self { scale, up, r, bend } = self;
         let constants = scale.mul_add(scale, scale + scale);
-        constant(up, 1.0) + (constants + (scale * scale).mul_add(up, down))
+        constant(up, 1.0) + (constants + ((scale * scale).mul_add(up, bend) - r))
     }
 }

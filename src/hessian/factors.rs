@@ -227,6 +227,10 @@ impl<'w, T: Real> Factors<'w, T> {
     /// ```text
     /// Ŝ += (C Â + B̂) Cᵀ      Ĉ = S (2 C Â + B̂)      f̂_j += Σ_k V_kj Ĉ_kj      V̂_kj += f_j Ĉ_kj      d̂_j += Â_jj
     /// ```
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "one stage of an evaluation: what it reads, what it adds to, and scratch"
+    )]
     pub(crate) fn back(
         &mut self,
         isa: InstructionSet,

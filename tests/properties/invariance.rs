@@ -63,8 +63,8 @@ fn permute_classes(problem: &Problem, order: &[usize]) -> (Problem, impl Fn(&[f6
         }
         mapped
     };
-    other.theta = map(&problem.theta);
-    (other, map)
+    let theta = map(&problem.theta);
+    (Problem { theta, ..other }, map)
 }
 
 /// Hidden units renamed.

@@ -18,10 +18,10 @@ use crate::simd::InstructionSet;
 /// the terms.
 fn limits(activation: Activation) -> [f64; 4] {
     match activation {
-        Activation::Tanh | Activation::Sigmoid => [2.0, 2.0, 3.5, 2.5],
-        Activation::Softplus => [2.5, 2.0, 2.0, 3.5],
-        Activation::Gelu => [5.0, 4.5, 3.0, 3.0],
-        Activation::Silu => [2.0, 3.0, 3.0, 3.0],
+        Activation::Tanh | Activation::Sigmoid => [2.0, 2.0, 4.0, 2.75],
+        Activation::Softplus => [2.75, 2.0, 2.0, 4.0],
+        Activation::Gelu => [5.0, 4.5, 3.0, 3.25],
+        Activation::Silu => [2.25, 3.5, 3.5, 3.0],
         Activation::Identity => [0.0; 4],
     }
 }
@@ -51,8 +51,8 @@ impl Worst {
             } else {
                 distance / ulp::<T>(magnitude)
             };
-            // Written so that NaN counts as worst.
-            if !(error <= worst.0) {
+            // NaN counts as worst.
+            if error.is_nan() || error > worst.0 {
                 *worst = (error, u);
             }
         }
@@ -71,7 +71,7 @@ fn f32_sweep() {
     let every = std::env::var_os("FLATMIN_SWEEP").is_some();
     let swept = |bits: &u32| {
         let u = f32::from_bits(*bits);
-        u.is_finite() && (bits % 4001 == 0 || every && (2_f32.powi(-24)..128.0).contains(&u.abs()))
+        u.is_finite() && (bits.is_multiple_of(4001) || every && (2_f32.powi(-24)..128.0).contains(&u.abs()))
     };
     for activation in Activation::ALL {
         let mut worst: Vec<_> = instruction_sets().map(|isa| (isa, Worst([(0.0, 0.0); 4]))).collect();
@@ -124,7 +124,7 @@ fn f64_against_multiprecision() {
 fn exp_and_ln() {
     let mut worst = [(0.0_f64, 0.0_f64); 4];
     let mut update = |function: usize, x: f64, error: f64| {
-        if !(error <= worst[function].0) {
+        if error.is_nan() || error > worst[function].0 {
             worst[function] = (error, x);
         }
     };
@@ -316,25 +316,4 @@ fn names() {
         assert_eq!(format!("{activation}").parse(), Ok(activation));
     }
     assert!("relu".parse::<Activation>().is_err());
-}
-#[test]
-#[ignore]
-fn tmp_sweep() {
-    for activation in [Activation::Tanh, Activation::Sigmoid] {
-        for isa in [InstructionSet::Portable] {
-            let mut worst = Worst([(0.0, 0.0); 4]);
-            for start in (0x3c00_0000_u32..0x4200_0000).step_by(4096) {
-                let u: Vec<f32> = (start..start + 4096).step_by(3).map(|b| -f32::from_bits(b)).collect();
-                let got = derivatives(isa, activation, &u);
-                for (i, &u) in u.iter().enumerate() {
-                    worst.update(
-                        f64::from(u),
-                        got.each_ref().map(|column| column[i]),
-                        double(activation, f64::from(u)),
-                    );
-                }
-            }
-            worst.check([9.0; 4], &format!("{isa:?} {activation}"));
-        }
-    }
 }
