@@ -1,0 +1,85 @@
+//! Optimizer steps: SGD, SAM and HSR, in both types, over nine shapes of network and batch.
+//!
+//! ```text
+//! cargo bench --bench step                          everything
+//! cargo bench --bench step -- step/hsr/f32          what contains this
+//! cargo bench --bench step -- --test                every step once, to see that it runs
+//! ```
+//!
+//! Criterion times each step by itself, as `step/{sgd,sam,hsr}/{f32,f64}/{N}x{D}x{M}x{K}`, and keeps track of changes between runs. Ratios
+//! come from a contest of its own ([`contest`]): SGD, SAM and HSR in turn, so that a disturbance meets all three; it prints a table at
+//! the end. For figures that can be compared, pin the process to one core: `taskset -c 1 cargo bench --bench step`.
+
+mod contest;
+mod training;
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use criterion::{BenchmarkId, Criterion};
+use training::{Number, Optimizer, SHAPES, Training};
+
+fn main() {
+    let arguments = Arguments::parse();
+    let mut criterion = Criterion::default()
+        .sample_size(20)
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(1))
+        .configure_from_args();
+    benchmarks::<f32>(&mut criterion);
+    benchmarks::<f64>(&mut criterion);
+    criterion.final_summary();
+
+    if arguments.list {
+        return;
+    }
+    let rounds = if arguments.test { contest::Rounds::Few } else { contest::Rounds::Many };
+    println!("{}", contest::HEAD);
+    contest::table::<f32>(&arguments.filter, rounds);
+    contest::table::<f64>(&arguments.filter, rounds);
+}
+
+/// What the contest has to know of the command line; the rest is Criterion's.
+struct Arguments {
+    /// Only what contains this.
+    filter: String,
+    /// Nothing but the names.
+    list: bool,
+    /// Once around, for a look whether everything runs.
+    test: bool,
+}
+
+impl Arguments {
+    /// Options of Criterion's that take no value; the argument after any other is that option's.
+    const SWITCHES: [&str; 9] =
+        ["--bench", "--test", "--exact", "--quick", "--noplot", "--quiet", "--verbose", "--discard-baseline", "--list"];
+
+    fn parse() -> Self {
+        let arguments: Vec<String> = std::env::args().skip(1).collect();
+        let is_value = |at: usize| {
+            let before = at.checked_sub(1).map_or("", |before| &arguments[before]);
+            before.starts_with("--") && !before.contains('=') && !Self::SWITCHES.contains(&before)
+        };
+        let filter = (0..arguments.len()).find(|&at| !arguments[at].starts_with('-') && !is_value(at));
+        // Like Criterion: cargo bench says --bench, and without it this is a run of the tests.
+        let has = |name: &str| arguments.iter().any(|argument| argument == name);
+        Self {
+            filter: filter.map(|at| arguments[at].clone()).unwrap_or_default(),
+            list: has("--list"),
+            test: has("--test") || !has("--bench"),
+        }
+    }
+}
+
+fn benchmarks<T: Number>(criterion: &mut Criterion) {
+    for optimizer in Optimizer::ALL {
+        let mut group = criterion.benchmark_group(format!("step/{optimizer}/{}", T::NAME));
+        for shape in SHAPES {
+            group.bench_function(BenchmarkId::from_parameter(shape), |bencher| {
+                let mut training = Training::<T>::new(shape);
+                bencher.iter(|| black_box(training.step(optimizer)));
+            });
+        }
+        group.finish();
+    }
+}

@@ -1,0 +1,132 @@
+//! What is timed: one step of an optimizer, on a network and a batch of given sizes.
+
+use std::fmt;
+
+use flatmin::{Activation, Batch, Hsr, Network, Plan, Real, Sam, Sgd, Shape, State, Step, Targets};
+
+/// Sizes of a batch and a network: N samples, D inputs, M hidden units, K classes.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizes {
+    samples: usize,
+    inputs: usize,
+    hidden: usize,
+    classes: usize,
+}
+
+const fn sizes(samples: usize, inputs: usize, hidden: usize, classes: usize) -> Sizes {
+    Sizes { samples, inputs, hidden, classes }
+}
+
+/// From a whole small data set over mini-batches of images to a large batch of a tiny network.
+pub const SHAPES: [Sizes; 9] = [
+    sizes(105, 4, 16, 3),
+    sizes(64, 64, 32, 10),
+    sizes(256, 64, 32, 10),
+    sizes(32, 784, 128, 10),
+    sizes(128, 784, 128, 10),
+    sizes(128, 784, 256, 10),
+    sizes(256, 30, 64, 2),
+    sizes(32, 3072, 512, 10),
+    sizes(4096, 2, 32, 2),
+];
+
+impl fmt::Display for Sizes {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.pad(&format!("{}x{}x{}x{}", self.samples, self.inputs, self.hidden, self.classes))
+    }
+}
+
+/// A number type with a name.
+pub trait Number: Real {
+    const NAME: &'static str;
+}
+
+impl Number for f32 {
+    const NAME: &'static str = "f32";
+}
+
+impl Number for f64 {
+    const NAME: &'static str = "f64";
+}
+
+/// The contenders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Optimizer {
+    Sgd,
+    Sam,
+    Hsr,
+}
+
+impl Optimizer {
+    pub const ALL: [Self; 3] = [Self::Sgd, Self::Sam, Self::Hsr];
+
+    /// Flops of a step, as the plan counts them.
+    pub fn flops(self, plan: &Plan) -> f64 {
+        let flops = plan.flops();
+        let count = match self {
+            Self::Sgd => flops.gradient,
+            Self::Sam => 2 * flops.gradient,
+            Self::Hsr => flops.gradient + flops.penalty,
+        };
+        count as f64
+    }
+}
+
+impl fmt::Display for Optimizer {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.pad(match self {
+            Self::Sgd => "sgd",
+            Self::Sam => "sam",
+            Self::Hsr => "hsr",
+        })
+    }
+}
+
+/// A network in training, and all memory that a step needs.
+pub struct Training<T> {
+    pub plan: Plan,
+    theta: Vec<T>,
+    inputs: Vec<T>,
+    classes: Vec<u32>,
+    workspace: Vec<T>,
+}
+
+impl<T: Number> Training<T> {
+    /// Weights as at the start of a training, inputs of variance one, by a fixed generator.
+    pub fn new(sizes: Sizes) -> Self {
+        let Sizes { samples, inputs, hidden, classes } = sizes;
+        let shape = Shape::new(inputs, hidden, classes).expect("sizes of at least one");
+        let plan = Plan::new(Network::new(shape, Activation::Tanh), samples).expect("sizes that fit into memory");
+        let mut state = 1u64;
+        // Uniform in [−√3, √3): variance one.
+        let mut random = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            3f64.sqrt() * ((state >> 11) as f64 / (1u64 << 52) as f64 - 1.0)
+        };
+        let mut theta = vec![T::ZERO; shape.parameters()];
+        for (range, fan_in) in [(shape.hidden_weight(), inputs), (shape.output_weight(), hidden)] {
+            theta[range].fill_with(|| T::from_f64(random() / (fan_in as f64).sqrt()));
+        }
+        Self {
+            plan,
+            theta,
+            inputs: (0..samples * inputs).map(|_| T::from_f64(random())).collect(),
+            classes: (0..samples).map(|sample| (sample % classes) as u32).collect(),
+            workspace: vec![T::ZERO; plan.workspace_len()],
+        }
+    }
+
+    /// One step. The learning rate is zero, so that the point stays and all steps do the same work.
+    pub fn step(&mut self, optimizer: Optimizer) -> Step {
+        let Self { plan, theta, inputs, classes, workspace } = self;
+        // Checking the batch belongs to the step: a training loop does it once a batch.
+        let batch = Batch::new(plan.shape(), inputs, Targets::Classes(classes)).expect("a valid batch");
+        let (sgd, mut state) = (Sgd::new(0.0), State::new(&mut []));
+        let step = match optimizer {
+            Optimizer::Sgd => sgd.step(plan, theta, &batch, &mut state, workspace),
+            Optimizer::Sam => Sam::new(sgd, 0.05).step(plan, theta, &batch, &mut state, workspace),
+            Optimizer::Hsr => Hsr::new(sgd, 0.01).step(plan, theta, &batch, &mut state, workspace),
+        };
+        step.expect("finite numbers")
+    }
+}
