@@ -1,0 +1,227 @@
+//! The command line.
+
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::PathBuf;
+
+use clap::{Args, Parser, ValueEnum};
+use flatmin::{Activation, Direction, Hsr, Sam, Sgd};
+
+use crate::data::Source;
+use crate::method::{Kind, Method};
+use crate::presets::Preset;
+
+/// Trains a small network with SGD, SAM and HSR from the same initial points, and compares the minima that they find:
+/// loss, accuracy, the spectrum of the loss Hessian, the Wolkowicz–Styan bounds, time a step.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "flat_minima")]
+pub struct Options {
+    /// Data set: digits, iris, wine, breast-cancer, moons, or a folder of IDX files such as MNIST's (plain or gzip)
+    #[arg(long, default_value = "digits", value_name = "NAME|FOLDER")]
+    pub data: Source,
+    /// Methods to compare
+    #[arg(long, value_enum, value_delimiter = ',', default_values = ["sgd", "sam", "hsr"])]
+    pub methods: Vec<Kind>,
+    /// Number of runs; each has its own split, initial point and order of samples, shared by the methods
+    #[arg(long, default_value = "5", value_name = "COUNT", value_parser = count)]
+    pub seeds: NonZeroUsize,
+    /// The first run's seed
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..1 << 32))]
+    pub seed: u64,
+    /// Folder for the figures, created if it does not exist
+    #[arg(long, default_value = "target/flat_minima", value_name = "FOLDER")]
+    pub out: PathBuf,
+    /// Also write runs.csv, trajectories.csv and eigenvalues.csv into that folder
+    #[arg(long)]
+    pub csv: bool,
+    /// Print the grids by which the defaults were chosen, instead of the comparison; takes minutes
+    #[arg(long)]
+    pub search: bool,
+
+    #[command(flatten)]
+    pub network: NetworkOptions,
+    #[command(flatten)]
+    pub training: TrainingOptions,
+    #[command(flatten)]
+    pub method: MethodOptions,
+    #[command(flatten)]
+    pub limits: LimitOptions,
+}
+
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Network (defaults depend on the data set)")]
+pub struct NetworkOptions {
+    /// Hidden units
+    #[arg(long, value_name = "COUNT", value_parser = count)]
+    pub hidden: Option<NonZeroUsize>,
+    /// Activation: tanh, sigmoid, softplus, gelu, silu or identity
+    #[arg(long, default_value = "tanh", value_name = "NAME")]
+    pub activation: Activation,
+    /// Train in single precision (the default)
+    #[arg(long)]
+    pub f32: bool,
+    /// Train in double precision; what is reported of the minima is always computed in double precision
+    #[arg(long, conflicts_with = "f32")]
+    pub f64: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Training (defaults depend on the data set)")]
+pub struct TrainingOptions {
+    /// Passes over the training samples
+    #[arg(long, value_name = "COUNT", conflicts_with = "steps", value_parser = count)]
+    pub epochs: Option<NonZeroUsize>,
+    /// Steps, instead of epochs
+    #[arg(long, value_name = "COUNT", value_parser = count)]
+    pub steps: Option<NonZeroUsize>,
+    /// Samples a batch; 0 for all
+    #[arg(long, value_name = "COUNT")]
+    pub batch: Option<usize>,
+    /// η
+    #[arg(long, value_name = "η", value_parser = not_negative, allow_negative_numbers = true)]
+    pub learning_rate: Option<f64>,
+    /// μ, in [0, 1)
+    #[arg(long, value_name = "μ", default_value = "0", value_parser = below_one, allow_negative_numbers = true)]
+    pub momentum: f64,
+    /// ω
+    #[arg(long, value_name = "ω", default_value = "0", value_parser = not_negative, allow_negative_numbers = true)]
+    pub weight_decay: f64,
+}
+
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Methods (defaults depend on the data set)")]
+pub struct MethodOptions {
+    /// SAM's radius
+    #[arg(long, value_parser = not_negative, allow_negative_numbers = true)]
+    pub radius: Option<f64>,
+    /// HSR's ρ
+    #[arg(long, value_name = "ρ", value_parser = not_negative, allow_negative_numbers = true)]
+    pub rho: Option<f64>,
+    /// HSR: take the penalty on every k-th step only
+    #[arg(long, value_name = "k", default_value = "1", value_parser = count)]
+    pub every: NonZeroUsize,
+    /// HSR: scale the penalty's gradient to length ρ
+    #[arg(long)]
+    pub unit: bool,
+    /// HSR: which tr H² a mini-batch stands for
+    #[arg(long, value_enum, default_value = "batch")]
+    pub pair_weights: Weights,
+}
+
+/// What a mini-batch's tr H² stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Weights {
+    /// The training set's: an unbiased estimate.
+    DataSet,
+    /// The batch's own.
+    Batch,
+}
+
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Limits")]
+pub struct LimitOptions {
+    /// Use only the first training samples
+    #[arg(long, value_name = "COUNT", value_parser = count)]
+    pub train_samples: Option<NonZeroUsize>,
+    /// Use only the first test samples
+    #[arg(long, value_name = "COUNT", value_parser = count)]
+    pub test_samples: Option<NonZeroUsize>,
+    /// Training samples over which Hessian and bounds are taken
+    #[arg(long, value_name = "COUNT", default_value = "2000", value_parser = count)]
+    pub hessian_samples: NonZeroUsize,
+}
+
+impl Options {
+    /// The optimizers to compare, each once, in the order SGD, SAM, HSR.
+    pub fn methods(&self) -> Vec<Method> {
+        let mut kinds = self.methods.clone();
+        kinds.sort();
+        kinds.dedup();
+        kinds.into_iter().map(|kind| self.method(kind, None)).collect()
+    }
+
+    /// An optimizer; `strength` is SAM's radius or HSR's ρ, where it is not to be the option's.
+    pub fn method(&self, kind: Kind, strength: Option<f64>) -> Method {
+        let preset = Preset::of(&self.data);
+        let sgd = Sgd {
+            learning_rate: self.training.learning_rate.unwrap_or(preset.learning_rate),
+            momentum: self.training.momentum,
+            weight_decay: self.training.weight_decay,
+        };
+        match kind {
+            Kind::Sgd => Method::Sgd(sgd),
+            Kind::Sam => Method::Sam(Sam { sgd, radius: strength.or(self.method.radius).unwrap_or(preset.radius) }),
+            Kind::Hsr => Method::Hsr(Hsr {
+                sgd,
+                rho: strength.or(self.method.rho).unwrap_or(preset.rho),
+                every: NonZeroU64::try_from(self.method.every).unwrap_or(NonZeroU64::MIN),
+                direction: if self.method.unit { Direction::Unit } else { Direction::Gradient },
+            }),
+        }
+    }
+}
+
+fn count(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse().map_err(|_| "expected a whole number, at least 1".into())
+}
+
+fn not_negative(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value.is_finite() && value >= 0.0 => Ok(value),
+        _ => Err("expected a finite number that is not negative".into()),
+    }
+}
+
+fn below_one(text: &str) -> Result<f64, String> {
+    not_negative(text)
+        .ok()
+        .filter(|&value| value < 1.0)
+        .ok_or_else(|| "expected a number from 0 up to, but not including, 1".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &str) -> Result<Options, clap::Error> {
+        Options::try_parse_from(std::iter::once("flat_minima").chain(arguments.split_whitespace()))
+    }
+
+    #[test]
+    fn options_reach_the_optimizers() {
+        let options = parse("--data iris --methods hsr,sgd,hsr --rho 0.5 --every 3 --unit --momentum 0.9").unwrap();
+        let methods = options.methods();
+        let [Method::Sgd(sgd), Method::Hsr(hsr)] = methods[..] else { panic!("{methods:?}") };
+        assert_eq!((sgd.momentum, sgd), (0.9, hsr.sgd));
+        assert_eq!((hsr.rho, hsr.every.get(), hsr.direction), (0.5, 3, Direction::Unit));
+    }
+
+    #[test]
+    fn bad_options_are_refused() {
+        for bad in [
+            "--rho -1",
+            "--radius nan",
+            "--learning-rate inf",
+            "--momentum 1",
+            "--weight-decay -0.1",
+            "--hidden 0",
+            "--seeds 0",
+            "--every 0",
+            "--epochs 0",
+            "--epochs 1 --steps 1",
+            "--f32 --f64",
+            "--data no-such-data",
+            "--activation relu",
+            "--methods adam",
+            "--batch -1",
+            "--train-samples 0",
+        ] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Options::command().debug_assert();
+    }
+}
