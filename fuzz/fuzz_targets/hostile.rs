@@ -1,0 +1,158 @@
+//! Arguments of any kind: no panic, nothing changed after an error, nothing but finite numbers after success.
+#![no_main]
+
+#[path = "../../tests/common/mod.rs"]
+mod common;
+
+use arbitrary::{Arbitrary, Unstructured};
+use common::arguments::{Arguments, Call};
+use common::problem::Way;
+use flatmin::{Activation, Error, Network, PairWeights, Plan, Real, Sgd, Shape};
+use libfuzzer_sys::fuzz_target;
+
+/// Workspaces up to this are tried out.
+const LARGEST: usize = 1 << 16;
+
+/// A size: mostly small, sometimes anything.
+fn size(bytes: &mut Unstructured<'_>) -> arbitrary::Result<usize> {
+    Ok(match bytes.arbitrary::<u8>()? {
+        small @ 0..240 => usize::from(small % 12),
+        240..250 => bytes.arbitrary::<u16>()?.into(),
+        _ => bytes.arbitrary()?,
+    })
+}
+
+/// A number: mostly small, sometimes any bits at all.
+fn number(bytes: &mut Unstructured<'_>) -> arbitrary::Result<f64> {
+    const SPECIAL: [f64; 16] = [
+        0.0,
+        -0.0,
+        f64::NAN,
+        f64::INFINITY,
+        f64::NEG_INFINITY,
+        f64::MAX,
+        f64::MIN,
+        f64::MIN_POSITIVE,
+        5e-324,
+        f32::MAX as f64,
+        f32::MIN_POSITIVE as f64,
+        1e-45,
+        1e30,
+        -1e30,
+        1e160,
+        1.0,
+    ];
+    Ok(match bytes.arbitrary::<u8>()? {
+        0..200 => f64::from(bytes.arbitrary::<i8>()?) / 32.0,
+        200..230 => 2f64.powi(bytes.arbitrary::<i8>()?.into()),
+        230..250 => *bytes.choose(&SPECIAL)?,
+        _ => f64::from_bits(bytes.arbitrary()?),
+    })
+}
+
+/// A length: mostly what it should be.
+fn len(bytes: &mut Unstructured<'_>, right: usize) -> arbitrary::Result<usize> {
+    Ok(match bytes.arbitrary::<u8>()? {
+        0..245 => right,
+        245..250 => right + 1,
+        _ => right.saturating_sub(1),
+    })
+}
+
+/// Numbers repeat from a short list, so that few bytes fill a long slice.
+fn numbers<T: Real>(bytes: &mut Unstructured<'_>, count: usize) -> arbitrary::Result<Vec<T>> {
+    let list: Vec<f64> =
+        (0..1 + usize::from(bytes.arbitrary::<u8>()? % 16)).map(|_| number(bytes)).collect::<arbitrary::Result<_>>()?;
+    Ok((0..count).map(|i| T::from_f64(list[(i + i / 7) % list.len()])).collect())
+}
+
+fn plan(bytes: &mut Unstructured<'_>) -> arbitrary::Result<Option<Plan>> {
+    let Ok(shape) = Shape::new(size(bytes)?, size(bytes)?, size(bytes)?) else { return Ok(None) };
+    let network = Network::new(shape, *bytes.choose(&Activation::ALL)?);
+    let Ok(plan) = Plan::new(network, size(bytes)?) else { return Ok(None) };
+    let way = bytes.choose(&Way::ALL)?;
+    let Ok(plan) = plan.with_route(way.route).and_then(|plan| plan.with_form(way.form)) else { return Ok(None) };
+    assert!(plan.gradient_workspace_len() <= plan.workspace_len());
+    assert!(plan.flops().penalty > 0 && !plan.to_string().is_empty());
+    let weights = if bytes.arbitrary()? { PairWeights::Batch } else { PairWeights::DataSet { samples: size(bytes)? } };
+    Ok(Some(plan.with_pair_weights(weights)))
+}
+
+fn run<T: Real>(bytes: &mut Unstructured<'_>) -> arbitrary::Result<()> {
+    let Some(plan) = plan(bytes)? else { return Ok(()) };
+    if plan.workspace_len() > LARGEST || plan.samples() * plan.shape().inputs() > LARGEST {
+        return Ok(());
+    }
+    let call = *bytes.choose(&Call::ALL)?;
+    let (shape, output) = (plan.shape(), call.output_len(plan.shape()));
+    if output > LARGEST {
+        return Ok(());
+    }
+    let samples = len(bytes, plan.samples())?;
+    let width = len(bytes, shape.inputs())?;
+    let classes = len(bytes, shape.classes())?;
+    let Ok(batch_shape) = Shape::new(width, shape.hidden(), classes) else { return Ok(()) };
+    let (momentum, no_velocity) = (number(bytes)?, bytes.arbitrary::<u8>()? < 32);
+    let velocity = if no_velocity { 0 } else { len(bytes, shape.parameters())? };
+    let mut arguments = Arguments::<T> {
+        plan,
+        theta: {
+            let count = len(bytes, shape.parameters())?;
+            numbers(bytes, count)?
+        },
+        batch_shape,
+        inputs: {
+            let count = len(bytes, samples * width)?;
+            numbers(bytes, count)?
+        },
+        classes: {
+            let list: [u8; 8] = bytes.arbitrary()?;
+            (0..samples).map(|i| if list[i % 8] > 250 { u32::MAX } else { u32::from(list[i % 8]) % classes as u32 }).collect()
+        },
+        distributions: None,
+        vector: {
+            let count = len(bytes, shape.parameters())?;
+            numbers(bytes, count)?
+        },
+        output: vec![T::ONE; len(bytes, output)?],
+        velocity: numbers(bytes, velocity)?,
+        steps: if bytes.arbitrary()? { u64::MAX } else { 0 },
+        workspace: vec![T::NAN; len(bytes, call.workspace_len(&plan))?],
+        sgd: Sgd { learning_rate: number(bytes)?, momentum: if momentum == 1.0 { 0.5 } else { momentum }, weight_decay: number(bytes)? },
+        rho: number(bytes)?,
+        radius: number(bytes)?,
+    };
+    if bytes.arbitrary()? {
+        arguments.distributions = Some(numbers(bytes, samples * classes)?);
+    }
+    let before = arguments.bits();
+    match arguments.run(call) {
+        Ok(()) => {
+            let written = match call {
+                Call::Loss | Call::Curvature => &[][..],
+                call if Call::STEPS.contains(&call) => &arguments.theta,
+                _ => &arguments.output,
+            };
+            assert!(written.iter().all(|entry| entry.is_finite()), "{call:?}: {written:?}");
+            // A velocity that momentum does not look at is replaced, by one that is finite.
+            if Call::STEPS.contains(&call) {
+                assert!(arguments.velocity.iter().all(|entry| entry.is_finite()), "{call:?}: {:?}", arguments.velocity);
+            }
+        }
+        Err(error) => {
+            assert!(!error.to_string().is_empty());
+            let exempt = call == Call::Dense && matches!(error, Error::Overflow { .. });
+            assert!(exempt || arguments.bits() == before, "{call:?} wrote something in spite of {error}");
+        }
+    }
+    Ok(())
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    let mut bytes = Unstructured::new(bytes);
+    // Too few bytes: nothing to try.
+    let _ = match bool::arbitrary(&mut bytes) {
+        Ok(true) => run::<f64>(&mut bytes),
+        _ => run::<f32>(&mut bytes),
+    };
+});
