@@ -18,9 +18,9 @@ use crate::table::{grid, mean_accuracy, median};
 
 /// What is added to the first seed.
 const SEED_OFFSET: u64 = 1000;
-const LEARNING_RATES: [f64; 5] = [0.1, 0.2, 0.3, 0.5, 1.0];
-const RADII: [f64; 7] = [0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0];
-const RHOS: [f64; 7] = [0.003, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2];
+const LEARNING_RATES: [f64; 6] = [0.1, 0.2, 0.3, 0.5, 1.0, 2.0];
+const RADII: [f64; 8] = [0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0];
+const RHOS: [f64; 8] = [0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0];
 /// How much of the best mean test accuracy may be given up for flatness, where the standard error is not larger.
 const TOLERANCE: f64 = 0.005;
 

@@ -3,9 +3,11 @@
 //! - [`number`]: arithmetic that carries the sum of the absolute values of all terms along, and dual numbers over it;
 //! - [`problem`]: random networks and batches, and proptest strategies for them;
 //! - [`call`]: every public quantity, on a workspace of exactly the promised length filled with NaN;
+//! - [`arguments`]: every public quantity and step, with all arguments of a call as plain data that can be spoilt;
 //! - [`reference`]: loss and back-propagation in a dozen lines; everything of higher order by dual numbers.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub mod arguments;
 pub mod call;
 pub mod number;
 pub mod problem;
