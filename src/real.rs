@@ -149,3 +149,9 @@ real!(f64, F64, 1023.0, f64x2);
 pub(crate) fn sqrt(x: f64) -> f64 {
     Real::sqrt(x)
 }
+
+/// The power of two at most a factor two below `x`; 1 for zero, 0 for a subnormal number.
+pub(crate) fn power_of_two_near(x: f64) -> f64 {
+    const EXPONENT: u64 = 0x7FF << 52;
+    if x > 0.0 { f64::from_bits(x.to_bits() & EXPONENT) } else { 1.0 }
+}

@@ -3,7 +3,7 @@
 //! Sums run in the type itself over blocks of [`BLOCK`] terms, and in f64 over the blocks: the error of an inner product of f32 is at
 //! most about `BLOCK/LANES · ε Σ|x_i y_i|` whatever its length.
 
-use crate::real::Real;
+use crate::real::{Real, power_of_two_near, sqrt};
 use crate::simd::InstructionSet;
 
 /// Terms that are summed in the type itself.
@@ -57,24 +57,46 @@ pub(crate) fn dot<T: Real>(isa: InstructionSet, x: &[T], y: &[T]) -> f64 {
     })
 }
 
+/// The largest |x_i|; 0 of nothing. NaN counts for nothing.
+pub(crate) fn largest_magnitude<T: Real>(isa: InstructionSet, x: &[T]) -> f64 {
+    let larger = |a: T, b: T| if a > b { a } else { b };
+    isa.vectorize(|| {
+        let (blocks, rest) = x.as_chunks::<LANES>();
+        let mut largest = [T::ZERO; LANES];
+        for block in blocks {
+            for (largest, x) in largest.iter_mut().zip(block) {
+                *largest = larger(x.abs(), *largest);
+            }
+        }
+        largest.into_iter().chain(rest.iter().map(|x| x.abs())).fold(T::ZERO, |a, b| larger(b, a)).to_f64()
+    })
+}
+
 /// y ← y + α x/‖x‖, whatever the magnitude of x; nothing for x = 0.
 ///
-/// In f64, and relative to the largest entry: no square underflows that matters, none overflows.
+/// In f64, and relative to a power of two near the largest entry: no square underflows that matters, none overflows.
 pub(crate) fn add_unit<T: Real>(isa: InstructionSet, y: &mut [T], alpha: f64, x: &[T]) {
     debug_assert_eq!(x.len(), y.len());
+    let largest = largest_magnitude(isa, x);
+    if largest == 0.0 {
+        return;
+    }
+    let inverse = 1.0 / power_of_two_near(largest).max(f64::MIN_POSITIVE);
+    let scaled = |x: T| x.to_f64() * inverse;
     isa.vectorize(|| {
-        let largest = x.iter().fold(T::ZERO, |largest, x| if x.abs() > largest { x.abs() } else { largest }).to_f64();
-        if largest == 0.0 {
-            return;
-        }
+        let (blocks, rest) = x.as_chunks::<LANES>();
         let mut squares = LaneSums::<f64>::new();
-        for (lane, x) in x.iter().enumerate() {
-            let ratio = x.to_f64() / largest;
-            squares.add(lane, ratio * ratio);
+        for block in blocks {
+            for (lane, &x) in block.iter().enumerate() {
+                squares.add(lane, scaled(x) * scaled(x));
+            }
         }
-        let factor = alpha / crate::real::sqrt(squares.total());
-        for (y, x) in y.iter_mut().zip(x) {
-            *y += T::from_f64(x.to_f64() / largest * factor);
+        for (lane, &x) in rest.iter().enumerate() {
+            squares.add(lane, scaled(x) * scaled(x));
+        }
+        let factor = alpha / sqrt(squares.total());
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y += T::from_f64(scaled(x) * factor);
         }
     });
 }

@@ -24,9 +24,9 @@ use crate::hessian::samples::Samples;
 use crate::hessian::sweep::Adjoints;
 use crate::network::Shape;
 use crate::plan::{product, sum};
-use crate::real::Real;
+use crate::real::{Real, power_of_two_near};
 use crate::simd::{InstructionSet, Kernel, Lanes, Simd};
-use crate::vector::{add_scaled, dot, scale};
+use crate::vector::{add_scaled, dot, largest_magnitude, scale};
 use crate::workspace::{Arena, row, row_mut};
 
 /// The factors that are kept for every sample, and the larger ones of one sample at a time.
@@ -146,8 +146,8 @@ impl<'w, T: Real> Factors<'w, T> {
             contrasts.covariance(row(samples.p, k, i), row_mut(all_s, r2, i));
             contrasts.reduce(1, row(samples.r, k, i), row_mut(all_r, r, i), &mut sums[..1]);
         }
-        let sigma =
-            power_of_two_near(largest_magnitude(all_s).max(largest_magnitude(all_r))).max(T::MIN_POSITIVE.to_f64());
+        let sigma = power_of_two_near(largest_magnitude(isa, all_s).max(largest_magnitude(isa, all_r)))
+            .max(T::MIN_POSITIVE.to_f64());
         scale(isa, all_s, T::from_f64(1.0 / sigma));
         scale(isa, all_r, T::from_f64(1.0 / sigma));
         let (q, d) = (arena.take(n * m), arena.take(n * m));
@@ -371,16 +371,6 @@ impl<'w, T: Real> Hats<'w, T> {
             scale(isa, piece, factor);
         }
     }
-}
-
-fn largest_magnitude<T: Real>(values: &[T]) -> f64 {
-    values.iter().fold(T::ZERO, |largest, value| if value.abs() > largest { value.abs() } else { largest }).to_f64()
-}
-
-/// A power of two within a factor two below `x`; 1 for zero.
-fn power_of_two_near(x: f64) -> f64 {
-    const EXPONENT: u64 = 0x7FF << 52;
-    if x > 0.0 { f64::from_bits(x.to_bits() & EXPONENT) } else { 1.0 }
 }
 
 /// flat += the derivative with respect to a flat symmetric matrix, given that with respect to each entry of the full one, n×n.
