@@ -70,11 +70,11 @@ impl Preset {
             Source::Folder(_) => Self {
                 hidden: 32,
                 batch: 128,
-                epochs: 10,
+                epochs: 20,
                 epoch_grid: [5, 10, 20],
-                learning_rate: 0.3,
-                radius: 0.2,
-                rho: 0.02,
+                learning_rate: 1.0,
+                radius: 0.3,
+                rho: 0.05,
             },
         }
     }
