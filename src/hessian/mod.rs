@@ -79,17 +79,49 @@ pub struct HsrObjective {
 /// # Errors
 ///
 /// Those of [every quantity](crate#errors).
+///
+/// ```
+/// use flatmin::{Activation, Batch, Network, Plan, Shape, Targets};
+///
+/// let shape = Shape::new(2, 3, 2)?;
+/// let plan = Plan::new(Network::new(shape, Activation::Tanh), 4)?;
+/// let batch = Batch::new(shape, &[0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0], Targets::Classes(&[0, 1, 1, 0]))?;
+/// let theta: Vec<f64> = (0..shape.parameters()).map(|i| (i as f64).sin()).collect();
+/// let mut workspace = vec![0.0; plan.gradient_workspace_len()];
+/// let found = flatmin::loss(&plan, &theta, &batch, &mut workspace)?;
+/// assert!(found.loss > 0.0 && (0.0..=1.0).contains(&found.accuracy));
+/// # Ok::<(), flatmin::Error>(())
+/// ```
 pub fn loss<T: Real>(plan: &Plan, theta: &[T], batch: &Batch<'_, T>, workspace: &mut [T]) -> Result<Evaluation> {
     T::loss(plan, theta, batch, Memory::first_order(plan, workspace)?.scratch)
 }
 
 /// ∇L, laid out like θ. Returns L.
 ///
+/// ```text
+/// ẑ = (p − y)/N      û = (Vᵀẑ)∘f      ∇L = [ Σ û xᵀ | Σ û | Σ ẑ hᵀ | Σ ẑ ]
+/// ```
+///
 /// Takes [`Plan::gradient_workspace_len`] elements of workspace.
 ///
 /// # Errors
 ///
 /// Those of [every quantity](crate#errors).
+///
+/// ```
+/// use flatmin::{Activation, Batch, Network, Plan, Shape, Targets};
+///
+/// let shape = Shape::new(2, 3, 2)?;
+/// let plan = Plan::new(Network::new(shape, Activation::Tanh), 4)?;
+/// let batch = Batch::new(shape, &[0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0], Targets::Classes(&[0, 1, 1, 0]))?;
+/// let theta: Vec<f64> = (0..shape.parameters()).map(|i| (i as f64).sin()).collect();
+/// let mut workspace = vec![0.0; plan.gradient_workspace_len()];
+/// let mut gradient = vec![0.0; shape.parameters()];
+/// flatmin::loss_gradient(&plan, &theta, &batch, &mut gradient, &mut workspace)?;
+/// // Adding a constant to all logits changes nothing: the slopes along c sum to zero.
+/// assert!(gradient[shape.output_bias()].iter().sum::<f64>().abs() < 1e-15);
+/// # Ok::<(), flatmin::Error>(())
+/// ```
 pub fn loss_gradient<T: Real>(
     plan: &Plan,
     theta: &[T],
@@ -111,6 +143,21 @@ pub fn loss_gradient<T: Real>(
 /// # Errors
 ///
 /// Those of [every quantity](crate#errors).
+///
+/// ```
+/// use flatmin::{Activation, Batch, Network, Plan, Shape, Targets};
+///
+/// let shape = Shape::new(2, 3, 2)?;
+/// let plan = Plan::new(Network::new(shape, Activation::Tanh), 4)?;
+/// let batch = Batch::new(shape, &[0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0], Targets::Classes(&[0, 1, 1, 0]))?;
+/// let theta: Vec<f64> = (0..shape.parameters()).map(|i| (i as f64).sin()).collect();
+/// let mut workspace = vec![0.0; plan.workspace_len()];
+/// let found = flatmin::curvature(&plan, &theta, &batch, &mut workspace)?;
+/// // The mean eigenvalue lies between the bounds on the two ends of the spectrum.
+/// let mean = found.traces.trace() / shape.parameters() as f64;
+/// assert!(found.bounds.lambda_min_upper <= mean && mean <= found.bounds.lambda_max_lower);
+/// # Ok::<(), flatmin::Error>(())
+/// ```
 pub fn curvature<T: Real>(plan: &Plan, theta: &[T], batch: &Batch<'_, T>, workspace: &mut [T]) -> Result<Curvature> {
     T::curvature(plan, theta, batch, Memory::second_order(plan, workspace)?.scratch)
 }
@@ -149,11 +196,31 @@ pub fn trace_of_square_gradient<T: Real>(
 
 /// ∇Λ, the gradient of the Wolkowicz–Styan upper bound on λ_max, laid out like θ. Returns the traces and bounds.
 ///
+/// ```text
+/// ∇Λ = ∇tr H / P + √(P−1)/(2s) ( ∇tr H² / P − 2m ∇tr H / P )        m = tr H / P,  s² = tr H² / P − m²
+/// ```
+///
 /// Where Λ is not differentiable (H = 0) the result is ∇tr H / P, and [`Curvature::differentiable`] is false.
 ///
 /// # Errors
 ///
 /// Those of [every quantity](crate#errors).
+///
+/// ```
+/// use flatmin::{Activation, Batch, Network, Plan, Shape, Targets};
+///
+/// let shape = Shape::new(2, 3, 2)?;
+/// let plan = Plan::new(Network::new(shape, Activation::Tanh), 4)?;
+/// let batch = Batch::new(shape, &[0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0], Targets::Classes(&[0, 1, 1, 0]))?;
+/// let theta: Vec<f64> = (0..shape.parameters()).map(|i| (i as f64).sin()).collect();
+/// let mut workspace = vec![0.0; plan.workspace_len()];
+/// let mut gradient = vec![0.0; shape.parameters()];
+/// let here = flatmin::bound_gradient(&plan, &theta, &batch, &mut gradient, &mut workspace)?;
+/// let flatter: Vec<f64> = theta.iter().zip(&gradient).map(|(t, g)| t - 1e-3 * g).collect();
+/// let there = flatmin::curvature(&plan, &flatter, &batch, &mut workspace)?;
+/// assert!(there.bounds.lambda_max_upper < here.bounds.lambda_max_upper);
+/// # Ok::<(), flatmin::Error>(())
+/// ```
 pub fn bound_gradient<T: Real>(
     plan: &Plan,
     theta: &[T],
@@ -172,6 +239,21 @@ pub fn bound_gradient<T: Real>(
 /// # Errors
 ///
 /// Those of [every quantity](crate#errors); [`Error::Hyperparameter`](crate::Error::Hyperparameter) for a ρ that is negative or not finite.
+///
+/// ```
+/// use flatmin::{Activation, Batch, Network, Plan, Shape, Targets};
+///
+/// let shape = Shape::new(2, 3, 2)?;
+/// let plan = Plan::new(Network::new(shape, Activation::Tanh), 4)?;
+/// let batch = Batch::new(shape, &[0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0], Targets::Classes(&[0, 1, 1, 0]))?;
+/// let theta: Vec<f64> = (0..shape.parameters()).map(|i| (i as f64).sin()).collect();
+/// let mut workspace = vec![0.0; plan.workspace_len()];
+/// let mut gradient = vec![0.0; shape.parameters()];
+/// let objective = flatmin::hsr_gradient(&plan, &theta, &batch, 0.05, &mut gradient, &mut workspace)?;
+/// let curvature = objective.curvature.expect("ρ is not zero");
+/// println!("L + ρΛ = {}", objective.loss + 0.05 * curvature.bounds.lambda_max_upper);
+/// # Ok::<(), flatmin::Error>(())
+/// ```
 pub fn hsr_gradient<T: Real>(
     plan: &Plan,
     theta: &[T],
@@ -193,6 +275,23 @@ pub fn hsr_gradient<T: Real>(
 /// # Errors
 ///
 /// Those of [every quantity](crate#errors), for `vector` as for θ.
+///
+/// ```
+/// use flatmin::{Activation, Batch, Network, Plan, Shape, Targets};
+///
+/// let shape = Shape::new(2, 3, 2)?;
+/// let plan = Plan::new(Network::new(shape, Activation::Tanh), 4)?;
+/// let batch = Batch::new(shape, &[0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0], Targets::Classes(&[0, 1, 1, 0]))?;
+/// let theta: Vec<f64> = (0..shape.parameters()).map(|i| (i as f64).sin()).collect();
+/// let mut workspace = vec![0.0; plan.workspace_len()];
+/// let mut product = vec![0.0; shape.parameters()];
+/// // Along the output biases together nothing curves.
+/// let mut constant = vec![0.0; shape.parameters()];
+/// constant[shape.output_bias()].fill(1.0);
+/// flatmin::hessian_vector_product(&plan, &theta, &batch, &constant, &mut product, &mut workspace)?;
+/// assert!(product.iter().all(|entry| entry.abs() < 1e-15));
+/// # Ok::<(), flatmin::Error>(())
+/// ```
 pub fn hessian_vector_product<T: Real>(
     plan: &Plan,
     theta: &[T],
@@ -210,6 +309,23 @@ pub fn hessian_vector_product<T: Real>(
 ///
 /// Those of [every quantity](crate#errors); [`Error::Length`](crate::Error::Length) unless `hessian` has P² entries.
 /// On [`Error::Overflow`](crate::Error::Overflow), and only then, `hessian` has been written to.
+///
+/// ```
+/// use flatmin::{Activation, Batch, Network, Plan, Shape, Targets};
+///
+/// let shape = Shape::new(2, 3, 2)?;
+/// let plan = Plan::new(Network::new(shape, Activation::Tanh), 4)?;
+/// let batch = Batch::new(shape, &[0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0], Targets::Classes(&[0, 1, 1, 0]))?;
+/// let theta: Vec<f64> = (0..shape.parameters()).map(|i| (i as f64).sin()).collect();
+/// let mut workspace = vec![0.0; plan.workspace_len()];
+/// let size = shape.parameters();
+/// let mut hessian = vec![0.0; size * size];
+/// flatmin::dense_hessian(&plan, &theta, &batch, &mut hessian, &mut workspace)?;
+/// let trace: f64 = (0..size).map(|i| hessian[i * size + i]).sum();
+/// let found = flatmin::curvature(&plan, &theta, &batch, &mut workspace)?;
+/// assert!((trace - found.traces.trace()).abs() < 1e-14 * size as f64);
+/// # Ok::<(), flatmin::Error>(())
+/// ```
 pub fn dense_hessian<T: Real>(
     plan: &Plan,
     theta: &[T],
