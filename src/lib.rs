@@ -19,6 +19,7 @@
 //! | [`gemm`] | blocked matrix products |
 //! | `elementwise` | exp, activations, softmax |
 //! | [`simd`] | registers of each instruction set, chosen at run time |
+//! | `capi` | the C interface, of feature `capi` |
 //!
 //! Memory is the caller's: outputs and scratch are slices, a [`Plan`] says how long, and no function of the crate allocates. Numbers are
 //! `f32` or `f64` ([`Real`]); sums that become one number (loss, traces) are `f64` in both.
@@ -82,7 +83,7 @@
 //! # Features
 //!
 //! `std` (default) adds the override of the instruction set by an environment variable. Without it the crate is `no_std`, and needs no
-//! allocator either way; `alloc` adds nothing yet.
+//! allocator either way; `alloc` adds nothing yet. `capi` adds the functions of `include/flatmin.h`, for C and all that can call C.
 //!
 //! # Sources
 //!
@@ -102,6 +103,8 @@ extern crate std;
 pub mod activation;
 pub mod batch;
 pub mod bounds;
+#[cfg(feature = "capi")]
+pub mod capi;
 mod compiled;
 mod elementwise;
 mod error;

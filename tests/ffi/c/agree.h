@@ -1,0 +1,92 @@
+/* One number type's share of agree.c: included once for each, with
+ * REAL, the type; SUFFIX, the end of the names of its functions; KIND, its name in the output; PRINT, how its bits are printed. */
+
+#define JOIN_(name, suffix) name##_##suffix
+#define JOIN(name, suffix) JOIN_(name, suffix)
+#define OWN(name) JOIN(name, SUFFIX)
+
+static void OWN(print_all)(const char *name, const REAL *numbers, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        printf(KIND " %s ", name);
+        PRINT(numbers[i]);
+    }
+}
+
+static REAL *OWN(convert)(const double *numbers, size_t count)
+{
+    REAL *converted = allocate(count, sizeof(REAL));
+    for (size_t i = 0; i < count; i++)
+        converted[i] = (REAL)numbers[i];
+    return converted;
+}
+
+static void OWN(evaluate)(const struct network_case *from)
+{
+    flatmin_plan plan;
+    check(flatmin_plan_new(from->inputs, from->hidden, from->classes, from->activation, from->samples, &plan));
+
+    const size_t size = plan.parameters, space = plan.workspace_len;
+    REAL *theta = OWN(convert)(from->theta, size);
+    REAL *inputs = OWN(convert)(from->input_rows, from->samples * from->inputs);
+    REAL *targets = OWN(convert)(from->target_rows, from->samples * from->classes);
+    REAL *gradient = allocate(size, sizeof(REAL));
+    REAL *product = allocate(size, sizeof(REAL));
+    REAL *velocity = allocate(size, sizeof(REAL)); /* zeros */
+    REAL *workspace = allocate(space, sizeof(REAL));
+    const OWN(flatmin_batch) batch = {
+        .inputs = inputs,
+        .inputs_len = from->samples * from->inputs,
+        .distributions = targets,
+        .distributions_len = from->samples * from->classes,
+    };
+
+    flatmin_evaluation evaluation;
+    flatmin_curvature curvature;
+    double loss;
+    check(OWN(flatmin_loss)(&plan, theta, size, &batch, workspace, space, &evaluation));
+    check(OWN(flatmin_loss_gradient)(&plan, theta, size, &batch, gradient, size, workspace, space, &loss));
+    check(OWN(flatmin_curvature)(&plan, theta, size, &batch, workspace, space, &curvature));
+    check(OWN(flatmin_hessian_vector_product)(&plan, theta, size, &batch, gradient, size, product, size, workspace,
+                                              space));
+    print_scalar(KIND, "loss", evaluation.loss);
+    print_scalar(KIND, "accuracy", evaluation.accuracy);
+    print_scalar(KIND, "trace", curvature.trace);
+    print_scalar(KIND, "trace_of_square", curvature.trace_of_square);
+    print_scalar(KIND, "lambda_max_upper", curvature.bounds.lambda_max_upper);
+    print_scalar(KIND, "lambda_max_lower", curvature.bounds.lambda_max_lower);
+    print_scalar(KIND, "lambda_min_upper", curvature.bounds.lambda_min_upper);
+    print_scalar(KIND, "lambda_min_lower", curvature.bounds.lambda_min_lower);
+
+    const flatmin_hsr hsr = {
+        .sgd = {.learning_rate = 0.1, .momentum = 0.9, .weight_decay = 0.001},
+        .rho = 0.05,
+    };
+    OWN(flatmin_state) state = {.velocity = velocity, .velocity_len = size};
+    for (int i = 0; i < 10; i++) {
+        flatmin_step step;
+        check(OWN(flatmin_hsr_step)(&plan, &hsr, theta, size, &batch, &state, workspace, space, &step));
+        print_scalar(KIND, "step_loss", step.loss);
+        print_scalar(KIND, "step_lambda_max_upper", step.curvature.bounds.lambda_max_upper);
+    }
+    OWN(print_all)("gradient", gradient, size);
+    OWN(print_all)("product", product, size);
+    OWN(print_all)("theta", theta, size);
+    OWN(print_all)("velocity", velocity, size);
+
+    free(theta);
+    free(inputs);
+    free(targets);
+    free(gradient);
+    free(product);
+    free(velocity);
+    free(workspace);
+}
+
+#undef JOIN_
+#undef JOIN
+#undef OWN
+#undef REAL
+#undef SUFFIX
+#undef KIND
+#undef PRINT
