@@ -106,6 +106,7 @@ pub mod bounds;
 #[cfg(feature = "capi")]
 pub mod capi;
 mod compiled;
+#[allow(dead_code, unused_imports, reason = "some functions of rows are used by tests alone so far")]
 mod elementwise;
 mod error;
 pub mod gemm;
