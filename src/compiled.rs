@@ -9,7 +9,8 @@ use crate::elementwise;
 use crate::error::Result;
 use crate::gemm::{self, Matrix, MatrixMut, Triangle};
 use crate::hessian::evaluation::{self, Differentiated, Memory, Objective};
-use crate::hessian::{Curvature, Evaluation};
+use crate::hessian::sampled::{Aim, Draw, Estimate};
+use crate::hessian::{Curvature, Evaluation, sampled};
 use crate::plan::Plan;
 use crate::simd::InstructionSet;
 
@@ -52,6 +53,15 @@ compiled! {
         gradient: &mut [Self],
         scratch: &mut [Self],
     ) -> Result<Differentiated>;
+    sampled::differentiate_sampled(
+        plan: &Plan,
+        theta: &[Self],
+        batch: &Batch<'_, Self>,
+        draw: Draw,
+        aim: Aim,
+        gradient: &mut [Self],
+        scratch: &mut [Self],
+    ) -> Result<(f64, Estimate)>;
     evaluation::hessian_vector_product(
         plan: &Plan,
         theta: &[Self],

@@ -14,6 +14,7 @@
 //! | [`batch`] | inputs and targets, checked once |
 //! | [`plan`] | what a computation will cost: route, flops, workspace |
 //! | [`hessian`] | loss, gradients, both traces and their gradients, H·v, H |
+//! | [`hessian::sampled`] | unbiased estimates of both traces and their gradients, at about the price of SGD |
 //! | [`bounds`] | the four Wolkowicz–Styan bounds, and Λ's slopes |
 //! | [`optimizer`] | steps: SGD, SAM, HSR |
 //! | [`gemm`] | blocked matrix products |
@@ -114,6 +115,7 @@ pub mod hessian;
 pub mod network;
 pub mod optimizer;
 pub mod plan;
+mod random;
 mod real;
 pub mod simd;
 mod vector;
@@ -123,12 +125,13 @@ pub use activation::Activation;
 pub use batch::{Batch, Targets};
 pub use bounds::{Bounds, Traces};
 pub use error::{Error, Result};
+pub use hessian::sampled::{Averages, Estimate, Sampling};
 pub use hessian::{
     Curvature, Evaluation, HsrObjective, bound_gradient, curvature, dense_hessian, hessian_vector_product,
     hsr_gradient, loss, loss_gradient, trace_gradient, trace_of_square_gradient,
 };
 pub use network::{Network, Parameters, ParametersMut, Shape};
-pub use optimizer::{Direction, Hsr, Sam, Sgd, State, Step};
+pub use optimizer::{Direction, Hsr, Penalty, Sam, Sgd, State, Step};
 pub use plan::{Flops, Form, PairWeights, Plan, Route};
 pub use real::Real;
 pub use simd::InstructionSet;

@@ -10,6 +10,7 @@
 use core::fmt;
 
 use crate::error::{Error, Result};
+use crate::hessian::sampled::Sampling;
 use crate::hessian::{blocks, evaluation, pairs, sweep};
 use crate::network::{Network, Shape};
 
@@ -269,10 +270,10 @@ impl Plan {
 impl fmt::Display for Plan {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Flops { gradient, penalty } = self.flops();
-        let shape = self.shape();
+        let (shape, sampling) = (self.shape(), Sampling::default());
         write!(
             out,
-            "{} samples, {}-{}-{} {}: tr H² by {}{}, {:.3} MFLOP for the loss gradient, {:.3} for the penalty, {} elements of workspace",
+            "{} samples, {}-{}-{} {}: tr H² by {}{}, {:.3} MFLOP for the loss gradient, {:.3} for the penalty ({:.3} sampled, by {} samples), {} elements of workspace",
             self.samples,
             shape.inputs(),
             shape.hidden(),
@@ -286,6 +287,8 @@ impl fmt::Display for Plan {
             },
             gradient as f64 * 1e-6,
             penalty as f64 * 1e-6,
+            sampling.flops(self) as f64 * 1e-6,
+            sampling.subset_len(self),
             self.workspace_len()
         )
     }

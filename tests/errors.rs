@@ -254,7 +254,7 @@ fn rho_out_of_range_on_a_step_without_penalty() {
     let mut arguments = Arguments::<f64>::new(HsrStep, Way::ALL[0]);
     let batch = Batch::new(arguments.batch_shape, &arguments.inputs, Targets::Classes(&arguments.classes));
     let hsr = Hsr { every: NonZeroU64::new(5).expect("five"), ..Hsr::new(arguments.sgd, f64::NAN) };
-    let mut state = State { velocity: &mut arguments.velocity, steps: 6 };
+    let mut state = State { steps: 6, ..State::new(&mut arguments.velocity) };
     let batch = batch.expect("a batch");
     let error = hsr.step(&arguments.plan, &mut arguments.theta, &batch, &mut state, &mut arguments.workspace);
     assert!(matches!(error, Err(Error::Hyperparameter { argument: "rho", .. })), "{error:?}");

@@ -7,7 +7,7 @@ use std::num::NonZeroU64;
 use common::call::{Quantity, nan};
 use common::problem::{Instance, Labels, Problem, Recipe, Way};
 use common::reference::{Reference, roundings};
-use flatmin::{Activation, Direction, Hsr, Plan, Real, Sam, Sgd, State, Step};
+use flatmin::{Activation, Averages, Direction, Hsr, Plan, Real, Sam, Sgd, State, Step};
 
 const PLAIN: Sgd = Sgd::new(0.1);
 const FULL: Sgd = Sgd { learning_rate: 0.05, momentum: 0.9, weight_decay: 0.01 };
@@ -38,24 +38,28 @@ struct Training<T> {
     theta: Vec<T>,
     velocity: Vec<T>,
     steps: u64,
+    averages: Averages,
 }
 
 impl<T: Real> Training<T> {
     fn new(instance: &Instance<T>) -> Self {
-        Self { theta: instance.theta.clone(), velocity: vec![T::ZERO; instance.parameters()], steps: 0 }
+        let velocity = vec![T::ZERO; instance.parameters()];
+        Self { theta: instance.theta.clone(), velocity, steps: 0, averages: Averages::default() }
     }
 
     /// One step, on a workspace full of NaN.
     fn step(&mut self, instance: &Instance<T>, optimizer: Optimizer) -> Step {
         let (plan, batch) = (&instance.plan, &instance.batch());
-        let mut state = State { velocity: &mut self.velocity, steps: self.steps };
+        let mut state = State { velocity: &mut self.velocity, steps: self.steps, averages: self.averages };
         let (theta, state_ref) = (&mut self.theta, &mut state);
         let step = match optimizer {
             Optimizer::Sgd(sgd) => sgd.step(plan, theta, batch, state_ref, &mut nan(plan.gradient_workspace_len())),
             Optimizer::Sam(sam) => sam.step(plan, theta, batch, state_ref, &mut nan(plan.gradient_workspace_len())),
-            Optimizer::Hsr(hsr) => hsr.step(plan, theta, batch, state_ref, &mut nan(plan.workspace_len())),
+            Optimizer::Hsr(hsr) => {
+                hsr.step(plan, theta, batch, state_ref, &mut nan(hsr.workspace_len(plan).expect("sizes")))
+            }
         };
-        self.steps = state.steps;
+        (self.steps, self.averages) = (state.steps, state.averages);
         step.expect("a step")
     }
 

@@ -4,7 +4,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, ValueEnum};
-use flatmin::{Activation, Direction, Hsr, Sam, Sgd};
+use flatmin::{Activation, Direction, Hsr, Penalty, Sam, Sgd};
 
 use crate::data::Source;
 use crate::method::{Kind, Method};
@@ -155,6 +155,7 @@ impl Options {
                 rho: strength.or(self.method.rho).unwrap_or(preset.rho),
                 every: NonZeroU64::try_from(self.method.every).unwrap_or(NonZeroU64::MIN),
                 direction: if self.method.unit { Direction::Unit } else { Direction::Gradient },
+                penalty: Penalty::Exact,
             }),
         }
     }

@@ -9,6 +9,7 @@ use crate::batch::{Batch, Targets};
 use crate::bounds::{BoundSlopes, Bounds, Traces};
 use crate::error::{Error, Result};
 use crate::hessian::factors::{self, Factors, Hats};
+use crate::hessian::sampled::{Aim, Draw, Estimate, Sampling};
 use crate::hessian::samples::{self, Derivatives, Samples};
 use crate::hessian::sweep::{self, Adjoints};
 use crate::hessian::{Curvature, Evaluation, blocks, dense, pairs, product, trace};
@@ -108,7 +109,7 @@ pub(crate) const fn workspace_elements(shape: Shape, n: usize, route: Route, for
 }
 
 /// Elements of packing space for the matrix products of loss and loss gradient.
-const fn first_order_packing(shape: Shape, n: usize) -> u64 {
+pub(crate) const fn first_order_packing(shape: Shape, n: usize) -> u64 {
     largest(&[samples::packing_elements(shape, n), sweep::packing_elements(shape, n)])
 }
 
@@ -148,6 +149,11 @@ impl<'w, T: Real> Memory<'w, T> {
         Self::cut(plan, workspace, plan.workspace_len())
     }
 
+    /// For a sampled evaluation; an error where the workspace is too short.
+    pub(crate) fn sampled(plan: &Plan, sampling: &Sampling, workspace: &'w mut [T]) -> Result<Self> {
+        Self::cut(plan, workspace, sampling.workspace_len(plan)?)
+    }
+
     fn cut(plan: &Plan, workspace: &'w mut [T], needed: usize) -> Result<Self> {
         if workspace.len() < needed {
             return Err(Error::Workspace { given: workspace.len(), needed });
@@ -171,6 +177,22 @@ impl<'w, T: Real> Memory<'w, T> {
         hand_over(self.gradient, output, "gradient")?;
         Ok(done)
     }
+
+    /// The same by sampling.
+    pub(crate) fn sampled_gradient_to(
+        self,
+        plan: &Plan,
+        theta: &[T],
+        batch: &Batch<'_, T>,
+        draw: Draw,
+        aim: Aim,
+        output: &mut [T],
+    ) -> Result<(f64, Estimate)> {
+        check_length(plan.shape(), output, "gradient")?;
+        let done = T::differentiate_sampled(plan, theta, batch, draw, aim, self.gradient, self.scratch)?;
+        hand_over(self.gradient, output, "gradient")?;
+        Ok(done)
+    }
 }
 
 /// Copies a result, unless it overflowed.
@@ -188,16 +210,22 @@ fn check_length<T>(shape: Shape, values: &[T], argument: &'static str) -> Result
 }
 
 /// Arguments checked, packing space cut.
-struct Run<'a, T> {
-    isa: InstructionSet,
+pub(crate) struct Run<'a, T> {
+    pub isa: InstructionSet,
     shape: Shape,
     theta: Parameters<'a, T>,
-    arena: Arena<'a, T>,
-    packing: &'a mut [T],
+    pub arena: Arena<'a, T>,
+    pub packing: &'a mut [T],
 }
 
 impl<'a, T: Real> Run<'a, T> {
-    fn new(plan: &Plan, theta: &'a [T], batch: &Batch<'_, T>, scratch: &'a mut [T], packing: u64) -> Result<Self> {
+    pub(crate) fn new(
+        plan: &Plan,
+        theta: &'a [T],
+        batch: &Batch<'_, T>,
+        scratch: &'a mut [T],
+        packing: u64,
+    ) -> Result<Self> {
         let shape = plan.shape();
         let [inputs, classes] = batch.widths();
         if [inputs, classes] != [shape.inputs(), shape.classes()] {
@@ -224,7 +252,12 @@ impl<'a, T: Real> Run<'a, T> {
     }
 
     /// The forward pass; an error where the loss overflows.
-    fn forward(&mut self, plan: &Plan, batch: &Batch<'a, T>, derivatives: Derivatives) -> Result<Samples<'a, T>> {
+    pub(crate) fn forward(
+        &mut self,
+        plan: &Plan,
+        batch: &Batch<'a, T>,
+        derivatives: Derivatives,
+    ) -> Result<Samples<'a, T>> {
         let (isa, theta) = (self.isa, self.theta);
         let samples = Samples::forward(isa, plan.network(), theta, batch, derivatives, &mut self.arena, self.packing);
         finite(samples.loss, "loss")?;
@@ -388,7 +421,7 @@ fn finite_parameters<'a, T: Real>(shape: Shape, values: &'a [T], argument: &'sta
     }
 }
 
-fn finite(value: f64, quantity: &'static str) -> Result<f64> {
+pub(crate) fn finite(value: f64, quantity: &'static str) -> Result<f64> {
     if value.is_finite() { Ok(value) } else { Err(Error::Overflow { quantity }) }
 }
 

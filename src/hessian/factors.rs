@@ -335,7 +335,7 @@ impl<'w, T: Real> Factors<'w, T> {
             self.contrasts.covariance_back(row(samples.p, k, i), self.s_hat, p_hat);
         }
         scale(isa, p_hat, T::from_f64(1.0 / self.sigma));
-        Adjoints { p: p_hat, g, f, e: self.q, v: full_v_hat }
+        Adjoints { p: p_hat, g, f, e: self.q, v: full_v_hat, scattered: None }
     }
 
     /// M and R.

@@ -32,6 +32,7 @@ pub(crate) mod evaluation;
 mod factors;
 pub(crate) mod pairs;
 mod product;
+pub mod sampled;
 mod samples;
 pub(crate) mod sweep;
 mod trace;

@@ -25,6 +25,8 @@ pub(crate) enum Derivatives {
     Value,
     /// f: for the gradient of the loss.
     First,
+    /// f, and u as it was: for the derivatives of some samples.
+    FirstAndInput,
     /// f, e and t: for anything about the Hessian.
     Third,
 }
@@ -40,6 +42,8 @@ pub(crate) struct Samples<'w, T> {
     pub x: &'w [T],
     /// V, K×M.
     pub v: &'w [T],
+    /// u, N×M; empty unless asked for.
+    pub u: &'w [T],
     /// φ(u), N×M.
     pub h: &'w [T],
     /// φ'(u), N×M; empty unless asked for, as are the next two.
@@ -61,6 +65,7 @@ pub(crate) const fn elements(shape: Shape, n: usize, derivatives: Derivatives) -
     let layers = match derivatives {
         Derivatives::Value => 1,
         Derivatives::First => 2,
+        Derivatives::FirstAndInput => 3,
         Derivatives::Third => 4,
     };
     sum(&[product(&[layers, n, shape.hidden()]), product(&[2, n, shape.classes()])])
@@ -96,12 +101,17 @@ impl<'w, T: Real> Samples<'w, T> {
         let mut layer = || arena.take(n * m);
         let (f, e, t): (&mut [T], &mut [T], &mut [T]) = match derivatives {
             Derivatives::Value => (&mut [], &mut [], &mut []),
-            Derivatives::First => (layer(), &mut [], &mut []),
+            Derivatives::First | Derivatives::FirstAndInput => (layer(), &mut [], &mut []),
             Derivatives::Third => (layer(), layer(), layer()),
         };
+        let mut u: &mut [T] = &mut [];
+        if derivatives == Derivatives::FirstAndInput {
+            u = layer();
+            u.copy_from_slice(h);
+        }
         match derivatives {
             Derivatives::Value => elementwise::activate(isa, activation, h),
-            Derivatives::First => elementwise::activate_with_slope(isa, activation, h, f),
+            Derivatives::First | Derivatives::FirstAndInput => elementwise::activate_with_slope(isa, activation, h, f),
             Derivatives::Third => elementwise::activate_with_derivatives(isa, activation, h, f, e, t),
         }
 
@@ -112,6 +122,6 @@ impl<'w, T: Real> Samples<'w, T> {
         gemm_with(isa, T::ONE, hidden, weight.t(), bias, MatrixMut::row_major(p, n, k), NoTail, packing);
         let total = elementwise::cross_entropy_rows(isa, k, p, batch.targets(), r);
 
-        Self { n, shape, x: batch.inputs(), v: theta.output_weight, h, f, e, t, p, r, loss: total / n as f64 }
+        Self { n, shape, x: batch.inputs(), v: theta.output_weight, u, h, f, e, t, p, r, loss: total / n as f64 }
     }
 }

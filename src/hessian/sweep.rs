@@ -11,17 +11,20 @@
 //! ∇W = ûᵀ X         ∇b = Σ û      2 N M D flops
 //! ```
 //!
+//! Where only some samples have hats ([`Scattered`]), their share of ẑ and û is added to the rows that are theirs.
+//!
 //! With α = 1 and no hats this is the gradient of the loss: HSR's products of size N·M·D are those of SGD.
 
 use crate::elementwise::softmax_jacobian_rows;
 use crate::gemm::{self, Matrix, MatrixMut, gemm};
+use crate::hessian::sampled::Subset;
 use crate::hessian::samples::Samples;
 use crate::network::{ParametersMut, Shape};
 use crate::plan::{product, sum};
 use crate::real::Real;
 use crate::simd::InstructionSet;
 use crate::vector::{add_scaled, scale, sum_rows};
-use crate::workspace::Arena;
+use crate::workspace::{Arena, row, row_mut};
 
 /// Derivatives of an objective with respect to the per-sample quantities, one row a sample.
 #[derive(Debug)]
@@ -36,6 +39,18 @@ pub(crate) struct Adjoints<'w, T> {
     pub e: &'w mut [T],
     /// V̂, K×M: what depends on V other than through z.
     pub v: &'w mut [T],
+    /// What a few samples have of their own.
+    pub scattered: Option<Scattered<'w, T>>,
+}
+
+/// Shares of the kept samples of a [`Subset`]. What depends on V other than through z is expected in the gradient.
+#[derive(Debug)]
+pub(crate) struct Scattered<'w, T> {
+    pub subset: Subset<'w, T>,
+    /// Of ẑ, class-major: K rows of one column a sample.
+    pub logits: &'w [T],
+    /// Of û, one row a sample.
+    pub units: &'w [T],
 }
 
 /// Elements that the sweep of the loss alone takes: p̂ and ĝ.
@@ -59,7 +74,7 @@ impl<'w, T: Real> Adjoints<'w, T> {
     /// Those of the loss, all of which reach the sweep through r: nothing in f̂, ê and V̂, which stay empty.
     pub(crate) fn of_loss(shape: Shape, n: usize, arena: &mut Arena<'w, T>) -> Self {
         let (m, k) = (shape.hidden(), shape.classes());
-        Self { p: arena.take(n * k), g: arena.take(n * m), f: &mut [], e: &mut [], v: &mut [] }
+        Self { p: arena.take(n * k), g: arena.take(n * m), f: &mut [], e: &mut [], v: &mut [], scattered: None }
     }
 }
 
@@ -74,7 +89,7 @@ pub(crate) fn sweep<T: Real>(
 ) {
     let (n, shape) = (samples.n, samples.shape);
     let (d, m, k) = (shape.inputs(), shape.hidden(), shape.classes());
-    let Adjoints { p: z, g: u, f, e, v } = adjoints;
+    let Adjoints { p: z, g: u, f, e, v, scattered } = adjoints;
     let loss_only = v.is_empty();
 
     let residual_weight = T::from_f64(loss_weight / n as f64);
@@ -85,13 +100,19 @@ pub(crate) fn sweep<T: Real>(
         softmax_jacobian_rows(isa, k, samples.p, z);
         add_scaled(isa, z, residual_weight, samples.r);
     }
+    if let Some(Scattered { subset, logits, .. }) = &scattered {
+        let kept = logits.len() / k;
+        for (i, sample) in subset.rows().enumerate() {
+            for (z, logits) in row_mut(z, k, sample).iter_mut().zip(logits.chunks_exact(kept)) {
+                *z += logits[i];
+            }
+        }
+    }
 
-    let direct = if loss_only {
-        T::ZERO
-    } else {
+    let direct = if loss_only && scattered.is_none() { T::ZERO } else { T::ONE };
+    if !loss_only {
         gradient.output_weight.copy_from_slice(v);
-        T::ONE
-    };
+    }
     let z_rows = Matrix::row_major(z, n, k);
     let h = Matrix::row_major(samples.h, n, m);
     gemm(isa, T::ONE, z_rows.t(), h, direct, MatrixMut::row_major(gradient.output_weight, k, m), packing);
@@ -112,6 +133,12 @@ pub(crate) fn sweep<T: Real>(
             }
         }
     });
+
+    if let Some(Scattered { subset, units, .. }) = &scattered {
+        for (i, sample) in subset.rows().enumerate() {
+            add_scaled(isa, row_mut(u, m, sample), T::ONE, row(units, m, i));
+        }
+    }
 
     let x = Matrix::row_major(samples.x, n, d);
     let u_rows = Matrix::row_major(u, n, m);

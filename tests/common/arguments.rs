@@ -125,7 +125,7 @@ impl<T: Real> Arguments<T> {
         let batch = Batch::new(self.batch_shape, &self.inputs, targets)?;
         let (plan, batch, space) = (&self.plan, &batch, &mut self.workspace[..]);
         let (theta, out) = (&mut self.theta[..], &mut self.output[..]);
-        let mut state = State { velocity: &mut self.velocity, steps: self.steps };
+        let mut state = State { steps: self.steps, ..State::new(&mut self.velocity) };
         let mut hsr = Hsr::new(self.sgd, self.rho);
         match call {
             Loss => loss(plan, theta, batch, space).map(drop),

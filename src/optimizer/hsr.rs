@@ -1,0 +1,159 @@
+//! Hessian Spectral Range regularization.
+
+use core::num::NonZeroU64;
+
+use crate::batch::Batch;
+use crate::error::Result;
+use crate::hessian::evaluation::{Memory, Objective};
+use crate::hessian::sampled::{Aim, Averages, Draw, Sampling};
+use crate::optimizer::{Sgd, State, Step, check_not_negative};
+use crate::plan::Plan;
+use crate::real::Real;
+use crate::simd::InstructionSet;
+use crate::vector::add_unit;
+
+/// How HSR's penalty enters the step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum Direction {
+    /// ρ ∇Λ: descends L + ρΛ. Loss and penalty share one backward sweep.
+    #[default]
+    Gradient,
+    /// ρ ∇Λ/‖∇Λ‖: a step of constant length toward flatness. Takes a sweep of its own, to know the norm.
+    Unit,
+}
+
+/// Where ∇Λ comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Default)]
+pub enum Penalty {
+    /// The batch's own traces, exactly.
+    #[default]
+    Exact,
+    /// Estimates from a few samples, at about the price of SGD: see [`crate::hessian::sampled`].
+    Sampled(Sampling),
+}
+
+/// Hessian Spectral Range regularization: descends the loss and Λ, the Wolkowicz–Styan upper bound on λ_max, together.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Hsr {
+    /// The update.
+    pub sgd: Sgd,
+    /// ρ, finite and not negative. With ρ = 0 the step is SGD's, at SGD's cost.
+    pub rho: f64,
+    /// The penalty is taken on steps 0, k, 2k, … of the state's count; those between are SGD's.
+    pub every: NonZeroU64,
+    /// How the penalty enters.
+    pub direction: Direction,
+    /// Where the penalty's gradient comes from.
+    pub penalty: Penalty,
+}
+
+impl Hsr {
+    /// HSR of this strength, on every step, along the gradient of L + ρΛ.
+    pub const fn new(sgd: Sgd, rho: f64) -> Self {
+        Self { sgd, rho, every: NonZeroU64::MIN, direction: Direction::Gradient, penalty: Penalty::Exact }
+    }
+
+    /// The same with a sampled penalty.
+    pub const fn sampled(sgd: Sgd, rho: f64, sampling: Sampling) -> Self {
+        Self { penalty: Penalty::Sampled(sampling), ..Self::new(sgd, rho) }
+    }
+
+    /// Elements of workspace that a step takes.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Sampling::workspace_len`].
+    pub fn workspace_len(&self, plan: &Plan) -> Result<usize> {
+        match &self.penalty {
+            Penalty::Exact => Ok(plan.workspace_len()),
+            Penalty::Sampled(sampling) => sampling.workspace_len(plan),
+        }
+    }
+
+    /// One step along −(∇L + ρ∇Λ). Reports L, and at θ both traces, all four bounds, and whether Λ was differentiable; of a sampled
+    /// penalty, the estimates of the traces, which then enter the state's averages.
+    ///
+    /// Where Λ is not differentiable (H = 0) its second part is taken as zero.
+    ///
+    /// Takes [`Hsr::workspace_len`] elements of workspace: [`Plan::workspace_len`] for the exact penalty.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Sgd::step`] and, with a sampled penalty, of [`Sampling::check`].
+    ///
+    /// ```
+    /// use flatmin::{Activation, Batch, Hsr, Network, Plan, Sgd, Shape, State, Targets};
+    ///
+    /// let shape = Shape::new(2, 3, 2)?;
+    /// let plan = Plan::new(Network::new(shape, Activation::Tanh), 4)?;
+    /// let batch = Batch::new(shape, &[0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0], Targets::Classes(&[0, 1, 1, 0]))?;
+    /// let mut theta: Vec<f64> = (0..shape.parameters()).map(|i| (i as f64).sin()).collect();
+    /// let mut workspace = vec![0.0; plan.workspace_len()];
+    /// let mut state = State::new(&mut []);
+    /// let hsr = Hsr::new(Sgd::new(0.1), 0.05);
+    /// let step = hsr.step(&plan, &mut theta, &batch, &mut state, &mut workspace)?;
+    /// let curvature = step.curvature.expect("every step takes the penalty");
+    /// assert!(curvature.bounds.lambda_max_lower <= curvature.bounds.lambda_max_upper);
+    /// # Ok::<(), flatmin::Error>(())
+    /// ```
+    pub fn step<T: Real>(
+        &self,
+        plan: &Plan,
+        theta: &mut [T],
+        batch: &Batch<'_, T>,
+        state: &mut State<'_, T>,
+        workspace: &mut [T],
+    ) -> Result<Step> {
+        self.sgd.check(plan, state)?;
+        check_not_negative("rho", self.rho)?;
+        let Memory { gradient, other: bound_gradient, scratch } = match &self.penalty {
+            Penalty::Exact => Memory::second_order(plan, workspace)?,
+            Penalty::Sampled(sampling) => Memory::sampled(plan, sampling, workspace)?,
+        };
+
+        let due = self.rho != 0.0 && state.steps.is_multiple_of(self.every.get());
+        let (step, averages) = if !due {
+            let loss = T::differentiate(plan, theta, batch, Objective::Loss, gradient, scratch)?.loss;
+            (Step::plain(loss), state.averages)
+        } else if self.direction == Direction::Gradient {
+            self.differentiate(plan, theta, batch, [1.0, self.rho], state, gradient, scratch)?
+        } else {
+            let (bound, averages) =
+                self.differentiate(plan, theta, batch, [0.0, 1.0], state, bound_gradient, scratch)?;
+            let loss = T::differentiate(plan, theta, batch, Objective::Loss, gradient, scratch)?.loss;
+            add_unit(InstructionSet::current(), gradient, self.rho, bound_gradient);
+            (Step { loss, ..bound }, averages)
+        };
+        self.sgd.update(theta, gradient, state)?;
+        state.averages = averages;
+        Ok(step)
+    }
+
+    /// Writes the gradient of `loss_weight · L + rho · Λ`. Returns what was seen, and the averages after the step.
+    #[allow(clippy::too_many_arguments, reason = "those of a step, and where the gradient goes")]
+    fn differentiate<T: Real>(
+        &self,
+        plan: &Plan,
+        theta: &[T],
+        batch: &Batch<'_, T>,
+        [loss_weight, rho]: [f64; 2],
+        state: &State<'_, T>,
+        gradient: &mut [T],
+        scratch: &mut [T],
+    ) -> Result<(Step, Averages)> {
+        match self.penalty {
+            Penalty::Exact => {
+                let objective = if loss_weight == 0.0 { Objective::Bound } else { Objective::Hsr { rho } };
+                let done = T::differentiate(plan, theta, batch, objective, gradient, scratch)?;
+                Ok((Step { curvature: Some(done.curvature(plan)), ..Step::plain(done.loss) }, state.averages))
+            }
+            Penalty::Sampled(sampling) => {
+                let draw = Draw { sampling, counter: state.steps };
+                let aim = Aim::Bound { loss: loss_weight, rho, averages: state.averages };
+                let (loss, estimate) = T::differentiate_sampled(plan, theta, batch, draw, aim, gradient, scratch)?;
+                let averages = state.averages.with(&estimate, sampling.beta);
+                Ok((Step { estimate: Some(estimate), ..Step::plain(loss) }, averages))
+            }
+        }
+    }
+}

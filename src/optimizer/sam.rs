@@ -1,0 +1,57 @@
+//! Sharpness-Aware Minimization.
+
+use crate::batch::Batch;
+use crate::error::{Error, Result};
+use crate::hessian::evaluation::{Memory, Objective};
+use crate::optimizer::{Sgd, State, Step, check_not_negative};
+use crate::plan::Plan;
+use crate::real::Real;
+use crate::simd::InstructionSet;
+use crate::vector::{add_unit, first_not_finite};
+
+/// Sharpness-Aware Minimization: the loss gradient at the worst nearby point, to first order.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sam {
+    /// The update.
+    pub sgd: Sgd,
+    /// r, finite and not negative: how far away, in the Euclidean norm, the gradient is taken.
+    pub radius: f64,
+}
+
+impl Sam {
+    /// SAM of this radius, with this update.
+    pub const fn new(sgd: Sgd, radius: f64) -> Self {
+        Self { sgd, radius }
+    }
+
+    /// One step along −∇L(θ + r ∇L(θ)/‖∇L(θ)‖). Where ∇L = 0, or r = 0, that is SGD's step. Reports L(θ).
+    ///
+    /// Takes [`Plan::gradient_workspace_len`] elements of workspace.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Sgd::step`].
+    pub fn step<T: Real>(
+        &self,
+        plan: &Plan,
+        theta: &mut [T],
+        batch: &Batch<'_, T>,
+        state: &mut State<'_, T>,
+        workspace: &mut [T],
+    ) -> Result<Step> {
+        self.sgd.check(plan, state)?;
+        check_not_negative("radius", self.radius)?;
+        let Memory { gradient, other: moved, scratch } = Memory::first_order(plan, workspace)?;
+        let loss = T::differentiate(plan, theta, batch, Objective::Loss, gradient, scratch)?.loss;
+        if self.radius > 0.0 {
+            moved.copy_from_slice(theta);
+            add_unit(InstructionSet::current(), moved, self.radius, gradient);
+            if first_not_finite(InstructionSet::current(), moved).is_some() {
+                return Err(Error::Overflow { quantity: "parameters moved by the radius" });
+            }
+            T::differentiate(plan, moved, batch, Objective::Loss, gradient, scratch)?;
+        }
+        self.sgd.update(theta, gradient, state)?;
+        Ok(Step::plain(loss))
+    }
+}
