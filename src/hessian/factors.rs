@@ -17,6 +17,7 @@
 //! Symmetric factors are stored flat (see [`contrasts`](super::contrasts)).
 
 use core::f64::consts::{FRAC_1_SQRT_2, SQRT_2};
+use core::ops::Range;
 
 use crate::gemm::{self, Matrix, MatrixMut, gemm};
 use crate::hessian::contrasts::{self, Contrasts, triangle, unfold};
@@ -26,10 +27,10 @@ use crate::network::Shape;
 use crate::plan::{product, sum};
 use crate::real::{Real, power_of_two_near};
 use crate::simd::{InstructionSet, Kernel, Lanes, Simd};
-use crate::vector::{add_scaled, dot, largest_magnitude, scale};
+use crate::vector::{LaneSums, largest_magnitude, scale};
 use crate::workspace::{Arena, row, row_mut};
 
-/// The factors that are kept for every sample, and the larger ones of one sample at a time.
+/// The factors that are kept for every sample, and the larger ones of a chunk of samples at a time.
 #[derive(Debug)]
 pub(crate) struct Factors<'w, T> {
     /// σ, which S, r, d and q are divided by.
@@ -45,16 +46,27 @@ pub(crate) struct Factors<'w, T> {
     /// V, R×M.
     pub v: &'w mut [T],
     contrasts: Contrasts<'w, T>,
-    /// C of the loaded sample, R×M.
-    pub c: &'w mut [T],
-    /// S of the loaded sample, R×R.
-    pub full_s: &'w mut [T],
-    /// R×M, R×M, R×R, M×M and M numbers of scratch.
+    /// S of the loaded samples, R×R each.
+    full_s: &'w mut [T],
+    /// SV of the loaded samples, R×M each.
+    sv: &'w mut [T],
+    /// CÂ and its like, and CÂ + B̂, of the loaded samples, R×M each; Ŝ, R×R each.
     c_a_hat: &'w mut [T],
-    c_hat: &'w mut [T],
+    b_sum: &'w mut [T],
     s_hat: &'w mut [T],
+    /// C and Â of one sample, R×M and M×M; a row.
+    c: &'w mut [T],
     a_hat: &'w mut [T],
     sums: &'w mut [T],
+}
+
+/// Samples whose factors are formed at once, so that matrix products have rows enough.
+pub(crate) const CHUNK: usize = 16;
+
+/// The chunks of a range of samples.
+pub(crate) fn chunks(range: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    let end = range.end;
+    range.step_by(CHUNK).map(move |start| start..(start + CHUNK).min(end))
 }
 
 /// Derivatives of an objective with respect to what H is made of, one row a sample.
@@ -72,33 +84,36 @@ pub(crate) struct Hats<'w, T> {
     pub g: &'w mut [T],
     /// V̂, R×M: what depends on V other than through q and z.
     pub v: &'w mut [T],
+    /// The derivative with respect to p/σ, N×K, of what depends on p other than through S and r.
+    pub p: &'w mut [T],
 }
 
-/// Derivative of an objective with respect to a sample's A.
+/// Derivative of an objective with respect to A, of one sample after the other.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum HiddenHat<'a, T> {
     /// Nothing.
     Zero,
-    /// A multiple of the unit matrix.
-    Diagonal(T),
-    /// A diagonal matrix, for CᵀSC alone: d has its derivative elsewhere.
+    /// Multiples of the unit matrix, one a sample.
+    Multiples(&'a [T]),
+    /// Diagonal matrices, M numbers each, for CᵀSC alone: d has its derivative elsewhere.
     Omega(&'a [T]),
-    /// Flat, like A itself.
+    /// Flat, like A itself, M₂ numbers each.
     Flat(&'a [T]),
 }
 
 /// Elements that [`Factors::new`] takes.
 pub(crate) const fn elements(shape: Shape, n: usize) -> u64 {
     let (m, k) = (shape.hidden(), shape.classes());
-    let r = k - 1;
+    let (r, chunk) = (k - 1, if n < CHUNK { n } else { CHUNK });
     let widest = if m > k { m } else { k };
     sum(&[
         product(&[n, triangle(r)]),
         product(&[n, r]),
         product(&[2, n, m]),
         contrasts::elements(k),
-        product(&[4, r, m]),
-        product(&[2, r, r]),
+        product(&[2, r, m]),
+        product(&[3, chunk, r, m]),
+        product(&[2, chunk, r, r]),
         product(&[m, m]),
         widest as u64,
     ])
@@ -116,7 +131,8 @@ pub(crate) const fn hat_elements(shape: Shape, n: usize) -> u64 {
 pub(crate) const fn packing_elements(shape: Shape, n: usize) -> u64 {
     let (m, k) = (shape.hidden(), shape.classes());
     let r = k - 1;
-    gemm::largest_workspace(&[[n, r, m], [n, m, r], [r, n, m], [r, m, m], [r, m, r], [r, r, m]])
+    let chunk = (if n < CHUNK { n } else { CHUNK }).saturating_mul(r);
+    gemm::largest_workspace(&[[n, r, m], [n, m, r], [r, n, m], [r, m, m], [chunk, m, r], [chunk, r, m], [r, chunk, m]])
 }
 
 /// Flops a sample: forming B and A, and their way back.
@@ -135,7 +151,7 @@ impl<'w, T: Real> Factors<'w, T> {
     ) -> Self {
         let (n, shape) = (samples.n, samples.shape);
         let (m, k) = (shape.hidden(), shape.classes());
-        let (r, r2) = (k - 1, triangle(k - 1));
+        let (r, r2, chunk) = (k - 1, triangle(k - 1), n.min(CHUNK));
         let mut contrasts = Contrasts::new(k, arena);
         let sums = arena.take(m.max(k));
 
@@ -164,40 +180,49 @@ impl<'w, T: Real> Factors<'w, T> {
             q,
             v,
             contrasts,
+            full_s: arena.take(chunk * r * r),
+            sv: arena.take(chunk * r * m),
+            c_a_hat: arena.take(chunk * r * m),
+            b_sum: arena.take(chunk * r * m),
+            s_hat: arena.take(chunk * r * r),
             c: arena.take(r * m),
-            full_s: arena.take(r * r),
-            c_a_hat: arena.take(r * m),
-            c_hat: arena.take(r * m),
-            s_hat: arena.take(r * r),
             a_hat: arena.take(m * m),
             sums,
         }
     }
 
-    /// Computes C and the full S of sample `n`.
-    pub(crate) fn load(&mut self, isa: InstructionSet, samples: &Samples<'_, T>, n: usize) {
-        let (m, r) = (samples.shape.hidden(), samples.shape.classes() - 1);
-        unfold(isa, row(self.s, triangle(r), n), self.full_s, r);
-        let f = row(samples.f, m, n);
+    /// Computes the full S and SV of the samples `range`, at most a [`CHUNK`].
+    pub(crate) fn load(&mut self, isa: InstructionSet, range: &Range<usize>, packing: &mut [T]) {
+        let (m, r) = self.sizes();
+        for (n, full) in range.clone().zip(self.full_s.chunks_exact_mut(r * r)) {
+            unfold(isa, row(self.s, triangle(r), n), full, r);
+        }
+        let rows = range.len() * r;
+        let s = Matrix::row_major(&self.full_s[..rows * r], rows, r);
+        let v = Matrix::row_major(&*self.v, r, m);
+        gemm(isa, T::ONE, s, v, T::ZERO, MatrixMut::row_major(&mut self.sv[..rows * m], rows, m), packing);
+    }
+
+    /// Writes B = SC of the loaded samples `range`, R×M each.
+    pub(crate) fn write_b(&self, isa: InstructionSet, samples: &Samples<'_, T>, range: &Range<usize>, b: &mut [T]) {
+        let (m, r) = self.sizes();
         isa.vectorize(|| {
-            for (c, v) in self.c.chunks_exact_mut(m).zip(self.v.chunks_exact(m)) {
-                for ((c, &v), &f) in c.iter_mut().zip(v).zip(f) {
-                    *c = v * f;
+            for (i, n) in range.clone().enumerate() {
+                let f = row(samples.f, m, n);
+                let rows = row_mut(b, r * m, i).chunks_exact_mut(m).zip(row(self.sv, r * m, i).chunks_exact(m));
+                for (b, sv) in rows {
+                    for ((b, &sv), &f) in b.iter_mut().zip(sv).zip(f) {
+                        *b = sv * f;
+                    }
                 }
             }
         });
     }
 
-    /// Writes B = S C of the loaded sample, R×M.
-    pub(crate) fn write_b(&self, isa: InstructionSet, b: &mut [T], packing: &mut [T]) {
-        let (m, r) = self.sizes();
-        let (s, c) = (Matrix::row_major(self.full_s, r, r), Matrix::row_major(self.c, r, m));
-        gemm(isa, T::ONE, s, c, T::ZERO, MatrixMut::row_major(b, r, m), packing);
-    }
-
-    /// Writes A = CᵀB + diag(d) of the loaded sample `n`, flat, from its B.
-    pub(crate) fn write_a(&self, isa: InstructionSet, n: usize, b: &[T], flat: &mut [T]) {
+    /// Writes A = CᵀB + diag(d) of sample `n`, flat, from its B.
+    pub(crate) fn write_a(&mut self, isa: InstructionSet, samples: &Samples<'_, T>, n: usize, b: &[T], flat: &mut [T]) {
         let (m, _) = self.sizes();
+        scale_columns(isa, self.v, row(samples.f, m, n), self.c);
         isa.run(HiddenFactor { c: self.c, b, d: row(self.d, m, n), flat });
     }
 
@@ -213,20 +238,31 @@ impl<'w, T: Real> Factors<'w, T> {
         trace
     }
 
-    /// tr A = ⟨C, SC⟩ + Σ_j d_j of the loaded sample `n`.
-    pub(crate) fn trace_of_a(&mut self, isa: InstructionSet, n: usize, packing: &mut [T]) -> f64 {
+    /// tr A = Σ_j f_j² (VᵀSV)_jj + Σ_j d_j of sample `n`, the `i`-th of those loaded.
+    pub(crate) fn trace_of_a(&self, isa: InstructionSet, samples: &Samples<'_, T>, i: usize, n: usize) -> f64 {
         let (m, r) = self.sizes();
-        let (s, c) = (Matrix::row_major(self.full_s, r, r), Matrix::row_major(self.c, r, m));
-        gemm(isa, T::ONE, s, c, T::ZERO, MatrixMut::row_major(self.c_hat, r, m), packing);
-        let diagonal: f64 = row(self.d, m, n).iter().map(|d| d.to_f64()).sum();
-        dot(isa, self.c, self.c_hat) + diagonal
+        let (f, d) = (row(samples.f, m, n), row(self.d, m, n));
+        isa.vectorize(|| {
+            let mut total = LaneSums::<f64>::new();
+            for (v, sv) in self.v.chunks_exact(m).zip(row(self.sv, r * m, i).chunks_exact(m)) {
+                for (j, ((&v, &sv), &f)) in v.iter().zip(sv).zip(f).enumerate() {
+                    total.add(j, (v * f * (sv * f)).to_f64());
+                }
+            }
+            for (j, d) in d.iter().enumerate() {
+                total.add(j, d.to_f64());
+            }
+            total.total()
+        })
     }
 
-    /// Adds the way back from B̂ (zero if absent) and Â of the loaded sample `n` to the hats.
+    /// Adds the way back from B̂ (R×M each; zero if absent) and Â of the loaded samples `range` to the hats.
     ///
     /// ```text
-    /// Ŝ += (C Â + B̂) Cᵀ      Ĉ = S (2 C Â + B̂)      f̂_j += Σ_k V_kj Ĉ_kj      V̂_kj += f_j Ĉ_kj      d̂_j += Â_jj
+    /// Ŝ += (C Â + B̂) Cᵀ      Ĉ = S Y,  Y = 2 C Â + B̂      f̂_j += Σ_k Y_kj (SV)_kj      V̂ += Ĉ diag(f)      d̂_j += Â_jj
     /// ```
+    ///
+    /// With `diag(f)` moved to the left factors, Ŝ of all samples is one product with V, and V̂ one product of all S with all Y.
     #[allow(
         clippy::too_many_arguments,
         reason = "one stage of an evaluation: what it reads, what it adds to, and scratch"
@@ -235,66 +271,88 @@ impl<'w, T: Real> Factors<'w, T> {
         &mut self,
         isa: InstructionSet,
         samples: &Samples<'_, T>,
-        n: usize,
+        range: &Range<usize>,
         b_hat: Option<&[T]>,
         a_hat: HiddenHat<'_, T>,
         hats: &mut Hats<'_, T>,
         packing: &mut [T],
     ) {
         let (m, r) = self.sizes();
-        let d_hat = row_mut(hats.d, m, n);
-        let c = Matrix::row_major(&*self.c, r, m);
-        match a_hat {
-            HiddenHat::Zero => self.c_a_hat.fill(T::ZERO),
-            HiddenHat::Diagonal(factor) => {
-                self.c_a_hat.copy_from_slice(self.c);
-                scale(isa, self.c_a_hat, factor);
-                for d_hat in d_hat {
-                    *d_hat += factor;
+        for (i, n) in range.clone().enumerate() {
+            let (f, d_hat) = (row(samples.f, m, n), row_mut(hats.d, m, n));
+            let c_a_hat = row_mut(self.c_a_hat, r * m, i);
+            match a_hat {
+                HiddenHat::Zero => c_a_hat.fill(T::ZERO),
+                HiddenHat::Multiples(factors) => {
+                    let factor = factors[i];
+                    scale_columns(isa, self.v, f, c_a_hat);
+                    scale(isa, c_a_hat, factor);
+                    for d_hat in d_hat {
+                        *d_hat += factor;
+                    }
+                }
+                HiddenHat::Omega(o_hat) => {
+                    let (v, o_hat) = (&*self.v, row(o_hat, m, i));
+                    isa.vectorize(|| {
+                        for (c_a_hat, v) in c_a_hat.chunks_exact_mut(m).zip(v.chunks_exact(m)) {
+                            for ((c_a_hat, &v), (&f, &o_hat)) in c_a_hat.iter_mut().zip(v).zip(f.iter().zip(o_hat)) {
+                                *c_a_hat = v * f * o_hat;
+                            }
+                        }
+                    });
+                }
+                HiddenHat::Flat(flat) => {
+                    unfold(isa, row(flat, triangle(m), i), self.a_hat, m);
+                    for (j, d_hat) in d_hat.iter_mut().enumerate() {
+                        *d_hat += self.a_hat[j * m + j];
+                    }
+                    scale_columns(isa, self.v, f, self.c);
+                    let (c, a_hat) = (Matrix::row_major(&*self.c, r, m), Matrix::row_major(&*self.a_hat, m, m));
+                    gemm(isa, T::ONE, c, a_hat, T::ZERO, MatrixMut::row_major(c_a_hat, r, m), packing);
                 }
             }
-            HiddenHat::Omega(o_hat) => {
-                for (c_a_hat, c) in self.c_a_hat.chunks_exact_mut(m).zip(self.c.chunks_exact(m)) {
-                    for ((c_a_hat, &c), &o_hat) in c_a_hat.iter_mut().zip(c).zip(o_hat) {
-                        *c_a_hat = c * o_hat;
+        }
+
+        let rows = range.len() * r;
+        let (y, b_sum) = (&mut self.c_a_hat[..rows * m], &mut self.b_sum[..rows * m]);
+        if let Some(b_hat) = b_hat {
+            b_sum.copy_from_slice(&b_hat[..rows * m]);
+        } else {
+            b_sum.fill(T::ZERO);
+        }
+        isa.vectorize(|| {
+            let samples_of =
+                y.chunks_exact_mut(r * m).zip(b_sum.chunks_exact_mut(r * m)).zip(self.sv.chunks_exact(r * m));
+            for (n, ((y, b_sum), sv)) in range.clone().zip(samples_of) {
+                let (f, f_hat) = (row(samples.f, m, n), row_mut(hats.f, m, n));
+                let rows = y.chunks_exact_mut(m).zip(b_sum.chunks_exact_mut(m)).zip(sv.chunks_exact(m));
+                for ((y, b_sum), sv) in rows {
+                    let entries = y.iter_mut().zip(b_sum).zip(sv).zip(f.iter().zip(&mut *f_hat));
+                    for (((y, b_sum), &sv), (&f, f_hat)) in entries {
+                        let sum = *y + *b_sum;
+                        let twice = *y + sum;
+                        *f_hat += twice * sv;
+                        *b_sum = sum * f;
+                        *y = twice * f;
                     }
                 }
             }
-            HiddenHat::Flat(flat) => {
-                unfold(isa, flat, self.a_hat, m);
-                for (j, d_hat) in d_hat.iter_mut().enumerate() {
-                    *d_hat += self.a_hat[j * m + j];
-                }
-                let a_hat = Matrix::row_major(&*self.a_hat, m, m);
-                gemm(isa, T::ONE, c, a_hat, T::ZERO, MatrixMut::row_major(self.c_a_hat, r, m), packing);
-            }
-        }
-        let sum = &mut *self.c_hat;
-        sum.copy_from_slice(self.c_a_hat);
-        if let Some(b_hat) = b_hat {
-            add_scaled(isa, sum, T::ONE, b_hat);
-        }
-
-        let s_hat = MatrixMut::row_major(self.s_hat, r, r);
-        gemm(isa, T::ONE, Matrix::row_major(sum, r, m), c.t(), T::ZERO, s_hat, packing);
-        fold_into(self.s_hat, row_mut(hats.s, triangle(r), n), r);
-
-        add_scaled(isa, self.c_a_hat, T::ONE, sum);
-        let twice = Matrix::row_major(&*self.c_a_hat, r, m);
-        let s = Matrix::row_major(&*self.full_s, r, r);
-        gemm(isa, T::ONE, s, twice, T::ZERO, MatrixMut::row_major(self.c_hat, r, m), packing);
-        let (f, f_hat) = (row(samples.f, m, n), row_mut(hats.f, m, n));
-        isa.vectorize(|| {
-            let classes = self.c_hat.chunks_exact(m).zip(self.v.chunks_exact(m)).zip(hats.v.chunks_exact_mut(m));
-            for ((c_hat, v), v_hat) in classes {
-                for ((&c_hat, (&v, v_hat)), (&f, f_hat)) in
-                    c_hat.iter().zip(v.iter().zip(v_hat)).zip(f.iter().zip(&mut *f_hat))
-                {
-                    *f_hat += v * c_hat;
-                    *v_hat += f * c_hat;
-                }
-            }
         });
+
+        let v = Matrix::row_major(&*self.v, r, m);
+        let s_hat = MatrixMut::row_major(&mut self.s_hat[..rows * r], rows, r);
+        gemm(isa, T::ONE, Matrix::row_major(b_sum, rows, m), v.t(), T::ZERO, s_hat, packing);
+        for (n, s_hat) in range.clone().zip(self.s_hat.chunks_exact(r * r)) {
+            fold_into(s_hat, row_mut(hats.s, triangle(r), n), r);
+        }
+        let s = Matrix::row_major(&self.full_s[..rows * r], rows, r);
+        let v_hat = MatrixMut::row_major(hats.v, r, m);
+        gemm(isa, T::ONE, s.t(), Matrix::row_major(y, rows, m), T::ONE, v_hat, packing);
+    }
+
+    /// Qᵀ times K rows of `width`; `sum` holds one row.
+    pub(crate) fn reduce_rows(&self, width: usize, rows: &[T], reduced: &mut [T], sum: &mut [T]) {
+        self.contrasts.reduce(width, rows, reduced, sum);
     }
 
     /// Leaves the basis of contrasts: turns the hats into the adjoints that the [sweep](super::sweep) starts from.
@@ -312,7 +370,7 @@ impl<'w, T: Real> Factors<'w, T> {
     ) -> Adjoints<'w, T> {
         let (n, k) = (samples.n, samples.shape.classes());
         let (m, r) = self.sizes();
-        let Hats { s, r: r_hat, d: d_hat, f, g, v: v_hat } = hats;
+        let Hats { s, r: r_hat, d: d_hat, f, g, v: v_hat, p: p_hat } = hats;
 
         // d and q are not needed after this: they turn into q̂ and ê.
         for (((d, &d_hat), &e), q) in self.d.iter_mut().zip(&*d_hat).zip(samples.e).zip(&mut *self.q) {
@@ -324,15 +382,15 @@ impl<'w, T: Real> Factors<'w, T> {
         let residuals = Matrix::row_major(&*self.r, n, r);
         gemm(isa, T::ONE, residuals.t(), q_hat, T::ONE, MatrixMut::row_major(v_hat, r, m), packing);
 
-        let (p_hat, full_v_hat) = (arena.take(n * k), arena.take(k * m));
-        p_hat.fill(T::ZERO);
+        let full_v_hat = arena.take(k * m);
         full_v_hat.fill(T::ZERO);
         self.contrasts.expand(m, v_hat, full_v_hat, &mut self.sums[..m]);
         for i in 0..n {
             let p_hat = row_mut(p_hat, k, i);
             self.contrasts.expand(1, row(r_hat, r, i), p_hat, &mut self.sums[..1]);
-            unfold(isa, row(s, triangle(r), i), self.s_hat, r);
-            self.contrasts.covariance_back(row(samples.p, k, i), self.s_hat, p_hat);
+            let s_hat = &mut self.s_hat[..r * r];
+            unfold(isa, row(s, triangle(r), i), s_hat, r);
+            self.contrasts.covariance_back(row(samples.p, k, i), s_hat, p_hat);
         }
         scale(isa, p_hat, T::from_f64(1.0 / self.sigma));
         Adjoints { p: p_hat, g, f, e: self.q, v: full_v_hat, scattered: None }
@@ -362,15 +420,27 @@ impl<'w, T: Real> Hats<'w, T> {
             f: zeroed(n * m),
             g: zeroed(n * m),
             v: zeroed(r * m),
+            p: zeroed(n * shape.classes()),
         }
     }
 
     /// Multiplies everything by a number.
     pub(crate) fn scale(&mut self, isa: InstructionSet, factor: T) {
-        for piece in [&mut *self.s, self.r, self.d, self.f, self.g, self.v] {
+        for piece in [&mut *self.s, self.r, self.d, self.f, self.g, self.v, self.p] {
             scale(isa, piece, factor);
         }
     }
+}
+
+/// C = V diag(f).
+fn scale_columns<T: Real>(isa: InstructionSet, v: &[T], f: &[T], c: &mut [T]) {
+    isa.vectorize(|| {
+        for (c, v) in c.chunks_exact_mut(f.len()).zip(v.chunks_exact(f.len())) {
+            for ((c, &v), &f) in c.iter_mut().zip(v).zip(f) {
+                *c = v * f;
+            }
+        }
+    });
 }
 
 /// flat += the derivative with respect to a flat symmetric matrix, given that with respect to each entry of the full one, n×n.

@@ -7,7 +7,7 @@
 //! with `ω_j = (VᵀSV)_jj`. The first term is the trace of the output block, the second that of the hidden block. Cost: `O(N (D + K²M))`.
 
 use crate::hessian::contrasts::triangle;
-use crate::hessian::factors::{Factors, Hats, HiddenHat};
+use crate::hessian::factors::{CHUNK, Factors, Hats, HiddenHat, chunks};
 use crate::hessian::samples::Samples;
 use crate::real::Real;
 use crate::simd::InstructionSet;
@@ -23,11 +23,13 @@ pub(crate) fn trace<T: Real>(
 ) -> [f64; 2] {
     let (d, m) = (samples.shape.inputs(), samples.shape.hidden());
     let (mut output, mut hidden) = (0.0, 0.0);
-    for n in 0..samples.n {
-        factors.load(isa, samples, n);
-        let (x, h) = (row(samples.x, d, n), row(samples.h, m, n));
-        output += factors.trace_of_s(n).to_f64() * (dot(isa, h, h) + 1.0);
-        hidden += factors.trace_of_a(isa, n, packing) * (dot(isa, x, x) + 1.0);
+    for chunk in chunks(0..samples.n) {
+        factors.load(isa, &chunk, packing);
+        for (i, n) in chunk.enumerate() {
+            let (x, h) = (row(samples.x, d, n), row(samples.h, m, n));
+            output += factors.trace_of_s(n).to_f64() * (dot(isa, h, h) + 1.0);
+            hidden += factors.trace_of_a(isa, samples, i, n) * (dot(isa, x, x) + 1.0);
+        }
     }
     let mean = factors.sigma / samples.n as f64;
     [output * mean, hidden * mean]
@@ -44,17 +46,21 @@ pub(crate) fn add<T: Real>(
 ) {
     let (d, m, r) = (samples.shape.inputs(), samples.shape.hidden(), samples.shape.classes() - 1);
     let weight = weight / samples.n as f64;
-    for n in 0..samples.n {
-        factors.load(isa, samples, n);
-        let (x, h) = (row(samples.x, d, n), row(samples.h, m, n));
-        let on_diagonal = T::from_f64(weight * (dot(isa, h, h) + 1.0));
-        let mut rest = row_mut(hats.s, triangle(r), n);
-        for k in 0..r {
-            rest[0] += on_diagonal;
-            rest = &mut rest[r - k..];
+    for chunk in chunks(0..samples.n) {
+        let mut multiples = [T::ZERO; CHUNK];
+        for (n, multiple) in chunk.clone().zip(&mut multiples) {
+            let (x, h) = (row(samples.x, d, n), row(samples.h, m, n));
+            let on_diagonal = T::from_f64(weight * (dot(isa, h, h) + 1.0));
+            let mut rest = row_mut(hats.s, triangle(r), n);
+            for k in 0..r {
+                rest[0] += on_diagonal;
+                rest = &mut rest[r - k..];
+            }
+            let of_h = T::from_f64(2.0 * weight * factors.trace_of_s(n).to_f64());
+            add_scaled(isa, row_mut(hats.g, m, n), of_h, h);
+            *multiple = T::from_f64(weight * (dot(isa, x, x) + 1.0));
         }
-        add_scaled(isa, row_mut(hats.g, m, n), T::from_f64(2.0 * weight * factors.trace_of_s(n).to_f64()), h);
-        let a_hat = HiddenHat::Diagonal(T::from_f64(weight * (dot(isa, x, x) + 1.0)));
-        factors.back(isa, samples, n, None, a_hat, hats, packing);
+        factors.load(isa, &chunk, packing);
+        factors.back(isa, samples, &chunk, None, HiddenHat::Multiples(&multiples), hats, packing);
     }
 }

@@ -8,23 +8,26 @@
 //!
 //! Multiply–adds a pair: `(D + 2M + R)/2` for the Gram matrices, `2M + R` and `2RM` for the hats.
 
+use core::ops::Range;
+
 use crate::gemm;
 use crate::hessian::evaluation::Squares;
-use crate::hessian::factors::{Factors, Hats};
+use crate::hessian::factors::{CHUNK, Factors, Hats};
 use crate::hessian::pairs::{Features, Sum, Tile, tile_len};
 use crate::network::Shape;
 use crate::plan::{product, sum};
 use crate::real::Real;
 use crate::simd::InstructionSet;
-use crate::vector::{LaneSums, add_scaled, dot};
+use crate::vector::{LaneSums, dot};
 use crate::workspace::{Arena, row, row_mut};
 
 /// Feature rows of the samples, and the Gram matrices of a tile.
 #[derive(Debug)]
 pub(super) struct Common<'w, T> {
+    rm: usize,
     /// B, N×RM.
     pub b: &'w mut [T],
-    /// The part of B̂ that comes from x, of one sample, RM.
+    /// The part of B̂ that comes from x, of a chunk of samples, RM each.
     pub b_hat: &'w mut [T],
     bh: &'w mut [T],
     bh_hat: &'w mut [T],
@@ -55,45 +58,49 @@ pub(super) const fn flops(shape: Shape, n: usize) -> u64 {
 /// Elements that [`Common::new`] takes.
 pub(super) const fn elements(shape: Shape, n: usize) -> u64 {
     let (m, r, tile) = (shape.hidden(), shape.classes() - 1, tile_len(n));
-    sum(&[product(&[5, n, r, m]), product(&[r, m]), product(&[6, tile, tile])])
+    sum(&[product(&[5, n, r, m]), product(&[if n < CHUNK { n } else { CHUNK }, r, m]), product(&[6, tile, tile])])
 }
 
 /// Elements of packing space that the products need.
 pub(super) const fn packing_elements(shape: Shape, n: usize) -> u64 {
     let (d, m, r, t) = (shape.inputs(), shape.hidden(), shape.classes() - 1, tile_len(n));
     let rm = r.saturating_mul(m);
-    gemm::largest_workspace(&[[r, r, m], [t, d, t], [t, m, t], [t, r, t], [t, t, m], [t, t, r], [t, t, rm]])
+    gemm::largest_workspace(&[[t, d, t], [t, m, t], [t, r, t], [t, t, m], [t, t, r], [t, t, rm]])
 }
 
 impl<'w, T: Real> Common<'w, T> {
     pub(super) fn new(shape: Shape, n: usize, arena: &mut Arena<'w, T>) -> Self {
         let (rm, tile) = ((shape.classes() - 1) * shape.hidden(), tile_len(n));
-        let b_hat = arena.take(rm);
+        let b_hat = arena.take(n.min(CHUNK) * rm);
         let mut rows = || arena.take(n * rm);
         let (b, bh, bh_hat, rf, rf_hat) = (rows(), rows(), rows(), rows(), rows());
         bh_hat.fill(T::ZERO);
         rf_hat.fill(T::ZERO);
         let mut gram = || arena.take(tile * tile);
         let (weights, ga, gg, aa, rr, ff) = (gram(), gram(), gram(), gram(), gram(), gram());
-        Self { b, b_hat, bh, bh_hat, rf, rf_hat, weights, ga, gg, aa, rr, ff }
+        Self { rm, b, b_hat, bh, bh_hat, rf, rf_hat, weights, ga, gg, aa, rr, ff }
     }
 
-    /// Computes the feature rows of sample `i` of the range, which `factors` has loaded.
-    pub(super) fn fill(&mut self, sum: &Sum<'_, '_, T>, factors: &Factors<'_, T>, i: usize, packing: &mut [T]) {
-        let (m, r, n) = (sum.samples.shape.hidden(), sum.samples.shape.classes() - 1, sum.range.start + i);
-        let (h, f) = (row(sum.samples.h, m, n), row(sum.samples.f, m, n));
-        let b = row_mut(self.b, r * m, i);
-        factors.write_b(sum.isa, b, packing);
-        let (bh, rf) = (row_mut(self.bh, r * m, i), row_mut(self.rf, r * m, i));
+    /// Computes the feature rows of the samples `chunk`, which `factors` has loaded.
+    pub(super) fn fill(&mut self, sum: &Sum<'_, '_, T>, factors: &Factors<'_, T>, chunk: &Range<usize>) {
+        let (m, r) = (sum.samples.shape.hidden(), sum.samples.shape.classes() - 1);
+        let rm = r * m;
+        let first = chunk.start - sum.range.start;
+        factors.write_b(sum.isa, sum.samples, chunk, &mut self.b[first * rm..]);
         sum.isa.vectorize(|| {
-            for (b, bh) in b.chunks_exact(m).zip(bh.chunks_exact_mut(m)) {
-                for ((bh, &b), &h) in bh.iter_mut().zip(b).zip(h) {
-                    *bh = b * h;
+            for (i, n) in (first..).zip(chunk.clone()) {
+                let (h, f) = (row(sum.samples.h, m, n), row(sum.samples.f, m, n));
+                let rows = row(self.b, rm, i).chunks_exact(m).zip(row_mut(self.bh, rm, i).chunks_exact_mut(m));
+                for (b, bh) in rows {
+                    for ((bh, &b), &h) in bh.iter_mut().zip(b).zip(h) {
+                        *bh = b * h;
+                    }
                 }
-            }
-            for (rf, &r) in rf.chunks_exact_mut(m).zip(row(factors.r, r, n)) {
-                for (rf, &f) in rf.iter_mut().zip(f) {
-                    *rf = r * f;
+                let rows = row_mut(self.rf, rm, i).chunks_exact_mut(m).zip(row(factors.r, r, n));
+                for (rf, &r) in rows {
+                    for (rf, &f) in rf.iter_mut().zip(f) {
+                        *rf = r * f;
+                    }
                 }
             }
         });
@@ -151,28 +158,48 @@ impl<'w, T: Real> Common<'w, T> {
         Squares { cross: tile.count() * cross, ..Squares::default() }
     }
 
-    /// 4 Σ' w Ga x of sample `i`.
-    pub(super) fn value_of_x(&self, isa: InstructionSet, i: usize) -> f64 {
-        let rm = self.b_hat.len();
-        dot(isa, row(self.bh, rm, i), row(self.bh_hat, rm, i))
+    /// RM, the length of a row of B.
+    pub(super) fn rm(&self) -> usize {
+        self.rm
     }
 
-    /// The way back from the features of x of sample `i`; leaves its part of B̂ in `b_hat`.
-    pub(super) fn back(&mut self, sum: &Sum<'_, '_, T>, factors: &Factors<'_, T>, i: usize, hats: &mut Hats<'_, T>) {
-        let (m, r, n) = (sum.samples.shape.hidden(), sum.samples.shape.classes() - 1, sum.range.start + i);
-        let (h, f) = (row(sum.samples.h, m, n), row(sum.samples.f, m, n));
-        let (g_hat, f_hat) = (row_mut(hats.g, m, n), row_mut(hats.f, m, n));
-        for l in 0..r {
-            let (b, bh_hat) = (row(self.b, m, i * r + l), row(self.bh_hat, m, i * r + l));
-            let rf_hat = row(self.rf_hat, m, i * r + l);
-            let rows = row_mut(self.b_hat, m, l).iter_mut().zip(&mut *g_hat).zip(bh_hat).zip(b.iter().zip(h));
-            for (((b_hat, g_hat), &bh_hat), (&b, &h)) in rows {
-                *b_hat = bh_hat * h;
-                *g_hat += bh_hat * b;
+    /// 4 Σ' w Ga x of all samples.
+    pub(super) fn value_of_x(&self, isa: InstructionSet) -> f64 {
+        dot(isa, self.bh, self.bh_hat)
+    }
+
+    /// The way back from the features of x of the samples `chunk`; leaves their part of B̂ in `b_hat`.
+    pub(super) fn back(
+        &mut self,
+        sum: &Sum<'_, '_, T>,
+        factors: &Factors<'_, T>,
+        chunk: &Range<usize>,
+        hats: &mut Hats<'_, T>,
+    ) {
+        let (m, r) = (sum.samples.shape.hidden(), sum.samples.shape.classes() - 1);
+        sum.isa.vectorize(|| {
+            for (n, b_hat) in chunk.clone().zip(self.b_hat.chunks_exact_mut(r * m)) {
+                let i = n - sum.range.start;
+                let (h, f) = (row(sum.samples.h, m, n), row(sum.samples.f, m, n));
+                let (g_hat, f_hat) = (row_mut(hats.g, m, n), row_mut(hats.f, m, n));
+                for (l, b_hat) in b_hat.chunks_exact_mut(m).enumerate() {
+                    let (b, bh_hat) = (row(self.b, m, i * r + l), row(self.bh_hat, m, i * r + l));
+                    for (((b_hat, g_hat), &bh_hat), (&b, &h)) in
+                        b_hat.iter_mut().zip(&mut *g_hat).zip(bh_hat).zip(b.iter().zip(h))
+                    {
+                        *b_hat = bh_hat * h;
+                        *g_hat += bh_hat * b;
+                    }
+                    let (rf_hat, residual) = (row(self.rf_hat, m, i * r + l), factors.r[n * r + l]);
+                    let mut r_hat = LaneSums::new();
+                    for (j, ((f_hat, &rf_hat), &f)) in f_hat.iter_mut().zip(rf_hat).zip(f).enumerate() {
+                        *f_hat += residual * rf_hat;
+                        r_hat.add(j, rf_hat * f);
+                    }
+                    hats.r[n * r + l] += T::from_f64(r_hat.total());
+                }
             }
-            add_scaled(sum.isa, f_hat, factors.r[n * r + l], rf_hat);
-            hats.r[n * r + l] += T::from_f64(dot(sum.isa, rf_hat, f));
-        }
+        });
     }
 }
 

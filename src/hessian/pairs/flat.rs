@@ -8,6 +8,8 @@
 //!
 //! Multiply–adds a pair: `(R₂ + RM)/2` for the Gram matrices, `R₂ + RM + M₂` for the hats, with `R₂ = R(R+1)/2`, `M₂ = M(M+1)/2`.
 
+use core::ops::Range;
+
 use crate::gemm;
 use crate::hessian::contrasts::triangle;
 use crate::hessian::evaluation::Squares;
@@ -70,11 +72,19 @@ impl<'w, T: Real> Flat<'w, T> {
         flat
     }
 
-    /// Computes the feature row of sample `i` of the range, which `factors` has loaded.
-    pub(super) fn fill(&mut self, sum: &Sum<'_, '_, T>, factors: &Factors<'_, T>, common: &Common<'_, T>, i: usize) {
-        let rm = common.b_hat.len();
-        let b = row(common.b, rm, i);
-        factors.write_a(sum.isa, sum.range.start + i, b, row_mut(self.a, self.m2, i));
+    /// Computes the feature rows of the samples `chunk`.
+    pub(super) fn fill(
+        &mut self,
+        sum: &Sum<'_, '_, T>,
+        factors: &mut Factors<'_, T>,
+        common: &Common<'_, T>,
+        chunk: &Range<usize>,
+    ) {
+        let rm = common.rm();
+        for n in chunk.clone() {
+            let i = n - sum.range.start;
+            factors.write_a(sum.isa, sum.samples, n, row(common.b, rm, i), row_mut(self.a, self.m2, i));
+        }
     }
 
     /// Returns the tile's share of the terms in S and B, spreads all three over the hats, and leaves the coefficients of ĝ.
@@ -105,26 +115,26 @@ impl<'w, T: Real> Flat<'w, T> {
         Squares { output: tile.count() * output, cross: tile.count() * cross, hidden: 0.0 }
     }
 
-    /// Σ' w Ga² ⟨A,A'⟩ of sample `i`.
-    pub(super) fn value_of_a(&self, isa: InstructionSet, i: usize) -> f64 {
-        0.5 * dot(isa, row(self.a, self.m2, i), row(self.a_hat, self.m2, i))
+    /// Σ' w Ga² ⟨A,A'⟩ of all samples.
+    pub(super) fn value_of_a(&self, isa: InstructionSet) -> f64 {
+        0.5 * dot(isa, self.a, self.a_hat)
     }
 
-    /// The way back of sample `i`, which `factors` has loaded, together with the part of B̂ in `common`.
+    /// The way back of the samples `chunk`, which `factors` has loaded, together with the part of B̂ in `common`.
     pub(super) fn back(
         &mut self,
         sum: &Sum<'_, '_, T>,
         factors: &mut Factors<'_, T>,
         common: &Common<'_, T>,
-        i: usize,
+        chunk: &Range<usize>,
         hats: &mut Hats<'_, T>,
         packing: &mut [T],
     ) {
-        let rm = common.b_hat.len();
-        let b_hat = row_mut(self.b_hat, rm, i);
-        add_scaled(sum.isa, b_hat, T::ONE, common.b_hat);
-        let a_hat = HiddenHat::Flat(row(self.a_hat, self.m2, i));
-        factors.back(sum.isa, sum.samples, sum.range.start + i, Some(b_hat), a_hat, hats, packing);
+        let (rm, first) = (common.rm(), chunk.start - sum.range.start);
+        let b_hat = &mut self.b_hat[first * rm..][..chunk.len() * rm];
+        add_scaled(sum.isa, b_hat, T::ONE, &common.b_hat[..b_hat.len()]);
+        let a_hat = HiddenHat::Flat(&self.a_hat[first * self.m2..]);
+        factors.back(sum.isa, sum.samples, chunk, Some(b_hat), a_hat, hats, packing);
     }
 }
 

@@ -26,7 +26,7 @@ use core::ops::Range;
 
 use crate::gemm::{self, Matrix, MatrixMut, gemm};
 use crate::hessian::evaluation::Squares;
-use crate::hessian::factors::{self, Factors, Hats};
+use crate::hessian::factors::{self, Factors, Hats, chunks};
 use crate::hessian::samples::Samples;
 use crate::network::Shape;
 use crate::plan::{Form, largest, product, sum};
@@ -38,7 +38,7 @@ use flat::Flat;
 use tangent::Tangent;
 
 /// Samples a tile.
-const TILE: usize = 64;
+const TILE: usize = 32;
 
 const fn tile_len(n: usize) -> usize {
     if n < TILE { n } else { TILE }
@@ -184,12 +184,12 @@ pub(crate) fn add<T: Real>(
         Form::Flat => Own::Flat(Flat::new(shape, n, &mut arena)),
         Form::Tangent => Own::Tangent(Tangent::new(&sum, factors, &mut arena)),
     };
-    for i in 0..n {
-        factors.load(isa, samples, sum.range.start + i);
-        common.fill(&sum, factors, i, packing);
+    for chunk in chunks(sum.range.clone()) {
+        factors.load(isa, &chunk, packing);
+        common.fill(&sum, factors, &chunk);
         match &mut own {
-            Own::Flat(flat) => flat.fill(&sum, factors, &common, i),
-            Own::Tangent(tangent) => tangent.fill(&sum, factors, &common, i),
+            Own::Flat(flat) => flat.fill(&sum, factors, &common, &chunk),
+            Own::Tangent(tangent) => tangent.fill(&sum, factors, &common, &chunk),
         }
     }
 
@@ -206,18 +206,21 @@ pub(crate) fn add<T: Real>(
         }
     }
 
-    for i in 0..n {
-        squares.cross += common.value_of_x(isa, i);
-        squares.hidden += match &own {
-            Own::Flat(flat) => flat.value_of_a(isa, i),
-            Own::Tangent(tangent) => tangent.value_of_diagonals(isa, i),
-        };
-        let Some(hats) = hats.as_deref_mut() else { continue };
-        factors.load(isa, samples, sum.range.start + i);
-        common.back(&sum, factors, i, hats);
+    squares.cross += common.value_of_x(isa);
+    squares.hidden += match &own {
+        Own::Flat(flat) => flat.value_of_a(isa),
+        Own::Tangent(tangent) => tangent.value_of_diagonals(isa),
+    };
+    let Some(hats) = hats else { return squares };
+    if let Own::Tangent(tangent) = &mut own {
+        tangent.finish(&sum, factors, hats);
+    }
+    for chunk in chunks(sum.range.clone()) {
+        factors.load(isa, &chunk, packing);
+        common.back(&sum, factors, &chunk, hats);
         match &mut own {
-            Own::Flat(flat) => flat.back(&sum, factors, &common, i, hats, packing),
-            Own::Tangent(tangent) => tangent.back(&sum, factors, &common, i, hats, packing),
+            Own::Flat(flat) => flat.back(&sum, factors, &common, &chunk, hats, packing),
+            Own::Tangent(tangent) => tangent.back(&sum, factors, &common, &chunk, hats, packing),
         }
     }
     squares
