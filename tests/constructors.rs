@@ -62,7 +62,7 @@ fn plans_too_large_or_empty() {
         assert_eq!(plan, Err(Error::TooLarge { quantity: "workspace" }));
     }
     // A route whose blocks do not fit, where pairs do.
-    let wide = Network::new(shape(1 << 32, 2, 2), Activation::Tanh);
+    let wide = Network::new(shape(1 << 32, 2, 3), Activation::Tanh);
     let plan = Plan::new(wide, 2).expect("a plan by pairs");
     assert_eq!(plan.route(), Route::Pairs);
     assert_eq!(plan.with_route(Route::Blocks), Err(Error::TooLarge { quantity: "workspace" }));
