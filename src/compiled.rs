@@ -97,4 +97,23 @@ compiled! {
         workspace: &mut [Self],
     );
     elementwise::evaluate(activation: Activation, u: Self) -> [Self; 4];
+    elementwise::exponentials(isa: InstructionSet, x: &mut [Self]);
+    elementwise::logarithms(isa: InstructionSet, x: &mut [Self]);
+    elementwise::activate(isa: InstructionSet, activation: Activation, u_to_h: &mut [Self]);
+    elementwise::activate_with_slope(isa: InstructionSet, activation: Activation, u_to_h: &mut [Self], f: &mut [Self]);
+    elementwise::activate_with_derivatives(
+        isa: InstructionSet,
+        activation: Activation,
+        u_to_h: &mut [Self],
+        f: &mut [Self],
+        e: &mut [Self],
+        t: &mut [Self],
+    );
+    elementwise::softmax_rows(
+        isa: InstructionSet,
+        classes: usize,
+        logits_to_probabilities: &mut [Self],
+        log_sum_exp: &mut [Self],
+    );
+    elementwise::softmax_jacobian_rows(isa: InstructionSet, classes: usize, probabilities: &[Self], x: &mut [Self]);
 }

@@ -106,14 +106,20 @@ pub enum Error {
         /// The quantity.
         quantity: &'static str,
     },
-    /// Matrices whose dimensions do not fit together.
-    DimensionMismatch,
-    /// A slice shorter than its dimensions and strides need.
-    SliceTooShort,
-    /// A workspace shorter than a matrix product needs.
-    WorkspaceTooShort,
+    /// A matrix whose dimensions do not go with those of the others.
+    Dimensions {
+        /// The matrix's name.
+        argument: &'static str,
+        /// Its rows and columns.
+        given: [usize; 2],
+        /// The rows and columns that the other operands ask for.
+        expected: [usize; 2],
+    },
     /// An instruction set that the CPU, its operating system or the build lacks.
-    InstructionSetUnsupported,
+    InstructionSet {
+        /// Its name.
+        given: &'static str,
+    },
     /// A name that is none of those known.
     Name {
         /// What was named.
@@ -165,11 +171,14 @@ impl fmt::Display for Error {
                 "pair weights: {samples} samples given for a data set of {data_set}; expected at least 2, and no more than the data set has"
             ),
             Self::Overflow { quantity } => write!(out, "{quantity}: overflows the range of the type"),
-            Self::DimensionMismatch => out.write_str("matrix: the dimensions of the operands do not fit together"),
-            Self::SliceTooShort => out.write_str("matrix: slice shorter than its dimensions and strides need"),
-            Self::WorkspaceTooShort => out.write_str("workspace: shorter than the product needs"),
-            Self::InstructionSetUnsupported => {
-                out.write_str("instruction set: not supported by this CPU, its system or this build")
+            Self::Dimensions { argument, given, expected } => {
+                write!(out, "{argument}: {}×{} given, {}×{} expected", given[0], given[1], expected[0], expected[1])
+            }
+            Self::InstructionSet { given } => {
+                write!(
+                    out,
+                    "instruction set: {given} given, expected one that this CPU, its system and this build have"
+                )
             }
             Self::Name { argument, expected } => write!(out, "{argument}: unknown name, expected {expected}"),
         }

@@ -18,7 +18,7 @@
 //! | [`bounds`] | the four Wolkowicz–Styan bounds, and Λ's slopes |
 //! | [`optimizer`] | steps: SGD, SAM, HSR |
 //! | [`gemm`] | blocked matrix products |
-//! | `elementwise` | exp, activations, softmax |
+//! | [`elementwise`] | exp, activations, softmax |
 //! | [`simd`] | registers of each instruction set, chosen at run time |
 //! | `capi` | the C interface, of feature `capi` |
 //!
@@ -107,8 +107,7 @@ pub mod bounds;
 #[cfg(feature = "capi")]
 pub mod capi;
 mod compiled;
-#[allow(dead_code, unused_imports, reason = "some functions of rows are used by tests alone so far")]
-mod elementwise;
+pub mod elementwise;
 mod error;
 pub mod gemm;
 pub mod hessian;

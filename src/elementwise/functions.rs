@@ -1,12 +1,12 @@
-//! The activations: value and three derivatives in one pass, sharing one exponential.
+//! The functions: value and three derivatives in one pass, sharing one exponential.
 //!
 //! No derivative is formed by a cancelling difference such as `1 − tanh²`: in the tails all keep their relative accuracy,
 //! down to where the exponential underflows (see [`Decay`]). Where a derivative has a zero of its own the error is relative
 //! to the sum of the magnitudes of the terms in its formula.
 
 use super::constant;
-use super::exp::Decay;
-use super::ln::ln_1p_unit;
+use super::exp::{Decay, exp};
+use super::ln::{ln, ln_1p_unit};
 use super::normal::Normal;
 use super::splat;
 use crate::elementwise::Coefficients;
@@ -174,5 +174,27 @@ impl Function for Identity {
     fn derivatives<V: Lanes>(u: V) -> [V; 4] {
         let zero = constant(u, 0.0);
         [u, constant(u, 1.0), zero, zero]
+    }
+}
+
+/// `eᵘ`
+pub(super) struct Exp;
+
+impl Function for Exp {
+    #[inline(always)]
+    fn derivatives<V: Lanes>(u: V) -> [V; 4] {
+        [exp(u); 4]
+    }
+}
+
+/// `ln u`
+pub(super) struct Ln;
+
+impl Function for Ln {
+    #[inline(always)]
+    fn derivatives<V: Lanes>(u: V) -> [V; 4] {
+        let inverse = constant(u, 1.0) / u;
+        let square = inverse * inverse;
+        [ln(u), inverse, -square, constant(u, 2.0) * square * inverse]
     }
 }

@@ -1,16 +1,17 @@
-//! Functions applied element by element or row by row: activations with their derivatives, softmax, cross-entropy.
+//! Functions applied element by element or row by row: exponential, logarithm, activations with their derivatives, softmax.
 //!
-//! Every function is written once, over [`Lanes`]; the slice kernels of this module run it under the instruction set that
-//! the caller has chosen. The last, partial register of a slice goes through the same instructions as the others, so a
-//! value does not depend on its position.
+//! Every function is written once, over [`Lanes`]; the slice kernels of this module run it under an instruction set. The last,
+//! partial register of a slice goes through the same instructions as the others, so a value does not depend on its position.
 //!
 //! | file | subject |
 //! |---|---|
+//! | `slices` | the public functions: lengths checked, the current instruction set |
 //! | `exp` | exponential function, its range reduction |
 //! | `ln` | logarithm and `ln(1 + x)` |
 //! | `normal` | density and upper tail of the normal distribution |
 //! | `functions` | the activations and their derivatives |
 //! | `softmax`, `cross_entropy` | rows of logits |
+//! | `rows` | a tile of rows, transposed so that the lanes run along them |
 //! | `coefficients` | polynomials, per number type |
 
 mod coefficients;
@@ -20,17 +21,22 @@ mod functions;
 mod ln;
 mod normal;
 mod rows;
+mod slices;
 mod softmax;
 
 pub(crate) use coefficients::Coefficients;
-#[allow(unused_imports)]
 pub(crate) use cross_entropy::cross_entropy_rows;
+pub use slices::{
+    activation, activation_with_derivatives, activation_with_slope, exp, ln, softmax, softmax_jacobian_product,
+};
 pub(crate) use softmax::{softmax_jacobian_rows, softmax_rows};
+
+use core::marker::PhantomData;
 
 use crate::activation::Activation;
 use crate::real::Real;
 use crate::simd::{InstructionSet, Kernel, Lanes, Scalar, Simd};
-use functions::{Function, Gelu, Identity, Sigmoid, Silu, Softplus, Tanh};
+use functions::{Exp, Function, Gelu, Identity, Ln, Sigmoid, Silu, Softplus, Tanh};
 
 /// Overwrites every `u` by `φ(u)`.
 pub(crate) fn activate<T: Real>(isa: InstructionSet, activation: Activation, u_to_h: &mut [T]) {
@@ -62,14 +68,29 @@ pub(crate) fn evaluate<T: Real>(activation: Activation, u: T) -> [T; 4] {
     columns
 }
 
-/// `eˣ`.
-pub(crate) fn exp<T: Real>(x: T) -> T {
-    exp::exp(T::Lanes::<Scalar>::splat(Scalar::new(), x)).reduce_sum()
+/// Overwrites every x by `eˣ`.
+pub(crate) fn exponentials<T: Real>(isa: InstructionSet, x: &mut [T]) {
+    isa.run(Map::<T, Exp> { x, function: PhantomData });
 }
 
-/// Natural logarithm.
-pub(crate) fn ln<T: Real>(x: T) -> T {
-    ln::ln(T::Lanes::<Scalar>::splat(Scalar::new(), x)).reduce_sum()
+/// Overwrites every x by `ln x`.
+pub(crate) fn logarithms<T: Real>(isa: InstructionSet, x: &mut [T]) {
+    isa.run(Map::<T, Ln> { x, function: PhantomData });
+}
+
+/// One function of every element.
+struct Map<'a, T, F> {
+    x: &'a mut [T],
+    function: PhantomData<F>,
+}
+
+impl<T: Real, F: Function> Kernel for Map<'_, T, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        apply::<T, S, F, 1>(simd, [self.x]);
+    }
 }
 
 /// φ and its first `N − 1` derivatives. The first column holds `u` on entry.

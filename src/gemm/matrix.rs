@@ -32,11 +32,19 @@ fn extent(rows: usize, cols: usize, row_stride: usize, col_stride: usize) -> Opt
     last_row.checked_add(last_col)?.checked_add(1)
 }
 
+fn check_extent(given: usize, extent: Option<usize>) -> Result<(), Error> {
+    match extent {
+        Some(least) if least <= given => Ok(()),
+        Some(least) => Err(Error::TooSmall { argument: "length of a matrix's data", given, least }),
+        None => Err(Error::TooLarge { quantity: "matrix" }),
+    }
+}
+
 impl<'a, T> Matrix<'a, T> {
     /// A row-major matrix without gaps.
     ///
     /// # Errors
-    /// [`Error::SliceTooShort`] if `data` has fewer than `rows·cols` elements.
+    /// [`Error::TooSmall`] if `data` has fewer than `rows·cols` elements, [`Error::TooLarge`] where that overflows.
     pub fn new(data: &'a [T], rows: usize, cols: usize) -> Result<Self, Error> {
         Self::strided(data, rows, cols, cols, 1)
     }
@@ -44,7 +52,7 @@ impl<'a, T> Matrix<'a, T> {
     /// A matrix with any strides; a stride of 0 repeats a row or a column.
     ///
     /// # Errors
-    /// [`Error::SliceTooShort`] if an element would lie outside of `data`.
+    /// [`Error::TooSmall`] if an element would lie outside of `data`, [`Error::TooLarge`] where its place overflows.
     pub fn strided(
         data: &'a [T],
         rows: usize,
@@ -52,10 +60,8 @@ impl<'a, T> Matrix<'a, T> {
         row_stride: usize,
         col_stride: usize,
     ) -> Result<Self, Error> {
-        match extent(rows, cols, row_stride, col_stride) {
-            Some(extent) if extent <= data.len() => Ok(Self { data, rows, cols, row_stride, col_stride }),
-            _ => Err(Error::SliceTooShort),
-        }
+        check_extent(data.len(), extent(rows, cols, row_stride, col_stride))?;
+        Ok(Self { data, rows, cols, row_stride, col_stride })
     }
 
     /// A row-major matrix without gaps, of the beginning of a slice that is known to be long enough.
@@ -125,7 +131,7 @@ impl<'a, T> MatrixMut<'a, T> {
     /// A row-major matrix without gaps.
     ///
     /// # Errors
-    /// [`Error::SliceTooShort`] if `data` has fewer than `rows·cols` elements.
+    /// [`Error::TooSmall`] if `data` has fewer than `rows·cols` elements, [`Error::TooLarge`] where that overflows.
     pub fn new(data: &'a mut [T], rows: usize, cols: usize) -> Result<Self, Error> {
         Self::strided(data, rows, cols, cols)
     }
@@ -133,16 +139,14 @@ impl<'a, T> MatrixMut<'a, T> {
     /// A matrix whose rows begin `row_stride` elements apart.
     ///
     /// # Errors
-    /// [`Error::SliceTooShort`] if an element would lie outside of `data`; [`Error::DimensionMismatch`] if rows overlap,
-    /// that is, if `row_stride < cols` and there are several.
+    /// [`Error::TooSmall`] if an element would lie outside of `data`, or if rows overlap, that is, if `row_stride < cols` and
+    /// there are several; [`Error::TooLarge`] where an element's place overflows.
     pub fn strided(data: &'a mut [T], rows: usize, cols: usize, row_stride: usize) -> Result<Self, Error> {
         if row_stride < cols && rows > 1 {
-            return Err(Error::DimensionMismatch);
+            return Err(Error::TooSmall { argument: "row stride", given: row_stride, least: cols });
         }
-        match extent(rows, cols, row_stride, 1) {
-            Some(extent) if extent <= data.len() => Ok(Self { data, rows, cols, row_stride }),
-            _ => Err(Error::SliceTooShort),
-        }
+        check_extent(data.len(), extent(rows, cols, row_stride, 1))?;
+        Ok(Self { data, rows, cols, row_stride })
     }
 
     /// A row-major matrix without gaps, of the beginning of a slice that is known to be long enough.

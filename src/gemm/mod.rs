@@ -132,7 +132,7 @@ pub(crate) fn gram<T: Real>(
 /// C ← α·A·B + β·C with A m×k, B k×n, C m×n. β = 0 never reads C, which may then hold anything.
 ///
 /// # Errors
-/// [`Error::DimensionMismatch`] if the dimensions differ; [`Error::WorkspaceTooShort`] if `workspace` has fewer than
+/// [`Error::Dimensions`] where B or C does not go with A; [`Error::Workspace`] if `workspace` has fewer than
 /// [`workspace_len`]`(m, k, n)` elements. C is not touched then.
 ///
 /// # Example
@@ -158,12 +158,10 @@ pub fn matrix_product<T: Real>(
     c: MatrixMut<T>,
     workspace: &mut [T],
 ) -> Result<(), Error> {
-    if a.cols() != b.rows() || a.rows() != c.rows() || b.cols() != c.cols() {
-        return Err(Error::DimensionMismatch);
-    }
-    if workspace.len() < workspace_len(a.rows(), a.cols(), b.cols()) {
-        return Err(Error::WorkspaceTooShort);
-    }
+    let (m, k, n) = (a.rows(), a.cols(), b.cols());
+    check_dimensions("B", [b.rows(), n], [k, n])?;
+    check_dimensions("C", [c.rows(), c.cols()], [m, n])?;
+    check_workspace(workspace, workspace_len(m, k, n))?;
     T::gemm(InstructionSet::current(), alpha, a, b, beta, c, workspace);
     Ok(())
 }
@@ -172,8 +170,8 @@ pub fn matrix_product<T: Real>(
 /// lower triangle only; β = 0 never reads C. The result is symmetric to the bit.
 ///
 /// # Errors
-/// [`Error::DimensionMismatch`] if the dimensions differ; [`Error::WorkspaceTooShort`] if `workspace` has fewer than
-/// [`workspace_len`]`(n, k, n)` elements. C is not touched then.
+/// [`Error::Dimensions`] where C does not go with A; [`Error::Length`] where w has not one weight a column of A;
+/// [`Error::Workspace`] if `workspace` has fewer than [`workspace_len`]`(n, k, n)` elements. C is not touched then.
 ///
 /// # Example
 /// The weighted inner products of two samples:
@@ -198,12 +196,22 @@ pub fn symmetric_product<T: Real>(
     workspace: &mut [T],
 ) -> Result<(), Error> {
     let (n, k) = (a.rows(), a.cols());
-    if c.rows() != n || c.cols() != n || weights.is_some_and(|w| w.len() != k) {
-        return Err(Error::DimensionMismatch);
+    check_dimensions("C", [c.rows(), c.cols()], [n, n])?;
+    if let Some(weights) = weights
+        && weights.len() != k
+    {
+        return Err(Error::Length { argument: "weights", given: weights.len(), expected: k });
     }
-    if workspace.len() < workspace_len(n, k, n) {
-        return Err(Error::WorkspaceTooShort);
-    }
+    check_workspace(workspace, workspace_len(n, k, n))?;
     T::gram(InstructionSet::current(), alpha, a, weights, beta, c, triangle, workspace);
     Ok(())
+}
+
+fn check_dimensions(argument: &'static str, given: [usize; 2], expected: [usize; 2]) -> Result<(), Error> {
+    if given == expected { Ok(()) } else { Err(Error::Dimensions { argument, given, expected }) }
+}
+
+fn check_workspace<T>(workspace: &[T], needed: usize) -> Result<(), Error> {
+    let given = workspace.len();
+    if given >= needed { Ok(()) } else { Err(Error::Workspace { given, needed }) }
 }

@@ -296,15 +296,18 @@ suites! {
 #[test]
 fn wrong_operands_are_errors() {
     let data = [1.0_f32; 12];
-    assert_eq!(Matrix::new(&data, 3, 5).err(), Some(Error::SliceTooShort));
-    assert_eq!(Matrix::strided(&data, 2, 2, 11, 1).err(), Some(Error::SliceTooShort));
-    assert_eq!(Matrix::strided(&data, usize::MAX, 2, usize::MAX, 1).err(), Some(Error::SliceTooShort));
+    let short = |least| Some(Error::TooSmall { argument: "length of a matrix's data", given: 12, least });
+    assert_eq!(Matrix::new(&data, 3, 5).err(), short(15));
+    assert_eq!(Matrix::strided(&data, 2, 2, 11, 1).err(), short(13));
+    let large = Some(Error::TooLarge { quantity: "matrix" });
+    assert_eq!(Matrix::strided(&data, usize::MAX, 2, usize::MAX, 1).err(), large);
     assert!(Matrix::strided(&data, 2, 2, 10, 1).is_ok());
     assert!(Matrix::strided(&data, usize::MAX, 1, 0, 1).is_ok());
     assert!(workspace_len(usize::MAX, usize::MAX, usize::MAX) < 1 << 20);
     let mut out = [0.0; 12];
-    assert_eq!(MatrixMut::strided(&mut out, 2, 4, 3).err(), Some(Error::DimensionMismatch));
-    assert_eq!(MatrixMut::new(&mut out, 4, 4).err(), Some(Error::SliceTooShort));
+    let overlapping = Some(Error::TooSmall { argument: "row stride", given: 3, least: 4 });
+    assert_eq!(MatrixMut::strided(&mut out, 2, 4, 3).err(), overlapping);
+    assert_eq!(MatrixMut::new(&mut out, 4, 4).err(), short(16));
 
     let (a, b) = (Matrix::new(&data, 3, 4).unwrap(), Matrix::new(&data, 4, 2).unwrap());
     let mut workspace = std::vec![0.0; workspace_len(3, 4, 2)];
@@ -314,9 +317,11 @@ fn wrong_operands_are_errors() {
         matrix_product(1.0, a, b, 0.0, c, &mut workspace[..len])
     };
     assert_eq!(product(a, b, 2, 0), Ok(()));
-    assert_eq!(product(a, b, 2, 1), Err(Error::WorkspaceTooShort));
-    assert_eq!(product(a, b, 3, 0), Err(Error::DimensionMismatch));
-    assert_eq!(product(a, b.t(), 2, 0), Err(Error::DimensionMismatch));
+    let needed = workspace_len(3, 4, 2);
+    let mismatch = |argument, given, expected| Err(Error::Dimensions { argument, given, expected });
+    assert_eq!(product(a, b, 2, 1), Err(Error::Workspace { given: needed - 1, needed }));
+    assert_eq!(product(a, b, 3, 0), mismatch("C", [3, 3], [3, 2]));
+    assert_eq!(product(a, b.t(), 2, 0), mismatch("B", [2, 4], [4, 4]));
     assert_eq!(out[..6], [4.0; 6]);
 }
 

@@ -57,7 +57,7 @@ impl InstructionSet {
     /// Makes `self` the instruction set in use, everywhere in the process, or is an error if it is not supported.
     pub fn force(self) -> Result<(), Error> {
         if !self.is_supported() {
-            return Err(Error::InstructionSetUnsupported);
+            return Err(Error::InstructionSet { given: self.name() });
         }
         CURRENT.store(self as u8, Relaxed);
         Ok(())
@@ -147,7 +147,8 @@ impl FromStr for InstructionSet {
 
     /// Reads a [name](Self::name).
     fn from_str(name: &str) -> Result<Self, Error> {
-        Self::ALL.into_iter().find(|set| set.name() == name).ok_or(Error::InstructionSetUnsupported)
+        let known = Self::ALL.into_iter().find(|set| set.name() == name);
+        known.ok_or(Error::Name { argument: "instruction set", expected: "portable, neon, avx2 or avx512" })
     }
 }
 

@@ -3,6 +3,7 @@
 mod activations;
 mod reference;
 mod rows;
+mod slices;
 
 use std::vec::Vec;
 
