@@ -376,7 +376,10 @@ macro_rules! agreement {
                         assert_eq!($hsr(p, t, size, b, rho, g, size, w, wl, &mut result), Status::Ok);
                         let objective =
                             flatmin::hsr_gradient(&plan, &theta, &batch, rho, &mut own, &mut space).unwrap();
-                        same_step(&result, Step { loss: objective.loss, curvature: objective.curvature });
+                        same_step(
+                            &result,
+                            Step { loss: objective.loss, curvature: objective.curvature, estimate: None },
+                        );
                         assert_eq!(theirs, own);
                     }
 

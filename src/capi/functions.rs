@@ -299,7 +299,7 @@ macro_rules! functions {
                 let found = call.run(|plan, batch, space| {
                     crate::hsr_gradient(plan, theta.slice(), batch, rho, gradient.slice(), space)
                 })?;
-                result.write(CStep::new(Step { loss: found.loss, curvature: found.curvature }));
+                result.write(CStep::new(Step { loss: found.loss, curvature: found.curvature, estimate: None }));
                 Ok(())
             })
         }

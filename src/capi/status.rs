@@ -147,11 +147,7 @@ impl Failure {
                 Error::PairWeights { .. } => Status::PairWeights,
                 Error::Overflow { .. } => Status::Overflow,
                 // Of matrices and names, which this interface does not take.
-                Error::DimensionMismatch
-                | Error::SliceTooShort
-                | Error::WorkspaceTooShort
-                | Error::InstructionSetUnsupported
-                | Error::Name { .. } => Status::Internal,
+                Error::Dimensions { .. } | Error::InstructionSet { .. } | Error::Name { .. } => Status::Internal,
             },
         }
     }

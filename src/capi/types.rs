@@ -324,7 +324,7 @@ pub struct CStep {
 }
 
 impl CStep {
-    pub(super) fn new(Step { loss, curvature }: Step) -> Self {
+    pub(super) fn new(Step { loss, curvature, .. }: Step) -> Self {
         let found = curvature.map_or_else(CCurvature::default, CCurvature::new);
         Self { loss, has_curvature: curvature.is_some(), curvature: found }
     }
