@@ -37,7 +37,6 @@ struct Given {
     inputs: Vec<f64>,
     classes: Vec<u32>,
     velocity: Vec<f64>,
-    gradient: Vec<f64>,
     workspace: Vec<f64>,
 }
 
@@ -50,7 +49,6 @@ impl Given {
             inputs: numbers(SAMPLES * SIZES[0], 0.5),
             classes: vec![0, 2, 1, 1, 0],
             velocity: vec![0.0; plan.parameters],
-            gradient: vec![0.0; plan.parameters],
             workspace: vec![f64::NAN; plan.workspace_len],
         }
     }
