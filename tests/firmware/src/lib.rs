@@ -1,0 +1,101 @@
+//! The training that firmware and host share: HSR on Iris, in f32, with every buffer's length known to the compiler.
+
+#![no_std]
+
+/// Iris, standardized: 150 rows of four inputs, and the class of each.
+mod iris {
+    include!(concat!(env!("OUT_DIR"), "/iris.rs"));
+}
+
+use flatmin::{Activation, Batch, Curvature, Error, Hsr, Network, Plan, Sgd, Shape, State, Step, Targets};
+
+/// 4 inputs, 16 hidden units, 3 classes.
+pub const SHAPE: Shape = match Shape::new(4, 16, 3) {
+    Ok(shape) => shape,
+    Err(_) => panic!("a network without units"),
+};
+
+/// The whole data set is one batch.
+pub const PLAN: Plan = match Plan::new(Network::new(SHAPE, Activation::Tanh), iris::CLASSES.len()) {
+    Ok(plan) => plan,
+    Err(_) => panic!("a batch too large for memory"),
+};
+
+/// Steps of a training.
+pub const STEPS: u32 = 200;
+/// Steps from a report to the next.
+pub const EVERY: u32 = 20;
+
+const HSR: Hsr = Hsr::new(Sgd { learning_rate: 0.1, momentum: 0.9, weight_decay: 0.0 }, 0.05);
+
+/// All memory that a training takes.
+pub struct Memory {
+    theta: [f32; SHAPE.parameters()],
+    velocity: [f32; SHAPE.parameters()],
+    workspace: [f32; PLAN.workspace_len()],
+}
+
+impl Memory {
+    /// Zeros, for a static.
+    pub const fn new() -> Self {
+        Self {
+            theta: [0.0; SHAPE.parameters()],
+            velocity: [0.0; SHAPE.parameters()],
+            workspace: [0.0; PLAN.workspace_len()],
+        }
+    }
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A training under way.
+pub struct Training<'m> {
+    batch: Batch<'static, f32>,
+    theta: &'m mut [f32],
+    state: State<'m, f32>,
+    workspace: &'m mut [f32],
+}
+
+impl<'m> Training<'m> {
+    /// Before the first step.
+    pub fn new(memory: &'m mut Memory) -> Result<Self, Error> {
+        let batch = Batch::new(SHAPE, &iris::INPUTS, Targets::Classes(&iris::CLASSES))?;
+        // Uniform in ±1/2, by the generator of Numerical Recipes: the same on every machine.
+        let mut random = 1u32;
+        for weight in &mut memory.theta {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            *weight = (random >> 8) as f32 / 16_777_216.0 - 0.5;
+        }
+        memory.velocity.fill(0.0);
+        let state = State::new(&mut memory.velocity);
+        Ok(Self { batch, theta: &mut memory.theta, state, workspace: &mut memory.workspace })
+    }
+
+    /// One HSR step.
+    pub fn step(&mut self) -> Result<Step, Error> {
+        HSR.step(&PLAN, self.theta, &self.batch, &mut self.state, self.workspace)
+    }
+
+    /// The share of flowers that are classified rightly.
+    pub fn accuracy(&mut self) -> Result<f64, Error> {
+        Ok(flatmin::loss(&PLAN, self.theta, &self.batch, self.workspace)?.accuracy)
+    }
+}
+
+/// The numbers of a report, by name: loss, both traces, the four bounds.
+pub fn numbers(step: &Step) -> Option<[(&'static str, f64); 7]> {
+    let Curvature { traces, bounds, .. } = step.curvature?;
+    Some([
+        ("loss", step.loss),
+        ("trace", traces.trace()),
+        ("trace_of_square", traces.trace_of_square()),
+        ("lambda_max_upper", bounds.lambda_max_upper),
+        ("lambda_max_lower", bounds.lambda_max_lower),
+        ("lambda_min_upper", bounds.lambda_min_upper),
+        ("lambda_min_lower", bounds.lambda_min_lower),
+    ])
+}
