@@ -17,6 +17,7 @@ module flatmin
   integer(c_int32_t), parameter :: flatmin_pairs = 0, flatmin_blocks = 1
   integer(c_int32_t), parameter :: flatmin_flat = 0, flatmin_tangent = 1
   integer(c_int32_t), parameter :: flatmin_gradient = 0, flatmin_unit = 1
+  integer(c_int32_t), parameter :: flatmin_exact = 0, flatmin_sampled = 1
 
   type, bind(C) :: flatmin_plan
     integer(c_size_t) :: inputs, hidden, classes, samples
@@ -34,11 +35,17 @@ module flatmin
     integer(c_size_t) :: distributions_len = 0
   end type
 
+  type, bind(C) :: flatmin_averages
+    real(c_double) :: trace = 0, trace_of_square = 0
+    integer(c_int64_t) :: count = 0
+  end type
+
   ! velocity: c_loc of P zeros; c_null_ptr, 0 where momentum is zero.
   type, bind(C) :: flatmin_state
     type(c_ptr) :: velocity = c_null_ptr
     integer(c_size_t) :: velocity_len = 0
     integer(c_int64_t) :: steps = 0
+    type(flatmin_averages) :: averages
   end type
 
   type, bind(C) :: flatmin_evaluation
@@ -55,10 +62,17 @@ module flatmin
     logical(c_bool) :: differentiable
   end type
 
+  type, bind(C) :: flatmin_estimate
+    real(c_double) :: trace, trace_of_square
+    integer(c_size_t) :: kept
+    real(c_double) :: weight
+  end type
+
   type, bind(C) :: flatmin_step
     real(c_double) :: loss
-    logical(c_bool) :: has_curvature
+    logical(c_bool) :: has_curvature, has_estimate
     type(flatmin_curvature) :: curvature
+    type(flatmin_estimate) :: estimate
   end type
 
   type, bind(C) :: flatmin_sgd
@@ -70,11 +84,20 @@ module flatmin
     real(c_double) :: radius = 0
   end type
 
+  ! Filled in by flatmin_sampling_new.
+  type, bind(C) :: flatmin_sampling
+    integer(c_size_t) :: subset = 0
+    integer(c_int32_t) :: sketch = 1, reserved = 0
+    real(c_double) :: alpha = 0.1_c_double, beta = 0.95_c_double, guard = 0.25_c_double
+    integer(c_int64_t) :: seed = 0
+  end type
+
   type, bind(C) :: flatmin_hsr
     type(flatmin_sgd) :: sgd
     real(c_double) :: rho = 0
     integer(c_int64_t) :: every = 1
-    integer(c_int32_t) :: direction = flatmin_gradient, reserved = 0
+    integer(c_int32_t) :: direction = flatmin_gradient, penalty = flatmin_exact
+    type(flatmin_sampling) :: sampling
   end type
 
   interface
@@ -109,6 +132,21 @@ module flatmin
       real(c_double), value :: trace, trace_of_square
       integer(c_size_t), value :: rows
       type(flatmin_bounds), intent(out) :: bounds
+      integer(c_int32_t) :: status
+    end function
+
+    function flatmin_sampling_new(seed, sampling) bind(C) result(status)
+      import :: c_int32_t, c_int64_t, flatmin_sampling
+      integer(c_int64_t), value :: seed
+      type(flatmin_sampling), intent(out) :: sampling
+      integer(c_int32_t) :: status
+    end function
+
+    function flatmin_hsr_workspace_len(plan, hsr, length) bind(C) result(status)
+      import :: c_int32_t, c_size_t, flatmin_plan, flatmin_hsr
+      type(flatmin_plan), intent(in) :: plan
+      type(flatmin_hsr), intent(in) :: hsr
+      integer(c_size_t), intent(out) :: length
       integer(c_int32_t) :: status
     end function
   end interface

@@ -51,6 +51,12 @@
 // HSR takes ∇L + ρ∇Λ/‖∇Λ‖: a step of constant length toward flatness.
 #define FLATMIN_UNIT 1
 
+// The penalty is the batch's own, exactly.
+#define FLATMIN_EXACT 0
+
+// The penalty is estimated from a few samples, at about the price of SGD.
+#define FLATMIN_SAMPLED 1
+
 // What became of a call: 0 on success.
 enum flatmin_status
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -149,6 +155,50 @@ typedef struct flatmin_bounds {
     double lambda_min_lower;
 } flatmin_bounds;
 
+// How a sampled penalty is drawn. Filled in by `flatmin_sampling_new`.
+typedef struct flatmin_sampling {
+    // Samples that are kept; 0 for as many as cost little beside the loss gradient.
+    size_t subset;
+    // Not 0: the classes are sketched by a random vector. 0: they are taken exactly.
+    uint32_t sketch;
+    // 0.
+    uint32_t reserved;
+    // α, in (0, 1]: the share of the scores that is the same for all samples.
+    double alpha;
+    // β, in [0, 1): how much of the averages of the traces a step keeps.
+    double beta;
+    // γ, in [0, 1]: an estimate of tr H² counts at least so much in the slopes of its own step.
+    double guard;
+    // Where the random numbers come from, with the count of steps.
+    uint64_t seed;
+} flatmin_sampling;
+
+// Gradient descent: v ← μv + d + ωθ, θ ← θ − ηv, with d = ∇L.
+typedef struct flatmin_sgd {
+    // η, finite and not negative.
+    double learning_rate;
+    // μ, in [0, 1).
+    double momentum;
+    // ω, finite and not negative.
+    double weight_decay;
+} flatmin_sgd;
+
+// Hessian Spectral Range regularization: d = ∇L + ρ∇Λ.
+typedef struct flatmin_hsr {
+    // The update.
+    struct flatmin_sgd sgd;
+    // ρ, finite and not negative.
+    double rho;
+    // k: the penalty is taken on steps 0, k, 2k, … of the state's count. 0 counts as 1.
+    uint64_t every;
+    // `FLATMIN_GRADIENT` or `FLATMIN_UNIT`.
+    uint32_t direction;
+    // `FLATMIN_EXACT` or `FLATMIN_SAMPLED`.
+    uint32_t penalty;
+    // How a sampled penalty is drawn; not read for an exact one.
+    struct flatmin_sampling sampling;
+} flatmin_hsr;
+
 // N samples: inputs, and either kind of targets. The other kind is null, of length 0.
 //
 // Inputs and targets are checked by every call, at the cost of reading them once.
@@ -197,25 +247,41 @@ typedef struct flatmin_curvature {
     bool differentiable;
 } flatmin_curvature;
 
+// Estimates of both traces.
+typedef struct flatmin_estimate {
+    // Of tr H.
+    double trace;
+    // Of tr H²; can be negative.
+    double trace_of_square;
+    // How many samples were kept.
+    size_t kept;
+    // The sum of their weights, whose mean is the number of samples in the batch.
+    double weight;
+} flatmin_estimate;
+
 // What a step or an HSR gradient saw, at the parameters from which it set out.
 typedef struct flatmin_step {
     // L, in nats.
     double loss;
-    // Whether the penalty was taken. Where it was not, `curvature` is zero.
+    // Whether an exact penalty was taken. Where it was not, `curvature` is zero.
     bool has_curvature;
+    // Whether a sampled penalty was taken. Where it was not, `estimate` is zero.
+    bool has_estimate;
     // Traces and bounds.
     struct flatmin_curvature curvature;
+    // Estimates of the traces.
+    struct flatmin_estimate estimate;
 } flatmin_step;
 
-// Gradient descent: v ← μv + d + ωθ, θ ← θ − ηv, with d = ∇L.
-typedef struct flatmin_sgd {
-    // η, finite and not negative.
-    double learning_rate;
-    // μ, in [0, 1).
-    double momentum;
-    // ω, finite and not negative.
-    double weight_decay;
-} flatmin_sgd;
+// Running averages of the estimates of the traces.
+typedef struct flatmin_averages {
+    // Of tr H.
+    double trace;
+    // Of tr H².
+    double trace_of_square;
+    // Estimates that went in, modulo 2⁶⁴.
+    uint64_t count;
+} flatmin_averages;
 
 // What an optimizer remembers between steps. All zero, but for `velocity`, before the first step.
 typedef struct flatmin_state_f32 {
@@ -223,8 +289,10 @@ typedef struct flatmin_state_f32 {
     float *velocity;
     // P, or 0.
     size_t velocity_len;
-    // Steps taken, modulo 2⁶⁴.
+    // Steps taken, modulo 2⁶⁴; with the seed, all that random numbers depend on.
     uint64_t steps;
+    // Averages of a sampled penalty's traces.
+    struct flatmin_averages averages;
 } flatmin_state_f32;
 
 // Sharpness-Aware Minimization: d = ∇L(θ + r ∇L(θ)/‖∇L(θ)‖).
@@ -234,20 +302,6 @@ typedef struct flatmin_sam {
     // r, finite and not negative.
     double radius;
 } flatmin_sam;
-
-// Hessian Spectral Range regularization: d = ∇L + ρ∇Λ.
-typedef struct flatmin_hsr {
-    // The update.
-    struct flatmin_sgd sgd;
-    // ρ, finite and not negative.
-    double rho;
-    // k: the penalty is taken on steps 0, k, 2k, … of the state's count. 0 counts as 1.
-    uint64_t every;
-    // `FLATMIN_GRADIENT` or `FLATMIN_UNIT`.
-    uint32_t direction;
-    // 0.
-    uint32_t reserved;
-} flatmin_hsr;
 
 // N samples: inputs, and either kind of targets. The other kind is null, of length 0.
 //
@@ -273,8 +327,10 @@ typedef struct flatmin_state_f64 {
     double *velocity;
     // P, or 0.
     size_t velocity_len;
-    // Steps taken, modulo 2⁶⁴.
+    // Steps taken, modulo 2⁶⁴; with the seed, all that random numbers depend on.
     uint64_t steps;
+    // Averages of a sampled penalty's traces.
+    struct flatmin_averages averages;
 } flatmin_state_f64;
 
 #ifdef __cplusplus
@@ -301,6 +357,14 @@ flatmin_status flatmin_plan_update(struct flatmin_plan *plan);
 
 // The Wolkowicz–Styan bounds of any symmetric matrix of `rows ≥ 2` rows with these traces.
 flatmin_status flatmin_bounds_new(double trace, double trace_of_square, size_t rows, struct flatmin_bounds *bounds);
+
+// The default way to draw a sampled penalty, with this seed.
+flatmin_status flatmin_sampling_new(uint64_t seed, struct flatmin_sampling *sampling);
+
+// Elements of workspace that an HSR step takes: the plan's `workspace_len` for an exact penalty.
+flatmin_status flatmin_hsr_workspace_len(const struct flatmin_plan *plan,
+                                         const struct flatmin_hsr *hsr,
+                                         size_t *length);
 
 // Mean cross-entropy and accuracy. Takes `gradient_workspace_len` elements of workspace.
 flatmin_status flatmin_loss_f32(const struct flatmin_plan *plan,
@@ -421,8 +485,8 @@ flatmin_status flatmin_sam_step_f32(const struct flatmin_plan *plan,
                                     size_t workspace_len,
                                     struct flatmin_step *result);
 
-// One step of Hessian Spectral Range regularization; θ and the state are changed. Takes `workspace_len` elements of
-// workspace.
+// One step of Hessian Spectral Range regularization; θ and the state are changed. Takes
+// `flatmin_hsr_workspace_len` elements of workspace.
 flatmin_status flatmin_hsr_step_f32(const struct flatmin_plan *plan,
                                     const struct flatmin_hsr *hsr,
                                     float *theta,
@@ -552,8 +616,8 @@ flatmin_status flatmin_sam_step_f64(const struct flatmin_plan *plan,
                                     size_t workspace_len,
                                     struct flatmin_step *result);
 
-// One step of Hessian Spectral Range regularization; θ and the state are changed. Takes `workspace_len` elements of
-// workspace.
+// One step of Hessian Spectral Range regularization; θ and the state are changed. Takes
+// `flatmin_hsr_workspace_len` elements of workspace.
 flatmin_status flatmin_hsr_step_f64(const struct flatmin_plan *plan,
                                     const struct flatmin_hsr *hsr,
                                     double *theta,

@@ -1,10 +1,13 @@
 //! The C interface against the crate, and against hostile arguments: each kind has its code, and nothing is written.
 
 use std::ffi::CStr;
+use std::num::NonZero;
 use std::ptr;
 
 use flatmin::capi::*;
-use flatmin::{Activation, Batch, Form, Hsr, Network, PairWeights, Plan, Route, Sam, Sgd, Shape, State, Step, Targets};
+use flatmin::{
+    Activation, Batch, Form, Hsr, Network, PairWeights, Plan, Route, Sam, Sampling, Sgd, Shape, State, Step, Targets,
+};
 
 const SIZES: [usize; 3] = [3, 4, 3];
 const SAMPLES: usize = 5;
@@ -65,15 +68,20 @@ impl Given {
     }
 
     fn state(&mut self) -> CState<f64> {
-        CState { velocity: self.velocity.as_mut_ptr(), velocity_len: self.velocity.len(), steps: 0 }
+        CState { velocity: self.velocity.as_mut_ptr(), velocity_len: self.velocity.len(), steps: 0, averages: AVERAGES }
     }
 }
 
 const SGD: CSgd = CSgd { learning_rate: 0.1, momentum: 0.5, weight_decay: 0.01 };
-const HSR: CHsr = CHsr { sgd: SGD, rho: 0.1, every: 0, direction: FLATMIN_GRADIENT, reserved: 0 };
+const HSR: CHsr =
+    CHsr { sgd: SGD, rho: 0.1, every: 0, direction: FLATMIN_GRADIENT, penalty: FLATMIN_EXACT, sampling: SAMPLING };
+const SAMPLING: CSampling =
+    CSampling { subset: 3, sketch: 1, reserved: 0, alpha: 0.5, beta: 0.9, guard: 0.25, seed: 7 };
+const AVERAGES: CAverages = CAverages { trace: 0.0, trace_of_square: 0.0, count: 0 };
 const NOTHING: CStep = CStep {
     loss: -1.0,
     has_curvature: false,
+    has_estimate: false,
     curvature: CCurvature {
         trace: 0.0,
         trace_of_square: 0.0,
@@ -85,6 +93,7 @@ const NOTHING: CStep = CStep {
         bounds: CBounds { lambda_max_upper: 0.0, lambda_max_lower: 0.0, lambda_min_upper: 0.0, lambda_min_lower: 0.0 },
         differentiable: false,
     },
+    estimate: CEstimate { trace: 0.0, trace_of_square: 0.0, kept: 0, weight: 0.0 },
 };
 
 /// Arguments of `flatmin_hsr_step_f64`, to be spoiled one at a time.
@@ -230,6 +239,12 @@ fn wrong_lengths_codes_and_numbers_are_refused() {
     refused_after(|plan, _, _| plan.activation = 6, |_| {}, Status::UnknownCode, "activation: unknown code 6");
     refused_after(|plan, _, _| plan.route = 2, |_| {}, Status::UnknownCode, "route: unknown code 2");
     refused_after(|plan, _, _| plan.form = u32::MAX, |_| {}, Status::UnknownCode, "form: unknown code 4294967295");
+    refused_after(|_, _, hsr| hsr.penalty = 2, |_| {}, Status::UnknownCode, "penalty: unknown code 2");
+    let alpha = |_: &mut CPlan, _: &mut CBatch<f64>, hsr: &mut CHsr| {
+        (hsr.penalty, hsr.sampling.alpha) = (FLATMIN_SAMPLED, 0.0);
+    };
+    let above = "alpha: 0 given, a number above 0 and up to 1 expected";
+    refused_after(alpha, |_| {}, Status::Hyperparameter, above);
     let negative = "rho: -1 given, a finite number that is not negative expected";
     refused_after(|_, _, hsr| hsr.rho = -1.0, |_| {}, Status::Hyperparameter, negative);
     let few = "batch: 5 samples given, the plan is for at most 4";
@@ -399,11 +414,20 @@ macro_rules! agreement {
                 let sgd = Sgd { learning_rate: 0.1, momentum: 0.5, weight_decay: 0.01 };
                 let (mut c_theta, mut velocity, mut c_velocity) = (theta.clone(), vec![0.0; size], vec![0.0; size]);
                 let mut state = State::new(&mut velocity);
-                let mut c_state = CState { velocity: c_velocity.as_mut_ptr(), velocity_len: size, steps: 0 };
+                let mut c_state =
+                    CState { velocity: c_velocity.as_mut_ptr(), velocity_len: size, steps: 0, averages: AVERAGES };
                 let (c_sam, c_unit) = (CSam { sgd: SGD, radius: 0.1 }, CHsr { direction: FLATMIN_UNIT, ..HSR });
+                let c_sampled = CHsr { penalty: FLATMIN_SAMPLED, ..HSR };
+                let sampling = Sampling { subset: NonZero::new(3), alpha: 0.5, beta: 0.9, ..Sampling::new(7) };
+                let sampled = Hsr::sampled(sgd, 0.1, sampling);
+                let mut needed = 0;
+                // SAFETY: valid structures, memory for a number.
+                assert_eq!(unsafe { flatmin_hsr_workspace_len(&c_plan, &c_sampled, &mut needed) }, Status::Ok);
+                assert_eq!(needed, sampled.workspace_len(&plan).unwrap());
+                space.resize(needed.max(space.len()), 0.0);
                 let unit = Hsr { direction: flatmin::Direction::Unit, ..Hsr::new(sgd, 0.1) };
                 let (w, wl) = (space.as_mut_ptr(), space.len());
-                for round in 0..4 {
+                for round in 0..6 {
                     let (p, b, t, s) = (&c_plan, &c_batch, c_theta.as_mut_ptr(), &mut c_state);
                     // SAFETY: as above.
                     let status = unsafe {
@@ -411,22 +435,27 @@ macro_rules! agreement {
                             0 => $sgd_step(p, &SGD, t, size, b, s, w, wl, &mut result),
                             1 => $sam_step(p, &c_sam, t, size, b, s, w, wl, &mut result),
                             2 => $hsr_step(p, &HSR, t, size, b, s, w, wl, &mut result),
+                            3 | 4 => $hsr_step(p, &c_sampled, t, size, b, s, w, wl, &mut result),
                             _ => $hsr_step(p, &c_unit, t, size, b, s, w, wl, &mut result),
                         }
                     };
                     assert_eq!(status, Status::Ok);
-                    let mut own_space = vec![<$real>::NAN; plan.workspace_len()];
+                    let mut own_space = vec![<$real>::NAN; wl];
                     let space = &mut own_space[..];
                     let step = match round {
                         0 => sgd.step(&plan, &mut theta, &batch, &mut state, space),
                         1 => Sam::new(sgd, 0.1).step(&plan, &mut theta, &batch, &mut state, space),
                         2 => Hsr::new(sgd, 0.1).step(&plan, &mut theta, &batch, &mut state, space),
+                        3 | 4 => sampled.step(&plan, &mut theta, &batch, &mut state, space),
                         _ => unit.step(&plan, &mut theta, &batch, &mut state, space),
                     };
                     same_step(&result, step.unwrap());
                     assert_eq!(c_theta, theta);
                     assert_eq!(c_velocity, &*state.velocity);
                     assert_eq!(c_state.steps, state.steps);
+                    assert_eq!(c_state.averages.trace, state.averages.trace);
+                    assert_eq!(c_state.averages.trace_of_square, state.averages.trace_of_square);
+                    assert_eq!(c_state.averages.count, state.averages.count);
                 }
             }
         }
@@ -450,6 +479,10 @@ fn same(found: &CCurvature, expected: flatmin::Curvature) {
 fn same_step(found: &CStep, expected: Step) {
     assert_eq!(found.loss, expected.loss);
     assert_eq!(found.has_curvature, expected.curvature.is_some());
+    let estimate = expected.estimate.unwrap_or_default();
+    assert_eq!(found.has_estimate, expected.estimate.is_some());
+    assert_eq!((found.estimate.trace, found.estimate.trace_of_square), (estimate.trace, estimate.trace_of_square));
+    assert_eq!((found.estimate.kept, found.estimate.weight), (estimate.kept, estimate.weight));
     match expected.curvature {
         Some(expected) => same(&found.curvature, expected),
         None => assert_eq!(found.curvature, CCurvature::default()),

@@ -9,6 +9,7 @@ use crate::batch::Batch;
 use crate::bounds::Bounds;
 use crate::error::Error;
 use crate::hessian::Curvature;
+use crate::hessian::sampled::Sampling;
 use crate::optimizer::Step;
 use crate::plan::Plan;
 use crate::real::Real;
@@ -97,6 +98,40 @@ pub unsafe extern "C" fn flatmin_bounds_new(
         }
         // SAFETY: the caller's promise; a single piece.
         unsafe { place.write(CBounds::new(Bounds::new(trace, trace_of_square, rows))) };
+        Ok(())
+    })
+}
+
+/// The default way to draw a sampled penalty, with this seed.
+///
+/// # Safety
+///
+/// `sampling` is null or leads to memory for the structure.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn flatmin_sampling_new(seed: u64, sampling: *mut CSampling) -> Status {
+    guard(|| {
+        let place = Memory::new().output(sampling, 1, "sampling")?;
+        // SAFETY: the caller's promise; a single piece.
+        unsafe { place.write(CSampling::new(Sampling::new(seed))) };
+        Ok(())
+    })
+}
+
+/// Elements of workspace that an HSR step takes: the plan's `workspace_len` for an exact penalty.
+///
+/// # Safety
+///
+/// Every pointer is null or leads to one structure or number.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn flatmin_hsr_workspace_len(plan: *const CPlan, hsr: *const CHsr, length: *mut usize) -> Status {
+    guard(|| {
+        let mut memory = Memory::new();
+        // SAFETY: the caller's promise.
+        let (plan, hsr) = unsafe { (memory.read(plan, "plan")?.plan()?, memory.read(hsr, "hsr")?.hsr()?) };
+        let place = memory.output(length, 1, "length")?;
+        memory.check_apart()?;
+        // SAFETY: as above.
+        unsafe { place.write(hsr.workspace_len(&plan)?) };
         Ok(())
     })
 }
@@ -299,7 +334,8 @@ macro_rules! functions {
                 let found = call.run(|plan, batch, space| {
                     crate::hsr_gradient(plan, theta.slice(), batch, rho, gradient.slice(), space)
                 })?;
-                result.write(CStep::new(Step { loss: found.loss, curvature: found.curvature, estimate: None }));
+                let seen = Step { loss: found.loss, curvature: found.curvature, estimate: None };
+                result.write(CStep::new(seen));
                 Ok(())
             })
         }
@@ -368,8 +404,8 @@ macro_rules! functions {
             /// One step of Sharpness-Aware Minimization; θ and the state are changed. Takes `gradient_workspace_len` elements of
             /// workspace.
             $sam_step(sam: CSam) = |sam| Ok(sam.sam());
-            /// One step of Hessian Spectral Range regularization; θ and the state are changed. Takes `workspace_len` elements of
-            /// workspace.
+            /// One step of Hessian Spectral Range regularization; θ and the state are changed. Takes
+            /// `flatmin_hsr_workspace_len` elements of workspace.
             $hsr_step(hsr: CHsr) = |hsr| hsr.hsr();
         );
     };

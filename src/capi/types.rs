@@ -1,6 +1,6 @@
 //! The structures of the C interface, and how they become the crate's own.
 
-use core::num::NonZeroU64;
+use core::num::{NonZeroU64, NonZeroUsize};
 
 use super::memory::{Input, Memory, Output};
 use super::status::Failure;
@@ -8,9 +8,10 @@ use crate::activation::Activation;
 use crate::batch::{Batch, Targets};
 use crate::bounds::Bounds;
 use crate::error::Error;
+use crate::hessian::sampled::{Averages, Estimate, Sampling};
 use crate::hessian::{Curvature, Evaluation};
 use crate::network::{Network, Shape};
-use crate::optimizer::{Direction, Hsr, Sam, Sgd, State, Step};
+use crate::optimizer::{Direction, Hsr, Penalty, Sam, Sgd, State, Step};
 use crate::plan::{Form, PairWeights, Plan, Route};
 use crate::real::Real;
 
@@ -41,6 +42,11 @@ pub const FLATMIN_TANGENT: u32 = 1;
 pub const FLATMIN_GRADIENT: u32 = 0;
 /// HSR takes ∇L + ρ∇Λ/‖∇Λ‖: a step of constant length toward flatness.
 pub const FLATMIN_UNIT: u32 = 1;
+
+/// The penalty is the batch's own, exactly.
+pub const FLATMIN_EXACT: u32 = 0;
+/// The penalty is estimated from a few samples, at about the price of SGD.
+pub const FLATMIN_SAMPLED: u32 = 1;
 
 /// Network, batch size and route: all that fixes cost and memory of a computation. Filled in by `flatmin_plan_new`.
 ///
@@ -192,8 +198,22 @@ pub struct CState<T> {
     pub velocity: *mut T,
     /// P, or 0.
     pub velocity_len: usize,
-    /// Steps taken, modulo 2⁶⁴.
+    /// Steps taken, modulo 2⁶⁴; with the seed, all that random numbers depend on.
     pub steps: u64,
+    /// Averages of a sampled penalty's traces.
+    pub averages: CAverages,
+}
+
+/// Running averages of the estimates of the traces.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Default)]
+pub struct CAverages {
+    /// Of tr H.
+    pub trace: f64,
+    /// Of tr H².
+    pub trace_of_square: f64,
+    /// Estimates that went in, modulo 2⁶⁴.
+    pub count: u64,
 }
 
 /// A state and its velocity, noted.
@@ -224,11 +244,15 @@ impl<T: Real> StateMemory<T> {
         self,
         step: impl FnOnce(&mut State<'_, T>) -> Result<Step, Error>,
     ) -> Result<Step, Error> {
+        let CAverages { trace, trace_of_square, count } = self.state.averages;
+        let averages = Averages { trace, trace_of_square, count };
         // SAFETY: as promised.
-        let mut state = State { steps: self.state.steps, ..State::new(unsafe { self.velocity.slice() }) };
+        let mut state = State { velocity: unsafe { self.velocity.slice() }, steps: self.state.steps, averages };
         let done = step(&mut state)?;
+        let Averages { trace, trace_of_square, count } = state.averages;
+        let averages = CAverages { trace, trace_of_square, count };
         // SAFETY: as promised.
-        unsafe { self.place.write(CState { steps: state.steps, ..self.state }) };
+        unsafe { self.place.write(CState { steps: state.steps, averages, ..self.state }) };
         Ok(done)
     }
 }
@@ -317,16 +341,46 @@ impl CCurvature {
 pub struct CStep {
     /// L, in nats.
     pub loss: f64,
-    /// Whether the penalty was taken. Where it was not, `curvature` is zero.
+    /// Whether an exact penalty was taken. Where it was not, `curvature` is zero.
     pub has_curvature: bool,
+    /// Whether a sampled penalty was taken. Where it was not, `estimate` is zero.
+    pub has_estimate: bool,
     /// Traces and bounds.
     pub curvature: CCurvature,
+    /// Estimates of the traces.
+    pub estimate: CEstimate,
 }
 
 impl CStep {
-    pub(super) fn new(Step { loss, curvature, .. }: Step) -> Self {
-        let found = curvature.map_or_else(CCurvature::default, CCurvature::new);
-        Self { loss, has_curvature: curvature.is_some(), curvature: found }
+    pub(super) fn new(Step { loss, curvature, estimate }: Step) -> Self {
+        Self {
+            loss,
+            has_curvature: curvature.is_some(),
+            has_estimate: estimate.is_some(),
+            curvature: curvature.map_or_else(CCurvature::default, CCurvature::new),
+            estimate: estimate.map_or_else(CEstimate::default, CEstimate::new),
+        }
+    }
+}
+
+/// Estimates of both traces.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Default)]
+pub struct CEstimate {
+    /// Of tr H.
+    pub trace: f64,
+    /// Of tr H²; can be negative.
+    pub trace_of_square: f64,
+    /// How many samples were kept.
+    pub kept: usize,
+    /// The sum of their weights, whose mean is the number of samples in the batch.
+    pub weight: f64,
+}
+
+impl CEstimate {
+    fn new(from: Estimate) -> Self {
+        let Estimate { trace, trace_of_square, kept, weight } = from;
+        Self { trace, trace_of_square, kept, weight }
     }
 }
 
@@ -376,16 +430,51 @@ pub struct CHsr {
     pub every: u64,
     /// `FLATMIN_GRADIENT` or `FLATMIN_UNIT`.
     pub direction: u32,
-    /// 0.
-    pub reserved: u32,
+    /// `FLATMIN_EXACT` or `FLATMIN_SAMPLED`.
+    pub penalty: u32,
+    /// How a sampled penalty is drawn; not read for an exact one.
+    pub sampling: CSampling,
 }
 
 impl CHsr {
     pub(super) fn hsr(self) -> Result<Hsr, Failure> {
-        let all = [Direction::Gradient, Direction::Unit];
-        let direction = decode(&all, self.direction, "direction")?;
+        let direction = decode(&[Direction::Gradient, Direction::Unit], self.direction, "direction")?;
+        let penalty = decode(&[Penalty::Exact, Penalty::Sampled(self.sampling.sampling())], self.penalty, "penalty")?;
         let every = NonZeroU64::new(self.every).unwrap_or(NonZeroU64::MIN);
-        Ok(Hsr { every, direction, ..Hsr::new(self.sgd.sgd(), self.rho) })
+        Ok(Hsr { every, direction, penalty, ..Hsr::new(self.sgd.sgd(), self.rho) })
+    }
+}
+
+/// How a sampled penalty is drawn. Filled in by `flatmin_sampling_new`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CSampling {
+    /// Samples that are kept; 0 for as many as cost little beside the loss gradient.
+    pub subset: usize,
+    /// Not 0: the classes are sketched by a random vector. 0: they are taken exactly.
+    pub sketch: u32,
+    /// 0.
+    pub reserved: u32,
+    /// α, in (0, 1]: the share of the scores that is the same for all samples.
+    pub alpha: f64,
+    /// β, in [0, 1): how much of the averages of the traces a step keeps.
+    pub beta: f64,
+    /// γ, in [0, 1]: an estimate of tr H² counts at least so much in the slopes of its own step.
+    pub guard: f64,
+    /// Where the random numbers come from, with the count of steps.
+    pub seed: u64,
+}
+
+impl CSampling {
+    pub(super) fn new(from: Sampling) -> Self {
+        let Sampling { subset, sketch, alpha, beta, guard, seed } = from;
+        let subset = subset.map_or(0, NonZeroUsize::get);
+        Self { subset, sketch: u32::from(sketch), reserved: 0, alpha, beta, guard, seed }
+    }
+
+    fn sampling(self) -> Sampling {
+        let Self { subset, sketch, alpha, beta, guard, seed, .. } = self;
+        Sampling { subset: NonZeroUsize::new(subset), sketch: sketch != 0, alpha, beta, guard, seed }
     }
 }
 

@@ -1,4 +1,4 @@
-/* Evaluates a case and takes ten HSR steps, in float and double, and prints the bits of every number.
+/* Evaluates a case and takes ten exact and ten sampled HSR steps, in float and double, and prints the bits of every number.
  *
  * usage: agree CASE.txt; the file as the program `reference` writes it. */
 

@@ -26,7 +26,19 @@ static void OWN(evaluate)(const struct network_case *from)
     flatmin_plan plan;
     check(flatmin_plan_new(from->inputs, from->hidden, from->classes, from->activation, from->samples, &plan));
 
-    const size_t size = plan.parameters, space = plan.workspace_len;
+    const flatmin_hsr hsr = {
+        .sgd = {.learning_rate = 0.1, .momentum = 0.9, .weight_decay = 0.001},
+        .rho = 0.05,
+    };
+    flatmin_hsr sampled = hsr;
+    sampled.penalty = FLATMIN_SAMPLED;
+    check(flatmin_sampling_new(1, &sampled.sampling));
+
+    const size_t size = plan.parameters;
+    size_t space;
+    check(flatmin_hsr_workspace_len(&plan, &sampled, &space));
+    if (space < plan.workspace_len)
+        space = plan.workspace_len;
     REAL *theta = OWN(convert)(from->theta, size);
     REAL *inputs = OWN(convert)(from->input_rows, from->samples * from->inputs);
     REAL *targets = OWN(convert)(from->target_rows, from->samples * from->classes);
@@ -58,16 +70,18 @@ static void OWN(evaluate)(const struct network_case *from)
     print_scalar(KIND, "lambda_min_upper", curvature.bounds.lambda_min_upper);
     print_scalar(KIND, "lambda_min_lower", curvature.bounds.lambda_min_lower);
 
-    const flatmin_hsr hsr = {
-        .sgd = {.learning_rate = 0.1, .momentum = 0.9, .weight_decay = 0.001},
-        .rho = 0.05,
-    };
     OWN(flatmin_state) state = {.velocity = velocity, .velocity_len = size};
     for (int i = 0; i < 10; i++) {
         flatmin_step step;
         check(OWN(flatmin_hsr_step)(&plan, &hsr, theta, size, &batch, &state, workspace, space, &step));
         print_scalar(KIND, "step_loss", step.loss);
         print_scalar(KIND, "step_lambda_max_upper", step.curvature.bounds.lambda_max_upper);
+    }
+    for (int i = 0; i < 10; i++) {
+        flatmin_step step;
+        check(OWN(flatmin_hsr_step)(&plan, &sampled, theta, size, &batch, &state, workspace, space, &step));
+        print_scalar(KIND, "sampled_loss", step.loss);
+        print_scalar(KIND, "sampled_trace_of_square", step.estimate.trace_of_square);
     }
     OWN(print_all)("gradient", gradient, size);
     OWN(print_all)("product", product, size);

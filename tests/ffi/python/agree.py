@@ -1,4 +1,4 @@
-"""Evaluates a case of `tests/vectors` and takes ten HSR steps, in both number types, and prints the bits of every number.
+"""Evaluates a case of `tests/vectors` and takes ten exact and ten sampled HSR steps, in both number types, and prints the bits of every number.
 
 usage: agree.py VECTOR.json
 """
@@ -33,11 +33,16 @@ def evaluate(case, kind, number):
         show(name, np.float64(getattr(curvature, name)))
     for name in ("lambda_max_upper", "lambda_max_lower", "lambda_min_upper", "lambda_min_lower"):
         show(name, np.float64(getattr(curvature.bounds, name)))
-    hsr = flatmin.Hsr(flatmin.Sgd(learning_rate=0.1, momentum=0.9, weight_decay=0.001), rho=0.05)
+    sgd = flatmin.Sgd(learning_rate=0.1, momentum=0.9, weight_decay=0.001)
+    hsr, sampled = flatmin.Hsr(sgd, rho=0.05), flatmin.sampled(sgd, rho=0.05, seed=1)
     for _ in range(10):
         step = trainer.step(hsr, theta)
         show("step_loss", np.float64(step.loss))
         show("step_lambda_max_upper", np.float64(step.curvature.bounds.lambda_max_upper))
+    for _ in range(10):
+        step = trainer.step(sampled, theta)
+        show("sampled_loss", np.float64(step.loss))
+        show("sampled_trace_of_square", np.float64(step.estimate.trace_of_square))
     for name, numbers in (("gradient", gradient), ("product", product), ("theta", theta), ("velocity", trainer.velocity)):
         show(name, numbers)
 

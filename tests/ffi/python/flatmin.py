@@ -57,7 +57,11 @@ _Batch = _structure(
         ("distributions_len", c.c_size_t),
     ],
 )
-_State = _structure("_State", [("velocity", c.c_void_p), ("velocity_len", c.c_size_t), ("steps", c.c_uint64)])
+Averages = _structure("Averages", _doubles("trace", "trace_of_square") + [("count", c.c_uint64)])
+_State = _structure(
+    "_State",
+    [("velocity", c.c_void_p), ("velocity_len", c.c_size_t), ("steps", c.c_uint64), ("averages", Averages)],
+)
 Evaluation = _structure("Evaluation", _doubles("loss", "accuracy"))
 Bounds = _structure("Bounds", _doubles("lambda_max_upper", "lambda_max_lower", "lambda_min_upper", "lambda_min_lower"))
 Curvature = _structure(
@@ -65,13 +69,45 @@ Curvature = _structure(
     _doubles("trace", "trace_of_square", "output", "hidden", "output_square", "cross_square", "hidden_square")
     + [("bounds", Bounds), ("differentiable", c.c_bool)],
 )
-Step = _structure("Step", [("loss", c.c_double), ("has_curvature", c.c_bool), ("curvature", Curvature)])
+Estimate = _structure(
+    "Estimate", _doubles("trace", "trace_of_square") + [("kept", c.c_size_t), ("weight", c.c_double)]
+)
+Step = _structure(
+    "Step",
+    [
+        ("loss", c.c_double),
+        ("has_curvature", c.c_bool),
+        ("has_estimate", c.c_bool),
+        ("curvature", Curvature),
+        ("estimate", Estimate),
+    ],
+)
 Sgd = _structure("Sgd", _doubles("learning_rate", "momentum", "weight_decay"))
 Sam = _structure("Sam", [("sgd", Sgd), ("radius", c.c_double)])
+Sampling = _structure(
+    "Sampling",
+    [("subset", c.c_size_t), ("sketch", c.c_uint32), ("reserved", c.c_uint32)]
+    + _doubles("alpha", "beta", "guard")
+    + [("seed", c.c_uint64)],
+)
 Hsr = _structure(
     "Hsr",
-    [("sgd", Sgd), ("rho", c.c_double), ("every", c.c_uint64), ("direction", c.c_uint32), ("reserved", c.c_uint32)],
+    [
+        ("sgd", Sgd),
+        ("rho", c.c_double),
+        ("every", c.c_uint64),
+        ("direction", c.c_uint32),
+        ("penalty", c.c_uint32),
+        ("sampling", Sampling),
+    ],
 )
+
+
+def sampled(sgd, rho, seed):
+    """HSR with a sampled penalty."""
+    made = Hsr(sgd, rho, penalty=1)
+    _check(_library.flatmin_sampling_new(c.c_uint64(seed), c.byref(made.sampling)))
+    return made
 
 
 def version():
@@ -159,6 +195,11 @@ class Trainer:
         """One step of `Sgd`, `Sam` or `Hsr`, which changes `theta`."""
         self._parameters(theta)
         result = Step()
+        if isinstance(method, Hsr):
+            needed = c.c_size_t()
+            _check(_library.flatmin_hsr_workspace_len(c.byref(self.plan), c.byref(method), c.byref(needed)))
+            if needed.value > self.workspace.size:
+                self.workspace = np.zeros(needed.value, self.type)
         name = f"{type(method).__name__.lower()}_step"
         batch, state, space = c.byref(self._batch), c.byref(self._state), _array(self.workspace)
         self._call(name, c.byref(method), *_array(theta), batch, state, *space, c.byref(result))

@@ -22,7 +22,7 @@ const TITLE: &str = "\
  * Generated from src/capi by `cargo run --manifest-path tests/ffi/Cargo.toml --bin header`; do not edit. */";
 
 /// Types of the interface, and the name of each in C.
-const TYPES: [(&str, &str); 13] = [
+const TYPES: [(&str, &str); 16] = [
     ("Status", "flatmin_status"),
     ("CPlan", "flatmin_plan"),
     ("CBatch_f32", "flatmin_batch_f32"),
@@ -36,6 +36,9 @@ const TYPES: [(&str, &str); 13] = [
     ("CSgd", "flatmin_sgd"),
     ("CSam", "flatmin_sam"),
     ("CHsr", "flatmin_hsr"),
+    ("CSampling", "flatmin_sampling"),
+    ("CAverages", "flatmin_averages"),
+    ("CEstimate", "flatmin_estimate"),
 ];
 
 fn main() -> Result<()> {

@@ -1,4 +1,4 @@
-//! Evaluates a case of `tests/vectors` and takes ten HSR steps, in both number types. Writes every number's bits to standard output, and
+//! Evaluates a case of `tests/vectors` and takes ten exact and ten sampled HSR steps, in both number types. Writes every number's bits to standard output, and
 //! the case as plain text to a file, for the programs in other languages, which have to write the same.
 //!
 //! The text: inputs, hidden units, classes, samples and the activation's code; θ; inputs; target distributions. One number a line.
@@ -12,7 +12,9 @@ use std::io::{self, Write};
 
 use anyhow::{Context, Result};
 use case::{Case, convert};
-use flatmin::{Batch, Hsr, Plan, Real, Sgd, State, Targets, curvature, hessian_vector_product, loss, loss_gradient};
+use flatmin::{
+    Batch, Hsr, Plan, Real, Sampling, Sgd, State, Targets, curvature, hessian_vector_product, loss, loss_gradient,
+};
 
 fn main() -> Result<()> {
     let [vector, text] =
@@ -38,7 +40,9 @@ fn evaluate<T: Real>(case: &Case, out: &mut impl Write, kind: &str, bits: impl F
         (convert::<T>(&case.theta), convert::<T>(&case.inputs), convert::<T>(&case.targets));
     let batch = Batch::new(shape, &inputs, Targets::Distributions(&targets))?;
     let plan = Plan::new(case.network, batch.samples())?;
-    let mut workspace = vec![T::ZERO; plan.workspace_len()];
+    let sgd = Sgd { learning_rate: 0.1, momentum: 0.9, weight_decay: 0.001 };
+    let (hsr, sampled) = (Hsr::new(sgd, 0.05), Hsr::sampled(sgd, 0.05, Sampling::new(1)));
+    let mut workspace = vec![T::ZERO; plan.workspace_len().max(sampled.workspace_len(&plan)?)];
     let (mut gradient, mut product) = (theta.clone(), theta.clone());
     let mut scalar = |name: &str, x: f64| writeln!(out, "{kind} {name} {:016x}", x.to_bits());
 
@@ -55,13 +59,17 @@ fn evaluate<T: Real>(case: &Case, out: &mut impl Write, kind: &str, bits: impl F
     scalar("lambda_min_lower", found.bounds.lambda_min_lower)?;
     hessian_vector_product(&plan, &theta, &batch, &gradient, &mut product, &mut workspace)?;
 
-    let hsr = Hsr::new(Sgd { learning_rate: 0.1, momentum: 0.9, weight_decay: 0.001 }, 0.05);
     let mut velocity = vec![T::ZERO; theta.len()];
     let mut state = State::new(&mut velocity);
     for _ in 0..10 {
         let step = hsr.step(&plan, &mut theta, &batch, &mut state, &mut workspace)?;
         scalar("step_loss", step.loss)?;
         scalar("step_lambda_max_upper", step.curvature.context("a curvature")?.bounds.lambda_max_upper)?;
+    }
+    for _ in 0..10 {
+        let step = sampled.step(&plan, &mut theta, &batch, &mut state, &mut workspace)?;
+        scalar("sampled_loss", step.loss)?;
+        scalar("sampled_trace_of_square", step.estimate.context("an estimate")?.trace_of_square)?;
     }
     for (name, numbers) in [("gradient", &gradient), ("product", &product), ("theta", &theta), ("velocity", &velocity)]
     {
