@@ -249,6 +249,23 @@ impl Plan {
     }
 
     /// Elements of workspace with which every function of the crate runs on this plan.
+    ///
+    /// Known to the compiler where the plan is, so that a buffer can be static:
+    ///
+    /// ```
+    /// use flatmin::{Activation, Network, Plan, Shape};
+    ///
+    /// const SHAPE: Shape = match Shape::new(4, 16, 3) {
+    ///     Ok(shape) => shape,
+    ///     Err(_) => panic!("a network without units"),
+    /// };
+    /// const PLAN: Plan = match Plan::new(Network::new(SHAPE, Activation::Tanh), 30) {
+    ///     Ok(plan) => plan,
+    ///     Err(_) => panic!("a batch too large for memory"),
+    /// };
+    /// static mut WORKSPACE: [f32; PLAN.workspace_len()] = [0.0; PLAN.workspace_len()];
+    /// static mut THETA: [f32; SHAPE.parameters()] = [0.0; SHAPE.parameters()];
+    /// ```
     pub const fn workspace_len(&self) -> usize {
         self.workspace_elements() as usize
     }

@@ -7,7 +7,7 @@ mod iris {
     include!(concat!(env!("OUT_DIR"), "/iris.rs"));
 }
 
-use flatmin::{Activation, Batch, Curvature, Error, Hsr, Network, Plan, Sgd, Shape, State, Step, Targets};
+use flatmin::{Activation, Batch, Curvature, Error, Hsr, Network, PairWeights, Plan, Sgd, Shape, State, Step, Targets};
 
 /// 4 inputs, 16 hidden units, 3 classes.
 pub const SHAPE: Shape = match Shape::new(4, 16, 3) {
@@ -15,9 +15,13 @@ pub const SHAPE: Shape = match Shape::new(4, 16, 3) {
     Err(_) => panic!("a network without units"),
 };
 
-/// The whole data set is one batch.
-pub const PLAN: Plan = match Plan::new(Network::new(SHAPE, Activation::Tanh), iris::CLASSES.len()) {
-    Ok(plan) => plan,
+/// Flowers in the data set, and in a batch.
+const SAMPLES: usize = iris::CLASSES.len();
+const BATCH: usize = 30;
+
+/// The penalty estimates the tr H² of the data set.
+pub const PLAN: Plan = match Plan::new(Network::new(SHAPE, Activation::Tanh), BATCH) {
+    Ok(plan) => plan.with_pair_weights(PairWeights::DataSet { samples: SAMPLES }),
     Err(_) => panic!("a batch too large for memory"),
 };
 
@@ -54,7 +58,8 @@ impl Default for Memory {
 
 /// A training under way.
 pub struct Training<'m> {
-    batch: Batch<'static, f32>,
+    data: Batch<'static, f32>,
+    next: usize,
     theta: &'m mut [f32],
     state: State<'m, f32>,
     workspace: &'m mut [f32],
@@ -63,7 +68,7 @@ pub struct Training<'m> {
 impl<'m> Training<'m> {
     /// Before the first step.
     pub fn new(memory: &'m mut Memory) -> Result<Self, Error> {
-        let batch = Batch::new(SHAPE, &iris::INPUTS, Targets::Classes(&iris::CLASSES))?;
+        let data = Batch::new(SHAPE, &iris::INPUTS, Targets::Classes(&iris::CLASSES))?;
         // Uniform in ±1/2, by the generator of Numerical Recipes: the same on every machine.
         let mut random = 1u32;
         for weight in &mut memory.theta {
@@ -72,17 +77,24 @@ impl<'m> Training<'m> {
         }
         memory.velocity.fill(0.0);
         let state = State::new(&mut memory.velocity);
-        Ok(Self { batch, theta: &mut memory.theta, state, workspace: &mut memory.workspace })
+        Ok(Self { data, next: 0, theta: &mut memory.theta, state, workspace: &mut memory.workspace })
     }
 
-    /// One HSR step.
+    /// One HSR step, on the next batch.
     pub fn step(&mut self) -> Result<Step, Error> {
-        HSR.step(&PLAN, self.theta, &self.batch, &mut self.state, self.workspace)
+        let batch = self.data.rows(self.next..self.next + BATCH)?;
+        self.next = (self.next + BATCH) % SAMPLES;
+        HSR.step(&PLAN, self.theta, &batch, &mut self.state, self.workspace)
     }
 
     /// The share of flowers that are classified rightly.
     pub fn accuracy(&mut self) -> Result<f64, Error> {
-        Ok(flatmin::loss(&PLAN, self.theta, &self.batch, self.workspace)?.accuracy)
+        let mut right = 0.0;
+        for first in (0..SAMPLES).step_by(BATCH) {
+            let batch = self.data.rows(first..first + BATCH)?;
+            right += flatmin::loss(&PLAN, self.theta, &batch, self.workspace)?.accuracy;
+        }
+        Ok(right / (SAMPLES / BATCH) as f64)
     }
 }
 
