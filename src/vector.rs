@@ -101,6 +101,77 @@ pub(crate) fn add_unit<T: Real>(isa: InstructionSet, y: &mut [T], alpha: f64, x:
     });
 }
 
+/// Overwrites slices of one length by functions of themselves and others, a register at a time, the last one partial:
+///
+/// `map_registers!(T, S, simd, [a, b] = inputs, [x, y] = outputs => [new x, new y])`
+///
+/// with arrays of slices, and in the last expression registers under their names. (A macro, because a closure need not be inlined, and
+/// would then lose the instruction set.)
+macro_rules! map_registers {
+    ($T:ty, $S:ty, $simd:expr, [$($input:ident),*] = $inputs:expr, [$($output:ident),+] = $outputs:expr => $values:expr) => {{
+        type Register<T, S> = <T as $crate::real::Real>::Lanes<S>;
+        let (simd, lanes) = ($simd, <Register<$T, $S> as $crate::simd::Lanes>::LANES);
+        let [$($output),+]: [&mut [$T]; _] = $outputs;
+        let [$($input),*]: [&[$T]; _] = $inputs;
+        let len = [$($output.len()),+][0];
+        $(let $input = &$input[..len];)*
+        $(let $output = &mut $output[..len];)+
+        let full = len - len % lanes;
+        let mut start = 0;
+        while start < full {
+            let values = {
+                $(let $input = <Register<$T, $S> as $crate::simd::Lanes>::load(simd, &$input[start..]);)*
+                $(let $output = <Register<$T, $S> as $crate::simd::Lanes>::load(simd, &$output[start..]);)+
+                let _ = ($($output,)+);
+                $values
+            };
+            for (output, value) in [$(&mut *$output),+].into_iter().zip(values) {
+                value.store(&mut output[start..]);
+            }
+            start += lanes;
+        }
+        if full < len {
+            let values = {
+                $(let $input = <Register<$T, $S> as $crate::simd::Lanes>::load_partial(simd, &$input[full..]);)*
+                $(let $output = <Register<$T, $S> as $crate::simd::Lanes>::load_partial(simd, &$output[full..]);)+
+                let _ = ($($output,)+);
+                $values
+            };
+            for (output, value) in [$(&mut *$output),+].into_iter().zip(values) {
+                value.store_partial(&mut output[full..]);
+            }
+        }
+    }};
+}
+
+/// The sum of a function of slices of one length that is 0 where they are, as a register of parts:
+///
+/// `sum_registers!(T, S, simd, [a, b] = inputs => value)`
+macro_rules! sum_registers {
+    ($T:ty, $S:ty, $simd:expr, [$($input:ident),+] = $inputs:expr => $value:expr) => {{
+        type Register<T, S> = <T as $crate::real::Real>::Lanes<S>;
+        let (simd, lanes) = ($simd, <Register<$T, $S> as $crate::simd::Lanes>::LANES);
+        let [$($input),+]: [&[$T]; _] = $inputs;
+        let len = [$($input.len()),+][0];
+        $(let $input = &$input[..len];)+
+        let full = len - len % lanes;
+        let mut sum = <Register<$T, $S> as $crate::simd::Lanes>::zero(simd);
+        let mut start = 0;
+        while start < full {
+            $(let $input = <Register<$T, $S> as $crate::simd::Lanes>::load(simd, &$input[start..]);)+
+            sum = sum + $value;
+            start += lanes;
+        }
+        if full < len {
+            $(let $input = <Register<$T, $S> as $crate::simd::Lanes>::load_partial(simd, &$input[full..]);)+
+            sum = sum + $value;
+        }
+        sum
+    }};
+}
+
+pub(crate) use {map_registers, sum_registers};
+
 /// y ← y + α x.
 pub(crate) fn add_scaled<T: Real>(isa: InstructionSet, y: &mut [T], alpha: T, x: &[T]) {
     debug_assert_eq!(x.len(), y.len());

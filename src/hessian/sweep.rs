@@ -24,7 +24,7 @@ use crate::plan::{product, sum};
 use crate::real::Real;
 use crate::simd::InstructionSet;
 use crate::vector::{add_scaled, scale, sum_rows};
-use crate::workspace::{Arena, row, row_mut};
+use crate::workspace::{Arena, row_mut};
 
 /// Derivatives of an objective with respect to the per-sample quantities, one row a sample.
 #[derive(Debug)]
@@ -102,8 +102,8 @@ pub(crate) fn sweep<T: Real>(
     }
     if let Some(Scattered { subset, logits, .. }) = &scattered {
         let kept = logits.len() / k;
-        for (i, sample) in subset.rows().enumerate() {
-            for (z, logits) in row_mut(z, k, sample).iter_mut().zip(logits.chunks_exact(kept)) {
+        for (i, &sample) in subset.rows.iter().enumerate() {
+            for (z, logits) in row_mut(z, k, sample as usize).iter_mut().zip(logits.chunks_exact(kept)) {
                 *z += logits[i];
             }
         }
@@ -135,9 +135,13 @@ pub(crate) fn sweep<T: Real>(
     });
 
     if let Some(Scattered { subset, units, .. }) = &scattered {
-        for (i, sample) in subset.rows().enumerate() {
-            add_scaled(isa, row_mut(u, m, sample), T::ONE, row(units, m, i));
-        }
+        isa.vectorize(|| {
+            for (&sample, units) in subset.rows.iter().zip(units.chunks_exact(m)) {
+                for (u, &units) in row_mut(u, m, sample as usize).iter_mut().zip(units) {
+                    *u += units;
+                }
+            }
+        });
     }
 
     let x = Matrix::row_major(samples.x, n, d);

@@ -92,7 +92,7 @@ pub(crate) fn differentiate_sampled<'a, T: Real>(
     let sizes = Sizes::new(shape, subset.len(), sampling.sketch);
     let random = Random::new(sampling.seed, counter, Stream::Signs);
     let activation = plan.network().activation;
-    let mut features = Features::new(isa, sizes, activation, &samples, subset.rows(), random, arena, packing);
+    let mut features = Features::new(isa, sizes, activation, &samples, subset.rows, random, arena, packing);
     let weights = Weights { samples: subset.weights, pairs: pair_weights, mean: 1.0 / samples.n as f64 };
     let mut pairs = Pairs::new(isa, &features, arena, packing);
     let [trace, trace_of_square] = pairs.values(isa, &features, weights);

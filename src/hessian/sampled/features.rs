@@ -17,18 +17,21 @@
 //! û = ĝ∘f + f̂∘e + ê∘t
 //! ```
 
+use core::ops::Range;
+
 use crate::activation::Activation;
 use crate::elementwise;
 use crate::gemm::{self, Matrix, MatrixMut, gemm};
 use crate::hessian::evaluation::first_largest;
 use crate::hessian::sampled::pairs::Diagonal;
-use crate::hessian::sampled::sketch::{Roots, Signs, write_signs};
+use crate::hessian::sampled::sketch::{Roots, Signs, get, put};
 use crate::hessian::samples::Samples;
 use crate::network::Shape;
 use crate::plan::{product, sum};
 use crate::random::Random;
 use crate::real::Real;
-use crate::simd::InstructionSet;
+use crate::simd::{InstructionSet, Kernel, Lanes, Simd};
+use crate::vector::map_registers;
 use crate::workspace::{Arena, row, row_mut};
 
 /// Sizes of everything about the kept samples.
@@ -94,7 +97,7 @@ impl Sizes {
             product(&[self.width(), k]),
             product(&[3, self.n, k]),
             product(&[self.draws(), self.n, k]),
-            product(&[3, self.n]),
+            product(&[2, self.n]),
         ]);
         let hats = sum(&[
             product(&[self.width(), k]),
@@ -142,7 +145,8 @@ pub(super) struct Features<'w, T> {
     inverse: &'w mut [T],
     /// ε of each draw.
     epsilon: &'w mut [T],
-    sums: &'w mut [T],
+    /// c.
+    pivots: &'w mut [u32],
 }
 
 /// Derivatives with respect to features.
@@ -184,7 +188,7 @@ impl<'w, T: Real> Features<'w, T> {
         sizes: Sizes,
         activation: Activation,
         samples: &Samples<'_, T>,
-        rows: impl Iterator<Item = usize> + Clone,
+        rows: &[u32],
         random: Random,
         arena: &mut Arena<'w, T>,
         packing: &mut [T],
@@ -210,26 +214,27 @@ impl<'w, T: Real> Features<'w, T> {
             pivot: take(n * k),
             inverse: take(n),
             epsilon: take(sizes.draws() * n * k),
-            sums: take(2 * n),
+            pivots: &mut bytemuck::cast_slice_mut(take(n))[..n],
         };
-        new.gather(samples, rows.clone());
+        new.gather(samples, rows);
         let f = &mut new.pi_f[vectors * m..];
         elementwise::activate_with_derivatives(isa, activation, new.h, f, new.e, new.t);
-        new.draw(isa, rows, random);
+        isa.run(Sketch { features: &mut new, random });
 
         let (zr, v) = (Matrix::row_major(&*new.zr, k, width), Matrix::row_major(samples.v, k, m));
         gemm(isa, T::ONE, zr.t(), v, T::ZERO, MatrixMut::row_major(new.vq, width, m), packing);
-        isa.vectorize(|| new.combine());
+        isa.run(Combine { features: &mut new });
         new
     }
 
     /// Copies x, u (where h will be), p and r of the kept samples, and finds their most probable classes.
-    fn gather(&mut self, samples: &Samples<'_, T>, rows: impl Iterator<Item = usize>) {
+    fn gather(&mut self, samples: &Samples<'_, T>, rows: &[u32]) {
         let Sizes { n, shape, .. } = self.sizes;
         let (d, m, k) = (shape.inputs(), shape.hidden(), shape.classes());
         let (width, vectors) = (self.sizes.width(), self.sizes.vectors());
         self.pivot.fill(T::ZERO);
-        for (i, sample) in rows.enumerate() {
+        for (i, &sample) in rows.iter().enumerate() {
+            let sample = sample as usize;
             row_mut(self.x, d, i).copy_from_slice(row(samples.x, d, sample));
             row_mut(self.h, m, i).copy_from_slice(row(samples.u, m, sample));
             let (p, r) = (row(samples.p, k, sample), row(samples.r, k, sample));
@@ -239,63 +244,55 @@ impl<'w, T: Real> Features<'w, T> {
             }
             let pivot = first_largest(p);
             self.pivot[pivot * n + i] = T::ONE;
+            self.pivots[i] = pivot as u32;
             self.inverse[i] = p[pivot];
         }
     }
 
     /// Draws ε; computes z and z̃.
-    fn draw(&mut self, isa: InstructionSet, rows: impl Iterator<Item = usize> + Clone, random: Random) {
+    #[inline(always)]
+    fn sketch<S: Simd>(&mut self, simd: S, random: Random) {
         let Sizes { n, second, shape, .. } = self.sizes;
-        let (k, width) = (shape.classes(), self.sizes.width());
-        for (draw, epsilon) in self.epsilon.chunks_exact_mut(n * k).enumerate() {
+        let width = self.sizes.width();
+        map_registers!(T, S, simd, [p] = [&*self.p], [_x0] = [&mut *self.s] => [p.sqrt()]);
+        let one = T::Lanes::<S>::splat(simd, T::ONE);
+        map_registers!(T, S, simd, [] = [], [p] = [&mut *self.inverse] => [one / (one + p.sqrt())]);
+        let roots = Roots { n, s: self.s, pivot: self.pivot, inverse: self.inverse };
+        for (draw, epsilon) in self.epsilon.chunks_exact_mut(n * shape.classes()).enumerate() {
             let signs = match second {
                 true => Signs::Random { random, second: draw == 1 },
                 false => Signs::Unit { index: draw },
             };
-            write_signs(signs, k, rows.clone(), self.pivot, epsilon);
+            signs.write(self.pivots, epsilon);
+            for samples in registers::<T, S>(n) {
+                roots.write(simd, epsilon, samples, self.zr, (width, self.sizes.column(draw)));
+            }
         }
-        isa.vectorize(|| {
-            for (s, &p) in self.s.iter_mut().zip(&*self.p) {
-                *s = p.sqrt();
-            }
-            for inverse in &mut *self.inverse {
-                *inverse = T::ONE / (T::ONE + inverse.sqrt());
-            }
-            let roots = Roots { n, s: self.s, pivot: self.pivot, inverse: self.inverse };
-            for (draw, epsilon) in self.epsilon.chunks_exact(n * k).enumerate() {
-                roots.write(epsilon, &mut self.sums[..n], self.zr, width, self.sizes.column(draw));
-            }
-        });
     }
 
     /// ζ, π, d and μ from v, q and the activation's derivatives.
     #[inline(always)]
-    fn combine(&mut self) {
+    fn combine<S: Simd>(&mut self, simd: S) {
         let Sizes { n, l, second, shape } = self.sizes;
         let m = shape.hidden();
         let (vectors, paired) = (self.sizes.vectors(), self.sizes.paired());
+        let half = T::Lanes::<S>::splat(simd, T::HALF);
         let (pi, f) = self.pi_f.split_at_mut(vectors * m);
         for i in 0..n {
             let (h, f, e) = (row(self.h, m, i), row(f, m, i), row(self.e, m, i));
             let (d, mu) = row_mut(self.d_mu, 2 * m, i).split_at_mut(m);
-            for ((d, mu), (&e, &q)) in d.iter_mut().zip(&mut *mu).zip(e.iter().zip(row(self.vq, m, vectors + i))) {
-                *d = e * q;
-                *mu = T::HALF * *d;
-            }
+            let q = row(self.vq, m, vectors + i);
+            map_registers!(T, S, simd, [e, q] = [e, q], [_x0, _x1] = [d, &mut *mu] => [e * q, half * (e * q)]);
             for li in (0..l).map(|l| l * n + i) {
-                let (v, zeta, pi) = (row(self.vq, m, li), row_mut(self.zeta, m, li), row_mut(pi, m, li));
-                let out = zeta.iter_mut().zip(pi).zip(&mut *mu);
-                for (((zeta, pi), mu), ((&v, &f), &h)) in out.zip(v.iter().zip(f).zip(h)) {
-                    *zeta = f * v;
-                    *pi = *zeta * h;
-                    *mu += *zeta * *zeta;
-                }
+                let out = [row_mut(self.zeta, m, li), row_mut(pi, m, li), &mut *mu];
+                map_registers!(T, S, simd, [v, f, h] = [row(self.vq, m, li), f, h], [_x0, _x1, mu] = out => {
+                    let zeta = f * v;
+                    [zeta, zeta * h, zeta.mul_add(zeta, mu)]
+                });
             }
             if second {
-                let v = row(self.vq, m, paired + i);
-                for ((zeta, &v), &f) in row_mut(self.zeta_second, m, i).iter_mut().zip(v).zip(f) {
-                    *zeta = f * v;
-                }
+                let out = [row_mut(self.zeta_second, m, i)];
+                map_registers!(T, S, simd, [v, f] = [row(self.vq, m, paired + i), f], [_x0] = out => [v * f]);
             }
         }
     }
@@ -306,85 +303,69 @@ impl<'w, T: Real> Features<'w, T> {
         &mut self,
         isa: InstructionSet,
         v: &[T],
-        diagonal: &Diagonal<'_, T>,
-        hats: &mut Hats<'_, T>,
+        diagonal: &Diagonal<'w, T>,
+        hats: &mut Hats<'w, T>,
         v_hat: &mut [T],
         packing: &mut [T],
     ) {
         let (m, k, width) = (self.sizes.shape.hidden(), self.sizes.shape.classes(), self.sizes.width());
-        isa.vectorize(|| {
-            if self.sizes.second {
-                self.second_back(diagonal, hats);
-            }
-            self.combine_back(diagonal, hats);
-        });
+        isa.run(CombineBack { features: self, diagonal, hats });
         let (zr, vq_hat) = (Matrix::row_major(&*self.zr, k, width), Matrix::row_major(&*self.vq, width, m));
         gemm(isa, T::ONE, zr, vq_hat, T::ZERO, MatrixMut::row_major(v_hat, k, m), packing);
         let (v, zr_hat) = (Matrix::row_major(v, k, m), MatrixMut::row_major(hats.zr, k, width));
         gemm(isa, T::ONE, v, vq_hat.t(), T::ONE, zr_hat, packing);
-        isa.vectorize(|| self.logits_back(hats));
+        isa.run(LogitsBack { features: self, hats });
     }
 
     /// Between z and z̃.
     #[inline(always)]
-    fn second_back(&self, diagonal: &Diagonal<'_, T>, hats: &mut Hats<'_, T>) {
+    fn second_back<S: Simd>(&self, simd: S, diagonal: &Diagonal<'_, T>, hats: &mut Hats<'_, T>) {
         let (n, width, paired) = (self.sizes.n, self.sizes.width(), self.sizes.paired());
         for (zr, hats) in self.zr.chunks_exact(width).zip(hats.zr.chunks_exact_mut(width)) {
             let (hats, second_hats) = hats.split_at_mut(paired);
-            let both = zr[..n].iter().zip(&zr[paired..]).zip(&*diagonal.z);
-            for ((hat, second_hat), ((&z, &second), &coefficient)) in hats.iter_mut().zip(second_hats).zip(both) {
-                *hat += coefficient * second;
-                *second_hat = coefficient * z;
-            }
+            let (inputs, out) = ([&zr[..n], &zr[paired..], &*diagonal.z], [&mut hats[..n], second_hats]);
+            map_registers!(T, S, simd, [z, second, coefficient] = inputs, [hat, _x0] = out => {
+                [coefficient.mul_add(second, hat), coefficient * z]
+            });
         }
     }
 
     /// From the hats of unit-long features to those of v, q, ṽ (in their place) and u.
     #[inline(always)]
-    fn combine_back(&mut self, diagonal: &Diagonal<'_, T>, hats: &mut Hats<'_, T>) {
+    fn combine_back<S: Simd>(&mut self, simd: S, diagonal: &Diagonal<'_, T>, hats: &mut Hats<'_, T>) {
         let Sizes { n, l, second, shape } = self.sizes;
         let (m, vectors, paired) = (shape.hidden(), self.sizes.vectors(), self.sizes.paired());
         let f = &self.pi_f[vectors * m..];
         let (pi_hat, f_hat) = hats.pi_f.split_at_mut(vectors * m);
+        let [two, half] = [T::TWO, T::HALF].map(|x| T::Lanes::<S>::splat(simd, x));
         for i in 0..n {
             let (h, f, e, t) = (row(self.h, m, i), row(f, m, i), row(self.e, m, i), row(self.t, m, i));
             let (h_hat, f_hat) = (row_mut(hats.h, m, i), row_mut(f_hat, m, i));
             let (mu_hat, d_hat) = row(hats.mu_d, 2 * m, i).split_at(m);
             if second {
-                let (zeta, zeta_second) = (row(self.zeta, m, i), row(self.zeta_second, m, i));
-                let (coefficient, v) = (diagonal.zeta[i], row_mut(self.vq, m, paired + i));
-                let hats = row_mut(hats.zeta, m, i).iter_mut().zip(&mut *f_hat).zip(v);
-                for (((zeta_hat, f_hat), v), ((&zeta, &second), &f)) in hats.zip(zeta.iter().zip(zeta_second).zip(f)) {
-                    *zeta_hat += coefficient * second;
+                let coefficient = T::Lanes::<S>::splat(simd, diagonal.zeta[i]);
+                let inputs = [row(self.zeta, m, i), row(self.zeta_second, m, i), f];
+                let out = [row_mut(hats.zeta, m, i), &mut *f_hat, row_mut(self.vq, m, paired + i)];
+                map_registers!(T, S, simd, [zeta, second, f] = inputs, [zeta_hat, f_hat, v] = out => {
                     let second_hat = coefficient * zeta;
-                    *f_hat += second_hat * *v;
-                    *v = second_hat * f;
-                }
+                    [coefficient.mul_add(second, zeta_hat), second_hat.mul_add(v, f_hat), second_hat * f]
+                });
             }
             for li in (0..l).map(|l| l * n + i) {
-                let (zeta, v) = (row(self.zeta, m, li), row_mut(self.vq, m, li));
-                let given = row(hats.zeta, m, li).iter().zip(row(pi_hat, m, li)).zip(mu_hat);
-                let out = h_hat.iter_mut().zip(&mut *f_hat).zip(v);
-                let here = zeta.iter().zip(h).zip(f);
-                for (((h_hat, f_hat), v), (((&zeta_hat, &pi_hat), &mu_hat), ((&zeta, &h), &f))) in
-                    out.zip(given.zip(here))
-                {
-                    let zeta_hat = zeta_hat + pi_hat * h + T::TWO * zeta * mu_hat;
-                    *h_hat += pi_hat * zeta;
-                    *f_hat += zeta_hat * *v;
-                    *v = zeta_hat * f;
-                }
+                let inputs = [row(self.zeta, m, li), row(hats.zeta, m, li), row(pi_hat, m, li), mu_hat, h, f];
+                let out = [&mut *h_hat, &mut *f_hat, row_mut(self.vq, m, li)];
+                map_registers!(T, S, simd, [zeta, zeta_hat, pi_hat, mu_hat, h, f] = inputs, [h_hat, f_hat, v] = out => {
+                    let zeta_hat = (two * zeta).mul_add(mu_hat, pi_hat.mul_add(h, zeta_hat));
+                    [pi_hat.mul_add(zeta, h_hat), zeta_hat.mul_add(v, f_hat), zeta_hat * f]
+                });
             }
-            let (constant, q) = (diagonal.d[i], row_mut(self.vq, m, vectors + i));
-            let given = f_hat.iter().zip(mu_hat.iter().zip(d_hat));
-            let here = f.iter().zip(e.iter().zip(t));
-            for ((h_hat, q), ((&f_hat, (&mu_hat, &d_hat)), (&f, (&e, &t)))) in
-                h_hat.iter_mut().zip(q).zip(given.zip(here))
-            {
-                let d_hat = d_hat + T::HALF * mu_hat + constant;
-                *h_hat = *h_hat * f + f_hat * e + d_hat * *q * t;
-                *q = d_hat * e;
-            }
+            let constant = T::Lanes::<S>::splat(simd, diagonal.d[i]);
+            let inputs = [&*f_hat, mu_hat, d_hat, f, e, t];
+            let out = [&mut *h_hat, row_mut(self.vq, m, vectors + i)];
+            map_registers!(T, S, simd, [f_hat, mu_hat, d_hat, f, e, t] = inputs, [h_hat, q] = out => {
+                let d_hat = half.mul_add(mu_hat, d_hat + constant);
+                [(d_hat * q).mul_add(t, f_hat.mul_add(e, h_hat * f)), d_hat * e]
+            });
         }
     }
 
@@ -393,41 +374,109 @@ impl<'w, T: Real> Features<'w, T> {
     /// ẑ is what it was if a multiple of p is added to ℓ̂; it is added so that ℓ̂ vanishes at the most probable class, and nothing
     /// cancels where the network is certain.
     #[inline(always)]
-    fn logits_back(&mut self, hats: &mut Hats<'_, T>) {
+    fn logits_back<S: Simd>(&mut self, simd: S, hats: &mut Hats<'_, T>) {
         let Sizes { n, shape, .. } = self.sizes;
         let (k, width, vectors) = (shape.classes(), self.sizes.width(), self.sizes.vectors());
+        let [one, half] = [T::ONE, T::HALF].map(|x| T::Lanes::<S>::splat(simd, x));
         let logits = &mut *hats.logits;
         logits.fill(T::ZERO);
-        let (sums, others) = self.sums.split_at_mut(n);
         let roots = Roots { n, s: self.s, pivot: self.pivot, inverse: self.inverse };
-        for (draw, epsilon) in self.epsilon.chunks_exact(n * k).enumerate() {
-            roots.back(epsilon, [sums, others], hats.zr, (width, self.sizes.column(draw)), logits);
-        }
-        sums.fill(T::ZERO);
-        for (class, logits) in logits.chunks_exact_mut(n).enumerate() {
-            let r_hat = &hats.zr[class * width + vectors..];
-            let (p, pivot) = (row(self.p, n, class), row(self.pivot, n, class));
-            for ((logit, sum), ((&p, &pivot), &r_hat)) in
-                logits.iter_mut().zip(&mut *sums).zip(p.iter().zip(pivot).zip(r_hat))
-            {
-                *logit = T::HALF * *logit + p * r_hat;
-                *sum += pivot * (*logit / (p + (T::ONE - pivot)));
+        for samples in registers::<T, S>(n) {
+            for (draw, epsilon) in self.epsilon.chunks_exact(n * k).enumerate() {
+                let place = (width, self.sizes.column(draw));
+                roots.back(simd, epsilon, samples.clone(), hats.zr, place, logits);
+            }
+            let at = |class: usize| class * n + samples.start..class * n + samples.end;
+            // ℓ̂, and its quotient by p at the most probable class.
+            let (mut shift, mut largest) = (T::Lanes::<S>::zero(simd), T::Lanes::<S>::zero(simd));
+            for class in 0..k {
+                let r_hat = &hats.zr[class * width + vectors..][samples.clone()];
+                let (p, pivot) =
+                    (get::<T::Lanes<S>>(simd, &self.p[at(class)]), get::<T::Lanes<S>>(simd, &self.pivot[at(class)]));
+                let logit = half.mul_add(get(simd, &logits[at(class)]), p * get(simd, r_hat));
+                (shift, largest) = (pivot.mul_add(logit, shift), pivot.mul_add(p, largest));
+                put(logit, &mut logits[at(class)]);
+            }
+            let shift = shift / largest;
+            let mut others = T::Lanes::<S>::zero(simd);
+            for class in 0..k {
+                let (p, pivot) =
+                    (get::<T::Lanes<S>>(simd, &self.p[at(class)]), get::<T::Lanes<S>>(simd, &self.pivot[at(class)]));
+                let logit = (one - pivot) * p.neg_mul_add(shift, get(simd, &logits[at(class)]));
+                others = others + logit;
+                put(logit, &mut logits[at(class)]);
+            }
+            for class in 0..k {
+                let p: T::Lanes<S> = get(simd, &self.p[at(class)]);
+                put(p.neg_mul_add(others, get(simd, &logits[at(class)])), &mut logits[at(class)]);
             }
         }
-        others.fill(T::ZERO);
-        for (class, logits) in logits.chunks_exact_mut(n).enumerate() {
-            let (p, pivot) = (row(self.p, n, class), row(self.pivot, n, class));
-            for ((logit, other), ((&p, &pivot), &shift)) in
-                logits.iter_mut().zip(&mut *others).zip(p.iter().zip(pivot).zip(&*sums))
-            {
-                *logit = (T::ONE - pivot) * (*logit - p * shift);
-                *other += *logit;
-            }
+    }
+}
+
+/// The samples, a register at a time.
+#[inline(always)]
+fn registers<T: Real, S: Simd>(n: usize) -> impl Iterator<Item = Range<usize>> {
+    let lanes = T::Lanes::<S>::LANES;
+    (0..n).step_by(lanes).map(move |start| start..n.min(start + lanes))
+}
+
+/// The stages that run on registers.
+struct Sketch<'a, 'w, T> {
+    features: &'a mut Features<'w, T>,
+    random: Random,
+}
+
+impl<T: Real> Kernel for Sketch<'_, '_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        self.features.sketch(simd, self.random);
+    }
+}
+
+struct Combine<'a, 'w, T> {
+    features: &'a mut Features<'w, T>,
+}
+
+impl<T: Real> Kernel for Combine<'_, '_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        self.features.combine(simd);
+    }
+}
+
+struct CombineBack<'a, 'w, T> {
+    features: &'a mut Features<'w, T>,
+    diagonal: &'a Diagonal<'w, T>,
+    hats: &'a mut Hats<'w, T>,
+}
+
+impl<T: Real> Kernel for CombineBack<'_, '_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        if self.features.sizes.second {
+            self.features.second_back(simd, self.diagonal, self.hats);
         }
-        for (logits, p) in logits.chunks_exact_mut(n).zip(self.p.chunks_exact(n)) {
-            for ((logit, &p), &other) in logits.iter_mut().zip(p).zip(&*others) {
-                *logit -= p * other;
-            }
-        }
+        self.features.combine_back(simd, self.diagonal, self.hats);
+    }
+}
+
+struct LogitsBack<'a, 'w, T> {
+    features: &'a mut Features<'w, T>,
+    hats: &'a mut Hats<'w, T>,
+}
+
+impl<T: Real> Kernel for LogitsBack<'_, '_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        self.features.logits_back(simd, self.hats);
     }
 }

@@ -117,11 +117,11 @@ impl Sampling {
     }
 
     /// The largest share of the loss gradient's flops that an automatic subset may add.
-    pub const SHARE: f64 = 0.3;
+    pub const SHARE: f64 = 0.15;
     /// The smallest and the largest automatic subset.
     pub const LEAST: usize = 8;
     /// See [`LEAST`](Self::LEAST).
-    pub const MOST: usize = 32;
+    pub const MOST: usize = 16;
 
     /// How many samples of a full batch are kept: those asked for, or the most that cost at most [`SHARE`](Self::SHARE) of the loss gradient,
     /// from [`LEAST`](Self::LEAST) to [`MOST`](Self::MOST); all, of a smaller batch.

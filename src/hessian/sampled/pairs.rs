@@ -29,8 +29,8 @@ use crate::gemm::{self, Matrix, MatrixMut, gemm};
 use crate::hessian::sampled::features::{Features, Hats, Sizes};
 use crate::plan::{product, sum};
 use crate::real::Real;
-use crate::simd::InstructionSet;
-use crate::vector::dot;
+use crate::simd::{InstructionSet, Kernel, Lanes, Simd};
+use crate::vector::{map_registers, sum_registers};
 use crate::workspace::{Arena, row, row_mut};
 
 /// The weights of the estimate's terms.
@@ -132,7 +132,7 @@ impl<'w, T: Real> Pairs<'w, T> {
     /// Forms the Gram matrices.
     pub(super) fn new(
         isa: InstructionSet,
-        features: &Features<'_, T>,
+        features: &Features<'w, T>,
         arena: &mut Arena<'w, T>,
         packing: &mut [T],
     ) -> Self {
@@ -182,108 +182,98 @@ impl<'w, T: Real> Pairs<'w, T> {
     pub(super) fn values(
         &mut self,
         isa: InstructionSet,
-        features: &Features<'_, T>,
+        features: &Features<'w, T>,
         weights: Weights<'_, T>,
     ) -> [f64; 2] {
-        let Sizes { n, shape, second, .. } = self.sizes;
-        let m = shape.hidden();
-        self.form_weights(weights);
-        self.diagonal.d.fill(T::ZERO);
-        for (sum, d_mu) in self.diagonal.d.iter_mut().zip(features.d_mu.chunks_exact(2 * m)) {
-            for &d in &d_mu[..m] {
-                *sum += d;
-            }
-        }
-        if second {
-            let (width, paired) = (self.sizes.width(), self.sizes.paired());
-            self.diagonal.z.fill(T::ZERO);
-            for zr in features.zr.chunks_exact(width) {
-                for ((sum, &z), &second) in self.diagonal.z.iter_mut().zip(zr).zip(&zr[paired..]) {
-                    *sum += z * second;
-                }
-            }
-            for (i, inner) in self.diagonal.zeta.iter_mut().enumerate() {
-                *inner = T::from_f64(dot(isa, row(features.zeta, m, i), row(features.zeta_second, m, i)));
-            }
-        }
-        let square = isa.vectorize(|| self.square());
-        let mut trace = 0.0;
-        for i in 0..n {
-            trace += weights.samples[i].to_f64() * weights.mean * self.trace_of(i);
-        }
-        [trace, square]
+        isa.run(Values { pairs: self, features, weights })
     }
 
-    fn form_weights(&mut self, weights: Weights<'_, T>) {
+    #[inline(always)]
+    fn form_weights<S: Simd>(&mut self, simd: S, weights: Weights<'_, T>) {
         let n = self.sizes.n;
         let (own, cross) = (T::from_f64(weights.pairs.0), T::from_f64(weights.pairs.1));
         for (i, &w) in weights.samples.iter().enumerate() {
-            let line = row_mut(self.weights, n, i);
-            for (weight, &other) in line.iter_mut().zip(weights.samples) {
-                *weight = w * other * cross;
-            }
-            line[i] = w * own;
+            let factor = T::Lanes::<S>::splat(simd, w * cross);
+            let out = [row_mut(self.weights, n, i), row_mut(self.square_weights, n, i)];
+            map_registers!(T, S, simd, [other] = [weights.samples], [_x0, _x1] = out => [factor * other, factor * other]);
+            self.weights[i * n + i] = w * own;
+            self.square_weights[i * n + i] = if self.sizes.second { T::ZERO } else { w * own };
         }
-        self.square_weights.copy_from_slice(self.weights);
+    }
+
+    /// What concerns a sample and itself.
+    #[inline(always)]
+    fn form_diagonal<S: Simd>(&mut self, simd: S, features: &Features<'_, T>) {
+        let m = self.sizes.shape.hidden();
+        for (sum, d_mu) in self.diagonal.d.iter_mut().zip(features.d_mu.chunks_exact(2 * m)) {
+            *sum = sum_registers!(T, S, simd, [d] = [&d_mu[..m]] => d).reduce_sum();
+        }
         if self.sizes.second {
-            for weight in self.square_weights.iter_mut().step_by(n + 1) {
-                *weight = T::ZERO;
+            let (width, paired) = (self.sizes.width(), self.sizes.paired());
+            let n = self.sizes.n;
+            self.diagonal.z.fill(T::ZERO);
+            for zr in features.zr.chunks_exact(width) {
+                let inputs = [&zr[..n], &zr[paired..]];
+                map_registers!(T, S, simd, [z, second] = inputs, [sum] = [&mut *self.diagonal.z] => {
+                    [z.mul_add(second, sum)]
+                });
+            }
+            let rows = features.zeta.chunks_exact(m).zip(features.zeta_second.chunks_exact(m));
+            for (inner, (zeta, second)) in self.diagonal.zeta.iter_mut().zip(rows) {
+                let sum = sum_registers!(T, S, simd, [zeta, second] = [zeta, second] => zeta * second);
+                *inner = sum.reduce_sum();
             }
         }
     }
 
     /// `Gg Σ_l Zz + Ga (Σ_l Zζ + Σ d)` of sample `i`.
-    fn trace_of(&self, i: usize) -> f64 {
-        let Sizes { n, l, .. } = self.sizes;
-        let (ga, gg) = (self.ga[i * n + i].to_f64(), self.gg[i * n + i].to_f64());
-        let on_diagonal = |matrix: &[T], width: usize| -> f64 {
-            (0..l).map(|l| l * n + i).map(|li| matrix[li * width + li].to_f64()).sum()
-        };
-        let (z, zeta) = (on_diagonal(self.zr, self.sizes.paired()), on_diagonal(self.zeta, self.sizes.vectors()));
-        gg * z + ga * (zeta + self.diagonal.d[i].to_f64())
-    }
-
-    /// `ω̃` of sample `i`.
-    fn omega_second(&self, i: usize) -> f64 {
-        let n = self.sizes.n;
-        let (ga, gg) = (self.ga[i * n + i].to_f64(), self.gg[i * n + i].to_f64());
-        self.diagonal.z[i].to_f64() * gg + ga * self.diagonal.zeta[i].to_f64()
-    }
-
-    /// t̂2, in f64: squares of the type's own would underflow where the network is certain.
     #[inline(always)]
-    fn square(&self) -> f64 {
+    fn trace_of(&self, i: usize) -> T {
+        let Sizes { n, l, .. } = self.sizes;
+        let (vectors, paired) = (self.sizes.vectors(), self.sizes.paired());
+        let (mut z, mut zeta) = (T::ZERO, self.diagonal.d[i]);
+        for li in (0..l).map(|l| l * n + i) {
+            z += self.zr[li * paired + li];
+            zeta += self.zeta[li * vectors + li];
+        }
+        self.gg[i * n + i] * z + self.ga[i * n + i] * zeta
+    }
+
+    /// t̂2.
+    #[inline(always)]
+    fn square<S: Simd>(&self, simd: S) -> f64 {
         let Sizes { n, l, second, .. } = self.sizes;
         let (vectors, paired) = (self.sizes.vectors(), self.sizes.paired());
-        let mut total = 0.0;
+        let (mut squares, mut residuals, mut own) = (0.0, 0.0, 0.0);
         for i in 0..n {
             let (ga, gg) = (row(self.ga, n, i), row(self.gg, n, i));
             let (weights, square_weights) = (row(self.weights, n, i), row(self.square_weights, n, i));
+            let (mut square, mut residual) = (T::Lanes::<S>::zero(simd), T::Lanes::<S>::zero(simd));
             for li in (0..l).map(|l| l * n + i) {
                 let (zz, zr) = row(self.zr, paired, li).split_at(vectors);
                 for (zz, zeta) in zz.chunks_exact(n).zip(row(self.zeta, vectors, li).chunks_exact(n)) {
-                    for ((&w, (&zz, &zeta)), (&ga, &gg)) in
-                        square_weights.iter().zip(zz.iter().zip(zeta)).zip(ga.iter().zip(gg))
-                    {
-                        let omega = (zz * gg + ga * zeta).to_f64();
-                        total += w.to_f64() * (omega * omega);
-                    }
+                    let inputs = [square_weights, ga, gg, zz, zeta];
+                    let sum = sum_registers!(T, S, simd, [w, ga, gg, zz, zeta] = inputs => {
+                        let omega = zz.mul_add(gg, ga * zeta);
+                        w * omega * omega
+                    });
+                    square = square + sum;
                 }
-                for ((&w, &ga), (&zr, &pf)) in weights.iter().zip(ga).zip(zr.iter().zip(row(self.pf, n, li))) {
-                    total += 4.0 * (w * ga).to_f64() * (zr.to_f64() * pf.to_f64());
-                }
+                let inputs = [weights, ga, zr, row(self.pf, n, li)];
+                let sum = sum_registers!(T, S, simd, [w, ga, zr, pf] = inputs => w * ga * (zr * pf));
+                residual = residual + (sum + sum);
             }
             let rr = &row(self.zr, paired, vectors + i)[vectors..];
-            let residual = rr.iter().zip(row(self.pf, n, vectors + i)).zip(row(self.y, n, i));
-            for ((&w, &ga), ((&rr, &ff), &y)) in weights.iter().zip(ga).zip(residual) {
-                total += 2.0 * (w * ga).to_f64() * (rr.to_f64() * ff.to_f64() + ga.to_f64() * y.to_f64());
-            }
+            let inputs = [weights, ga, rr, row(self.pf, n, vectors + i), row(self.y, n, i)];
+            let sum = sum_registers!(T, S, simd, [w, ga, rr, ff, y] = inputs => w * ga * rr.mul_add(ff, ga * y));
+            squares += square.reduce_sum().to_f64();
+            residuals += (residual + sum).reduce_sum().to_f64();
             if second {
-                let omega = self.omega_second(i);
-                total += weights[i].to_f64() * (omega * omega);
+                let omega = self.diagonal.z[i] * gg[i] + ga[i] * self.diagonal.zeta[i];
+                own += (weights[i] * omega * omega).to_f64();
             }
         }
-        total
+        squares + 2.0 * residuals + own
     }
 
     /// Replaces the Gram matrices by the coefficients of `trace_slope · t̂1 + square_slope · t̂2`; multiplies them with the features into the
@@ -291,7 +281,7 @@ impl<'w, T: Real> Pairs<'w, T> {
     pub(super) fn spread(
         mut self,
         isa: InstructionSet,
-        features: &Features<'_, T>,
+        features: &Features<'w, T>,
         weights: Weights<'_, T>,
         slopes: [f64; 2],
         hats: &mut Hats<'_, T>,
@@ -300,7 +290,7 @@ impl<'w, T: Real> Pairs<'w, T> {
         let Sizes { n, shape, .. } = self.sizes;
         let (m, k) = (shape.hidden(), shape.classes());
         let (vectors, paired, width) = (self.sizes.vectors(), self.sizes.paired(), self.sizes.width());
-        isa.vectorize(|| self.coefficients(weights, slopes));
+        isa.run(Coefficients { pairs: &mut self, weights, slopes });
 
         let mut multiply = |a: Matrix<'_, T>, b: Matrix<'_, T>, out: MatrixMut<'_, T>| {
             gemm(isa, T::ONE, a, b, T::ZERO, out, packing);
@@ -326,10 +316,11 @@ impl<'w, T: Real> Pairs<'w, T> {
     }
 
     #[inline(always)]
-    fn coefficients(&mut self, weights: Weights<'_, T>, [trace_slope, square_slope]: [f64; 2]) {
+    fn coefficients<S: Simd>(&mut self, simd: S, weights: Weights<'_, T>, [trace_slope, square_slope]: [f64; 2]) {
         let Sizes { n, l, second, .. } = self.sizes;
         let (vectors, paired) = (self.sizes.vectors(), self.sizes.paired());
         let four = T::from_f64(4.0 * square_slope);
+        let [half_lanes, four_lanes] = [T::HALF, four].map(|x| T::Lanes::<S>::splat(simd, x));
         for i in 0..n {
             let (ga, gg, gg_hat) = (row(self.ga, n, i), row(self.gg, n, i), row_mut(self.gg_hat, n, i));
             let (weights_row, square_weights) = (row(self.weights, n, i), row(self.square_weights, n, i));
@@ -341,30 +332,26 @@ impl<'w, T: Real> Pairs<'w, T> {
                 let zeta = row_mut(self.zeta, vectors, li);
                 trace_of_z += zz[li];
                 for (zz, zeta) in zz.chunks_exact_mut(n).zip(zeta.chunks_exact_mut(n)) {
-                    for (((zz, zeta), gg_hat), ((&w, &ga), &gg)) in
-                        zz.iter_mut().zip(zeta).zip(&mut *gg_hat).zip(square_weights.iter().zip(ga).zip(gg))
-                    {
-                        let omega = four * w * (*zz * gg + ga * *zeta);
-                        *gg_hat += omega * *zz;
-                        *zz = omega * gg;
-                        *zeta = omega * ga;
-                    }
+                    let (inputs, out) = ([square_weights, ga, gg], [zz, zeta, &mut *gg_hat]);
+                    map_registers!(T, S, simd, [w, ga, gg] = inputs, [zz, zeta, gg_hat] = out => {
+                        let omega = four_lanes * w * zz.mul_add(gg, ga * zeta);
+                        [omega * gg, omega * ga, omega.mul_add(zz, gg_hat)]
+                    });
                 }
                 zz[li] += trace * gg[i];
                 zeta[li] += trace * ga[i];
-                let pf = row_mut(self.pf, n, li);
-                for ((zr, pf), (&w, &ga)) in zr.iter_mut().zip(pf).zip(weights_row.iter().zip(ga)) {
-                    let coefficient = four * w * ga;
-                    (*zr, *pf) = (coefficient * *pf, coefficient * *zr);
-                }
+                let out = [zr, row_mut(self.pf, n, li)];
+                map_registers!(T, S, simd, [w, ga] = [weights_row, ga], [zr, pf] = out => {
+                    let coefficient = four_lanes * w * ga;
+                    [coefficient * pf, coefficient * zr]
+                });
             }
             let rr = &mut row_mut(self.zr, paired, vectors + i)[vectors..];
-            let residual = rr.iter_mut().zip(row_mut(self.pf, n, vectors + i)).zip(row_mut(self.y, n, i));
-            for (((rr, ff), y), (&w, &ga)) in residual.zip(weights_row.iter().zip(ga)) {
-                let coefficient = four * w * ga;
-                (*rr, *ff) = (coefficient * *ff, coefficient * *rr);
-                *y = T::HALF * coefficient * ga;
-            }
+            let out = [rr, row_mut(self.pf, n, vectors + i), row_mut(self.y, n, i)];
+            map_registers!(T, S, simd, [w, ga] = [weights_row, ga], [rr, ff, _x0] = out => {
+                let coefficient = four_lanes * w * ga;
+                [coefficient * ff, coefficient * rr, half_lanes * coefficient * ga]
+            });
             gg_hat[i] += trace * trace_of_z;
             self.diagonal.d[i] = T::HALF * trace * ga[i];
             if second {
@@ -381,5 +368,43 @@ impl<'w, T: Real> Pairs<'w, T> {
                 self.zr[j * paired + li] = self.zr[li * paired + j];
             }
         }
+    }
+}
+
+/// The two passes over the pairs, on registers.
+struct Values<'a, 'w, T> {
+    pairs: &'a mut Pairs<'w, T>,
+    features: &'a Features<'w, T>,
+    weights: Weights<'a, T>,
+}
+
+impl<T: Real> Kernel for Values<'_, '_, T> {
+    type Output = [f64; 2];
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> [f64; 2] {
+        let Self { pairs, features, weights } = self;
+        pairs.form_weights(simd, weights);
+        pairs.form_diagonal(simd, features);
+        let mut trace = 0.0;
+        for (i, &w) in weights.samples.iter().enumerate() {
+            trace += w.to_f64() * pairs.trace_of(i).to_f64();
+        }
+        [weights.mean * trace, pairs.square(simd)]
+    }
+}
+
+struct Coefficients<'a, 'w, T> {
+    pairs: &'a mut Pairs<'w, T>,
+    weights: Weights<'a, T>,
+    slopes: [f64; 2],
+}
+
+impl<T: Real> Kernel for Coefficients<'_, '_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        self.pairs.coefficients(simd, self.weights, self.slopes);
     }
 }

@@ -14,9 +14,11 @@
 //!
 //! Everything here is class-major, K rows of one column a sample, so that loops run over samples.
 
+use core::ops::Range;
+
 use crate::random::Random;
 use crate::real::Real;
-use crate::workspace::{row, row_mut};
+use crate::simd::{Lanes, Simd};
 
 /// ε of every sample.
 #[derive(Clone, Copy, Debug)]
@@ -27,38 +29,54 @@ pub(super) enum Signs {
     Unit { index: usize },
 }
 
-/// Writes ε, K×n: of samples that stand at `rows` in the batch, and whose `pivot` is 1 at c and 0 elsewhere.
-pub(super) fn write_signs<T: Real>(
-    signs: Signs,
-    classes: usize,
-    rows: impl Iterator<Item = usize>,
-    pivot: &[T],
-    epsilon: &mut [T],
-) {
-    let n = pivot.len() / classes;
-    for (i, sample) in rows.enumerate() {
-        let mut others = 0;
-        let mut word = 0;
-        for k in 0..classes {
-            let at = k * n + i;
-            epsilon[at] = match signs {
-                Signs::Random { random, second } => {
-                    if k.is_multiple_of(64) {
-                        let words = classes.div_ceil(64) as u64;
-                        word = random.word((2 * sample as u64 + u64::from(second)) * words + k as u64 / 64);
+/// Samples whose signs are the bits of one word.
+const WORD: usize = 64;
+
+impl Signs {
+    /// Writes ε, K×n, of samples whose most probable classes are `pivots`.
+    ///
+    /// Signs belong to a class and a place among the kept samples, which are chosen independently of them.
+    #[inline(always)]
+    pub(super) fn write<T: Real>(self, pivots: &[u32], epsilon: &mut [T]) {
+        let n = pivots.len();
+        match self {
+            Self::Random { random, second } => {
+                let words = n.div_ceil(WORD) as u64;
+                let mut index = u64::from(second) * (epsilon.len() / n) as u64 * words;
+                for class in epsilon.chunks_exact_mut(n) {
+                    for signs in class.chunks_mut(WORD) {
+                        write_signs(random.word(index), signs);
+                        index += 1;
                     }
-                    // +1 or −1; 0 at c.
-                    let sign = T::from_f64(f64::from((word >> (k % 64) & 1) as u32 * 2) - 1.0);
-                    sign * (T::ONE - pivot[at])
                 }
-                Signs::Unit { index } => {
-                    let is_other = pivot[at] == T::ZERO;
-                    let chosen = is_other && others == index;
-                    others += usize::from(is_other);
-                    if chosen { T::ONE } else { T::ZERO }
+                for (i, &pivot) in pivots.iter().enumerate() {
+                    epsilon[pivot as usize * n + i] = T::ZERO;
                 }
-            };
+            }
+            Self::Unit { index } => {
+                epsilon.fill(T::ZERO);
+                for (i, &pivot) in pivots.iter().enumerate() {
+                    let class = if index < pivot as usize { index } else { index + 1 };
+                    epsilon[class * n + i] = T::ONE;
+                }
+            }
         }
+    }
+}
+
+/// The bits of a word as +1 and −1.
+#[inline(always)]
+fn write_signs<T: Real>(word: u64, signs: &mut [T]) {
+    const BYTE: usize = 8;
+    let sign = |bits: u64, bit: usize| if bits >> bit & 1 == 1 { T::ONE } else { -T::ONE };
+    let (bytes, rest) = signs.as_chunks_mut::<BYTE>();
+    let whole = BYTE * bytes.len();
+    for (at, signs) in bytes.iter_mut().enumerate() {
+        let bits = word >> (BYTE * at) & 0xFF;
+        *signs = core::array::from_fn(|bit| sign(bits, bit));
+    }
+    for (bit, entry) in rest.iter_mut().enumerate() {
+        *entry = sign(word, whole + bit);
     }
 }
 
@@ -75,68 +93,84 @@ pub(super) struct Roots<'a, T> {
     pub inverse: &'a [T],
 }
 
+/// A register of a row of samples, the last one partial.
+#[inline(always)]
+pub(super) fn get<V: Lanes>(simd: V::Simd, row: &[V::Scalar]) -> V {
+    if row.len() == V::LANES { V::load(simd, row) } else { V::load_partial(simd, row) }
+}
+
+/// Writes a register to a row of samples, the last one partial.
+#[inline(always)]
+pub(super) fn put<V: Lanes>(value: V, row: &mut [V::Scalar]) {
+    if row.len() == V::LANES { value.store(row) } else { value.store_partial(row) }
+}
+
 impl<T: Real> Roots<'_, T> {
-    /// Writes z into columns `first..first + n` of rows of `width`. `t` holds n numbers of scratch.
+    /// s, e_c and ε of a class, for a register of samples.
     #[inline(always)]
-    pub(super) fn write(self, epsilon: &[T], t: &mut [T], z: &mut [T], width: usize, first: usize) {
-        let Self { n, s, pivot, inverse } = self;
-        t.fill(T::ZERO);
-        for (s, epsilon) in s.chunks_exact(n).zip(epsilon.chunks_exact(n)) {
-            for ((t, &s), &epsilon) in t.iter_mut().zip(s).zip(epsilon) {
-                *t += s * epsilon;
-            }
+    fn class<S: Simd>(self, simd: S, epsilon: &[T], class: usize, samples: Range<usize>) -> [T::Lanes<S>; 3] {
+        let at = class * self.n;
+        let place = at + samples.start..at + samples.end;
+        [get(simd, &self.s[place.clone()]), get(simd, &self.pivot[place.clone()]), get(simd, &epsilon[place])]
+    }
+
+    /// t of a register of samples.
+    #[inline(always)]
+    fn t<S: Simd>(self, simd: S, epsilon: &[T], samples: Range<usize>) -> T::Lanes<S> {
+        let mut t = T::Lanes::<S>::zero(simd);
+        for class in 0..self.s.len() / self.n {
+            let [s, _, epsilon] = self.class(simd, epsilon, class, samples.clone());
+            t = s.mul_add(epsilon, t);
         }
-        for (t, &inverse) in t.iter_mut().zip(inverse) {
-            *t *= inverse;
-        }
-        for (k, z) in z.chunks_exact_mut(width).enumerate() {
-            let (s, pivot, epsilon) = (row(s, n, k), row(pivot, n, k), row(epsilon, n, k));
-            for ((z, &t), ((&s, &pivot), &epsilon)) in
-                z[first..first + n].iter_mut().zip(&*t).zip(s.iter().zip(pivot).zip(epsilon))
-            {
-                *z = s * (epsilon - t * (s + pivot));
-            }
+        t * get(simd, &self.inverse[samples])
+    }
+
+    /// Writes z of a register of samples into columns `first + samples` of rows of `width`.
+    #[inline(always)]
+    pub(super) fn write<S: Simd>(
+        self,
+        simd: S,
+        epsilon: &[T],
+        samples: Range<usize>,
+        z: &mut [T],
+        (width, first): (usize, usize),
+    ) {
+        let t = self.t(simd, epsilon, samples.clone());
+        for (class, z) in z.chunks_exact_mut(width).enumerate() {
+            let [s, pivot, epsilon] = self.class(simd, epsilon, class, samples.clone());
+            put(s * t.neg_mul_add(s + pivot, epsilon), &mut z[first + samples.start..first + samples.end]);
         }
     }
 
-    /// Adds the way back from ẑ, in columns `first..first + n` of rows of `width`, to `s∘ŝ`, K×n. `t` and `t_hat` hold n numbers of scratch.
+    /// Adds the way back from ẑ, in columns `first + samples` of rows of `width`, to `s∘ŝ`, K×n.
     ///
     /// ```text
     /// t̂ = −Σ ẑ s (s + e_c)       ŝ = ẑ∘(ε − t (2s + e_c)) + t̂ (ε − t e_c)/(1 + s_c)
     /// ```
     #[inline(always)]
-    pub(super) fn back(
+    pub(super) fn back<S: Simd>(
         self,
+        simd: S,
         epsilon: &[T],
-        [t, t_hat]: [&mut [T]; 2],
+        samples: Range<usize>,
         z_hat: &[T],
         (width, first): (usize, usize),
         s_s_hat: &mut [T],
     ) {
-        let Self { n, s, pivot, inverse } = self;
-        t.fill(T::ZERO);
-        t_hat.fill(T::ZERO);
-        for (k, z_hat) in z_hat.chunks_exact(width).enumerate() {
-            let (s, pivot, epsilon) = (row(s, n, k), row(pivot, n, k), row(epsilon, n, k));
-            let sums = t.iter_mut().zip(&mut *t_hat).zip(&z_hat[first..first + n]);
-            for (((t, t_hat), &z_hat), ((&s, &pivot), &epsilon)) in sums.zip(s.iter().zip(pivot).zip(epsilon)) {
-                *t += s * epsilon;
-                *t_hat -= z_hat * s * (s + pivot);
-            }
+        let t = self.t(simd, epsilon, samples.clone());
+        let place = first + samples.start..first + samples.end;
+        let mut t_hat = T::Lanes::<S>::zero(simd);
+        for (class, z_hat) in z_hat.chunks_exact(width).enumerate() {
+            let [s, pivot, _] = self.class(simd, epsilon, class, samples.clone());
+            t_hat = (get::<T::Lanes<S>>(simd, &z_hat[place.clone()]) * s).neg_mul_add(s + pivot, t_hat);
         }
-        for ((t, t_hat), &inverse) in t.iter_mut().zip(&mut *t_hat).zip(inverse) {
-            *t *= inverse;
-            *t_hat *= inverse;
-        }
-        for (k, z_hat) in z_hat.chunks_exact(width).enumerate() {
-            let (s, pivot, epsilon) = (row(s, n, k), row(pivot, n, k), row(epsilon, n, k));
-            let sums = t.iter().zip(&*t_hat).zip(&z_hat[first..first + n]);
-            let out = row_mut(s_s_hat, n, k);
-            for ((out, ((&t, &t_hat), &z_hat)), ((&s, &pivot), &epsilon)) in
-                out.iter_mut().zip(sums).zip(s.iter().zip(pivot).zip(epsilon))
-            {
-                *out += s * (z_hat * (epsilon - t * (s + s + pivot)) + t_hat * (epsilon - t * pivot));
-            }
+        let t_hat = t_hat * get(simd, &self.inverse[samples.clone()]);
+        for (class, (z_hat, out)) in z_hat.chunks_exact(width).zip(s_s_hat.chunks_exact_mut(self.n)).enumerate() {
+            let [s, pivot, epsilon] = self.class(simd, epsilon, class, samples.clone());
+            let (z_hat, out) = (get::<T::Lanes<S>>(simd, &z_hat[place.clone()]), &mut out[samples.clone()]);
+            let direct = z_hat * t.neg_mul_add(s + s + pivot, epsilon);
+            let s_hat = t_hat.mul_add(t.neg_mul_add(pivot, epsilon), direct);
+            put(s.mul_add(s_hat, get(simd, out)), out);
         }
     }
 }
@@ -145,6 +179,7 @@ impl<T: Real> Roots<'_, T> {
 mod tests {
     use super::*;
     use crate::random::Stream;
+    use crate::simd::Scalar;
     use std::vec;
     use std::vec::Vec;
 
@@ -168,8 +203,10 @@ mod tests {
         let s: Vec<f64> = p.iter().map(|p| p.sqrt()).collect();
         let inverse = [1.0 / (1.0 + s[2]), 1.0 / (1.0 + s[3])];
         let roots = Roots { n: 2, s: &s, pivot: &pivot(), inverse: &inverse };
-        let (mut z, mut t) = (vec![0.0; 2 * CLASSES], vec![0.0; 2]);
-        roots.write(epsilon, &mut t, &mut z, 2, 0);
+        let mut z = vec![0.0; 2 * CLASSES];
+        for i in 0..2 {
+            roots.write(Scalar::new(), epsilon, i..i + 1, &mut z, (2, 0));
+        }
         z
     }
 
@@ -179,7 +216,7 @@ mod tests {
         let mut sum = [[[0.0; 2]; CLASSES]; CLASSES];
         for index in 0..CLASSES - 1 {
             let mut epsilon = vec![0.0; 2 * CLASSES];
-            write_signs(Signs::Unit { index }, CLASSES, 0..2, &pivot(), &mut epsilon);
+            Signs::Unit { index }.write(&[1, 1], &mut epsilon);
             let z = vectors(&p, &epsilon);
             for k in 0..CLASSES {
                 for l in 0..CLASSES {
@@ -228,19 +265,23 @@ mod tests {
     #[test]
     fn random_signs_are_signs_but_at_the_pivot_and_differ_between_sketches() {
         let random = Random::new(1, 2, Stream::Signs);
-        let classes = 130;
-        let mut pivot = vec![0.0f64; 2 * classes];
-        (pivot[2 * 3], pivot[2 * 70 + 1]) = (1.0, 1.0);
-        let mut epsilon = [vec![0.0f64; 2 * classes], vec![0.0; 2 * classes]];
+        let (classes, n) = (5, 150);
+        let pivots: Vec<u32> = (0..n as u32).map(|i| i * 7 % 5).collect();
+        let mut epsilon = [vec![0.5f64; classes * n], vec![0.5; classes * n]];
         for (second, epsilon) in [false, true].into_iter().zip(&mut epsilon) {
-            write_signs(Signs::Random { random, second }, classes, [4, 9].into_iter(), &pivot, epsilon);
-            assert!(epsilon.iter().zip(&pivot).all(|(epsilon, pivot)| epsilon.abs() == 1.0 - pivot));
-            // Both samples and all words of signs: six standard deviations.
-            assert!(epsilon.iter().sum::<f64>().abs() <= 6.0 * (2.0 * classes as f64).sqrt());
+            Signs::Random { random, second }.write(&pivots, epsilon);
+            for (at, epsilon) in epsilon.iter().enumerate() {
+                let is_pivot = at / n == pivots[at % n] as usize;
+                assert_eq!(epsilon.abs(), f64::from(!is_pivot));
+            }
+            // Six standard deviations.
+            assert!(epsilon.iter().sum::<f64>().abs() <= 6.0 * ((classes * n) as f64).sqrt());
         }
-        assert_ne!(epsilon[0], epsilon[1]);
-        let column = |i: usize| epsilon[0].iter().skip(i).step_by(2).copied().collect::<Vec<_>>();
-        assert_ne!(column(0), column(1));
+        let agree = epsilon[0].iter().zip(&epsilon[1]).map(|(a, b)| a * b).sum::<f64>();
+        assert!(agree.abs() <= 6.0 * ((classes * n) as f64).sqrt());
+        let class = |k: usize| &epsilon[0][k * n..][..n];
+        assert_ne!(class(0), class(1));
+        assert_ne!(class(0)[..64], class(0)[64..128]);
     }
 
     #[test]
@@ -252,8 +293,9 @@ mod tests {
         let inverse = [1.0 / (1.0 + s[2]), 1.0 / (1.0 + s[3])];
         let roots = Roots { n: 2, s: &s, pivot: &pivot(), inverse: &inverse };
         let mut out = vec![0.0; 2 * CLASSES];
-        let (mut t, mut t_hat) = (vec![0.0; 2], vec![0.0; 2]);
-        roots.back(&epsilon, [&mut t, &mut t_hat], &z_hat, (2, 0), &mut out);
+        for i in 0..2 {
+            roots.back(Scalar::new(), &epsilon, i..i + 1, &z_hat, (2, 0), &mut out);
+        }
         for at in 0..2 * CLASSES {
             let moved = |step: f64| {
                 let mut p = p.clone();

@@ -6,7 +6,7 @@
 //! score = (1 − α) σ/mean(σ) + α        priority = score/u
 //! ```
 //!
-//! The r samples of the largest priorities are kept. With τ the (r+1)-th largest priority their weights are `w = max(1, τ/score)`, and
+//! The r samples of the largest priorities are kept: those whose rank `u/score` is smallest. With τ the (r+1)-th largest priority their weights are `w = max(1, τ/score)`, and
 //! `E[w_i 1_i] = 1`, `E[w_i w_j 1_i 1_j] = 1` for i ≠ j: weighted sums over kept samples, and over pairs of them, are unbiased. (The weights
 //! are not divided by their sum: that would be biased.) With r at least the batch's size all are kept, with weight 1.
 
@@ -14,16 +14,15 @@ use crate::hessian::samples::Samples;
 use crate::plan::sum;
 use crate::random::{Random, Stream};
 use crate::real::Real;
-use crate::simd::InstructionSet;
+use crate::simd::{InstructionSet, Kernel, Lanes, Simd};
+use crate::vector::{map_registers, sum_registers};
 use crate::workspace::Arena;
 
 /// The kept samples of a batch, in the batch's order.
 #[derive(Debug)]
 pub(crate) struct Subset<'w, T> {
-    /// The priority of every sample of the batch.
-    priorities: &'w [T],
-    /// Those above are kept.
-    threshold: T,
+    /// Their rows in the batch, ascending.
+    pub rows: &'w [u32],
     /// w, one a kept sample.
     pub weights: &'w [T],
 }
@@ -31,7 +30,7 @@ pub(crate) struct Subset<'w, T> {
 /// Elements that [`Subset::draw`] takes for `n` samples of which `size` are to be kept.
 pub(super) const fn elements(n: usize, size: usize) -> u64 {
     let kept = if size < n { size } else { n };
-    sum(&[2 * n as u64, kept as u64, 1])
+    sum(&[2 * n as u64, 2 * kept as u64, 2])
 }
 
 impl<'w, T: Real> Subset<'w, T> {
@@ -45,100 +44,136 @@ impl<'w, T: Real> Subset<'w, T> {
         arena: &mut Arena<'w, T>,
     ) -> Self {
         let (n, classes) = (samples.n, samples.shape.classes());
-        let (scores, priorities) = (arena.take(n), arena.take(n));
+        let kept = size.min(n);
+        let (rows, weights) = (bytemuck::cast_slice_mut::<T, u32>(arena.take(kept + 1)), arena.take(kept + 1));
         if size >= n {
-            let weights = arena.take(n);
-            weights.fill(T::ONE);
-            priorities.fill(T::ONE);
-            return Self { priorities, threshold: T::ZERO, weights };
-        }
-        let random = Random::new(seed, counter, Stream::Subset);
-        isa.vectorize(|| {
-            let mean = uncertainties(samples.p, classes, scores).to_f64() / n as f64;
-            let factor = if mean > 0.0 { (1.0 - alpha) / mean } else { 0.0 };
-            let (factor, alpha) = (T::from_f64(factor), T::from_f64(alpha));
-            for ((index, score), priority) in (0..).zip(&mut *scores).zip(&mut *priorities) {
-                *score = factor * *score + alpha;
-                *priority = *score / T::from_f64(random.unit(index));
+            for ((row, weight), index) in rows.iter_mut().zip(&mut *weights).zip(0..) {
+                (*row, *weight) = (index, T::ONE);
             }
-        });
-        let heap = arena.take(size + 1);
-        let threshold = smallest_of_largest(priorities, heap);
-        // The heap has served; the weights take its place.
-        let kept = priorities.iter().zip(&*scores).filter(|&(&priority, _)| priority > threshold);
-        let mut len = 0;
-        for (slot, (_, &score)) in heap.iter_mut().zip(kept) {
-            let weight = threshold / score;
-            *slot = if weight > T::ONE { weight } else { T::ONE };
-            len += 1;
+            return Self { rows: &rows[..n], weights: &weights[..n] };
         }
-        Self { priorities, threshold, weights: &heap[..len] }
+        let (scores, ranks) = (arena.take(n), arena.take(n));
+        isa.run(Uncertainties { p: samples.p, classes, out: scores });
+        let random = Random::new(seed, counter, Stream::Subset);
+        for (ranks, index) in ranks.chunks_mut(2).zip(0..) {
+            for (rank, unit) in ranks.iter_mut().zip(random.units(index)) {
+                *rank = T::from_f64(unit);
+            }
+        }
+        let [limit, next] = isa.run(Smallest { scores, ranks, alpha, size });
+        let mut len = 0;
+        for ((index, &rank), &score) in (0..).zip(&*ranks).zip(&*scores) {
+            // Written in any case, kept in some: no branch to mispredict. There are at most `size` of these.
+            rows[len] = index;
+            let weight = T::ONE / (next * score);
+            weights[len] = if weight > T::ONE { weight } else { T::ONE };
+            len += usize::from(rank <= limit);
+        }
+        Self { rows: &rows[..len], weights: &weights[..len] }
     }
 
     /// Number of samples kept: r, or fewer in the rare case of equal priorities.
     pub(crate) fn len(&self) -> usize {
-        self.weights.len()
-    }
-
-    /// Their rows in the batch, ascending.
-    pub(crate) fn rows(&self) -> impl Iterator<Item = usize> + Clone {
-        let kept = self.priorities.iter().enumerate().filter(|&(_, &priority)| priority > self.threshold);
-        kept.map(|(row, _)| row)
+        self.rows.len()
     }
 }
 
-/// Writes `1 − ‖p‖²` of every row; returns the sum.
+/// Writes `1 − ‖p‖²` of every row.
+struct Uncertainties<'a, T> {
+    p: &'a [T],
+    classes: usize,
+    out: &'a mut [T],
+}
+
+impl<T: Real> Kernel for Uncertainties<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        for (out, p) in self.out.iter_mut().zip(self.p.chunks_exact(self.classes)) {
+            let square = sum_registers!(T, S, simd, [p] = [p] => p * p).reduce_sum();
+            let rest = T::ONE - square;
+            *out = if rest > T::ZERO { rest } else { T::ZERO };
+        }
+    }
+}
+
+/// Turns uncertainties into scores, and uniform numbers into ranks u/score. Returns a limit that `size` ranks do not exceed, and the
+/// smallest rank above it, 1/τ.
+struct Smallest<'a, T> {
+    scores: &'a mut [T],
+    ranks: &'a mut [T],
+    alpha: f64,
+    size: usize,
+}
+
+impl<T: Real> Kernel for Smallest<'_, T> {
+    type Output = [T; 2];
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> [T; 2] {
+        let Self { scores, ranks, alpha, size } = self;
+        let n = scores.len();
+        let mean = sum_registers!(T, S, simd, [score] = [&*scores] => score).reduce_sum().to_f64() / n as f64;
+        let factor = if mean > 0.0 { (1.0 - alpha) / mean } else { 0.0 };
+        let [factor, alpha] = [factor, alpha].map(|x| T::Lanes::<S>::splat(simd, T::from_f64(x)));
+        map_registers!(T, S, simd, [] = [], [score, rank] = [scores, &mut *ranks] => {
+            let score = factor.mul_add(score, alpha);
+            [score, rank / score]
+        });
+        limit::<T, S>(simd, ranks, size)
+    }
+}
+
+/// By interpolation between limits that too few and too many ranks do not exceed, and bisection, in turn.
+///
+/// Ranks are nearly uniform near zero, so that interpolation needs some five passes. Where ranks are equal, the limit is the one below.
 #[inline(always)]
-fn uncertainties<T: Real>(p: &[T], classes: usize, out: &mut [T]) -> T {
-    let mut total = T::ZERO;
-    for (out, p) in out.iter_mut().zip(p.chunks_exact(classes)) {
-        let mut square = T::ZERO;
-        for &p in p {
-            square += p * p;
-        }
-        let rest = T::ONE - square;
-        *out = if rest > T::ZERO { rest } else { T::ZERO };
-        total += *out;
+fn limit<T: Real, S: Simd>(simd: S, ranks: &[T], size: usize) -> [T; 2] {
+    let one = T::Lanes::<S>::splat(simd, T::ONE);
+    let zero = T::Lanes::<S>::zero(simd);
+    // Partial registers count the zeros that fill them.
+    let lanes = T::Lanes::<S>::LANES;
+    let padding = T::from_usize(ranks.len().next_multiple_of(lanes) - ranks.len());
+    let wanted = T::from_usize(size);
+    let (mut low, mut few) = (T::ZERO, T::ZERO);
+    let mut high = T::ZERO;
+    for &rank in ranks {
+        high = if rank > high { rank } else { high };
     }
-    total
-}
-
-/// The smallest of the `heap.len()` largest values; there are at least as many. A heap with the smallest on top.
-fn smallest_of_largest<T: Real>(values: &[T], heap: &mut [T]) -> T {
-    let (first, rest) = values.split_at(heap.len());
-    heap.copy_from_slice(first);
-    for root in (0..heap.len() / 2).rev() {
-        sift_down(heap, root);
-    }
-    for &value in rest {
-        if value > heap[0] {
-            heap[0] = value;
-            sift_down(heap, 0);
-        }
-    }
-    heap[0]
-}
-
-fn sift_down<T: Real>(heap: &mut [T], mut root: usize) {
+    let mut many = T::from_usize(ranks.len());
+    let mut bisect = false;
     loop {
-        let mut least = root;
-        for child in [2 * root + 1, 2 * root + 2] {
-            if child < heap.len() && heap[child] < heap[least] {
-                least = child;
+        let share = if bisect { T::HALF } else { (wanted + T::HALF - few) / (many - few) };
+        let middle = low + (high - low) * share;
+        if !(low < middle && middle < high) {
+            break;
+        }
+        let limit = T::Lanes::<S>::splat(simd, middle);
+        let count = sum_registers!(T, S, simd, [rank] = [ranks] => T::Lanes::<S>::select(rank.le(limit), one, zero));
+        let count = count.reduce_sum() - padding;
+        if count <= wanted {
+            (low, few) = (middle, count);
+            if count == wanted {
+                break;
             }
+        } else {
+            (high, many) = (middle, count);
         }
-        if least == root {
-            return;
-        }
-        heap.swap(root, least);
-        root = least;
+        bisect = !bisect;
     }
+    let mut next = T::INFINITY;
+    for &rank in ranks {
+        next = if rank > low && rank < next { rank } else { next };
+    }
+    [low, next]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::network::Shape;
+    use crate::simd::Scalar;
     use std::vec;
     use std::vec::Vec;
 
@@ -170,7 +205,7 @@ mod tests {
             let mut memory = vec![f64::NAN; elements(N, size) as usize];
             let arena = &mut Arena::new(&mut memory);
             let subset = Subset::draw(InstructionSet::current(), samples, size, alpha, [3, counter], arena);
-            subset.rows().zip(subset.weights.iter().copied()).collect()
+            subset.rows.iter().map(|&row| row as usize).zip(subset.weights.iter().copied()).collect()
         })
     }
 
@@ -220,11 +255,19 @@ mod tests {
     }
 
     #[test]
-    fn the_heap_finds_the_threshold() {
-        let values: Vec<f64> = (0..50).map(|i| f64::from(i * 37 % 50)).collect();
-        for size in [1, 2, 9, 50] {
-            let mut heap = vec![0.0; size];
-            assert_eq!(smallest_of_largest(&values, &mut heap), (50 - size) as f64);
+    fn limits_separate_the_smallest() {
+        let count = |ranks: &[f64], limit: f64| ranks.iter().filter(|&&rank| rank <= limit).count();
+        for length in [2usize, 7, 50, 331] {
+            // Some of them far away, as ranks of small scores are.
+            let ranks: Vec<f64> = (0..length).map(|i| (1 + i * 37 % length) as f64).map(|x| x * x * x).collect();
+            for size in 1..length {
+                let [limit, next] = limit::<f64, _>(Scalar::new(), &ranks, size);
+                assert_eq!(count(&ranks, limit), size);
+                assert_eq!(next, ((size + 1) as f64).powi(3));
+            }
         }
+        // Of equal ranks none is kept if not all can be.
+        let [limit, next] = limit::<f64, _>(Scalar::new(), &[3.0, 1.0, 2.0, 2.0, 2.0], 2);
+        assert_eq!((count(&[3.0, 1.0, 2.0, 2.0, 2.0], limit), next), (1, 2.0));
     }
 }

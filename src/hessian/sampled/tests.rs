@@ -91,7 +91,7 @@ impl Case {
         for (sample, &pivot) in pivots.iter().enumerate() {
             for second in 0..2 {
                 for class in (0..CLASSES).filter(|&class| class != pivot) {
-                    pattern = pattern << 1 | (random.word(2 * sample as u64 + second) >> class & 1) as usize;
+                    pattern = pattern << 1 | (random.word((second * CLASSES + class) as u64) >> sample & 1) as usize;
                 }
             }
         }
