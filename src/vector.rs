@@ -37,24 +37,28 @@ impl<T: Real> LaneSums<T> {
 /// Σ x_i y_i.
 pub(crate) fn dot<T: Real>(isa: InstructionSet, x: &[T], y: &[T]) -> f64 {
     debug_assert_eq!(x.len(), y.len());
-    isa.vectorize(|| {
-        let mut total = 0.0;
-        for (x, y) in x.chunks(BLOCK).zip(y.chunks(BLOCK)) {
-            let mut sums = LaneSums::new();
-            let (x, x_rest) = x.as_chunks::<LANES>();
-            let (y, y_rest) = y.as_chunks::<LANES>();
-            for (x, y) in x.iter().zip(y) {
-                for lane in 0..LANES {
-                    sums.add(lane, x[lane] * y[lane]);
-                }
+    isa.vectorize(|| dot_inline(x, y))
+}
+
+/// [`dot`], for use within a kernel.
+#[inline(always)]
+pub(crate) fn dot_inline<T: Real>(x: &[T], y: &[T]) -> f64 {
+    let mut total = 0.0;
+    for (x, y) in x.chunks(BLOCK).zip(y.chunks(BLOCK)) {
+        let mut sums = LaneSums::new();
+        let (x, x_rest) = x.as_chunks::<LANES>();
+        let (y, y_rest) = y.as_chunks::<LANES>();
+        for (x, y) in x.iter().zip(y) {
+            for lane in 0..LANES {
+                sums.add(lane, x[lane] * y[lane]);
             }
-            for (lane, (&x, &y)) in x_rest.iter().zip(y_rest).enumerate() {
-                sums.add(lane, x * y);
-            }
-            total += sums.total();
         }
-        total
-    })
+        for (lane, (&x, &y)) in x_rest.iter().zip(y_rest).enumerate() {
+            sums.add(lane, x * y);
+        }
+        total += sums.total();
+    }
+    total
 }
 
 /// The largest |x_i|; 0 of nothing. NaN counts for nothing.

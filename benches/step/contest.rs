@@ -1,13 +1,16 @@
 //! SGD, SAM and HSR against each other: interleaved, medians, ratios.
 //!
 //! A round runs each contender in turn, each as often as it takes to fill [`SPAN`]. The ratio to SGD is taken within each round, and the
-//! median over rounds is printed, beside the ratio that the plan's flop counts predict.
+//! median over rounds is printed, beside the ratio that the plan's flop counts predict. The share of the FMA peak, measured in the same
+//! run, counts the flops of the cheapest route known when the goals were set: see [`SHAPES`].
 
 use std::hint::black_box;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use flatmin::Route;
+use flatmin::{Plan, Route};
 
+use crate::peak::peak;
 use crate::training::{Number, Optimizer, SHAPES, Sizes, Training};
 
 /// How long a contender runs within a round, at least.
@@ -22,38 +25,134 @@ pub enum Rounds {
     Many,
 }
 
-pub const HEAD: &str =
-    "\ntype  shape             way              |   SGD µs |   SAM µs  /SGD  flops |   HSR µs    /SGD   flops";
+/// What came of one shape and type.
+#[derive(Clone, Debug)]
+pub struct Line {
+    pub number: &'static str,
+    pub shape: Sizes,
+    pub way: String,
+    /// Microseconds of a step, by [`Optimizer::ALL`].
+    pub micros: [f64; 3],
+    /// Ratios to SGD, measured and by flops.
+    pub ratios: [f64; 3],
+    pub predicted: [f64; 3],
+    /// Flops of the floor in the time of an HSR step, as a share of the peak.
+    pub share: f64,
+    pub workspace_bytes: usize,
+}
 
-/// Prints a line for each shape whose HSR step is among those that `filter` asks for.
-pub fn table<T: Number>(filter: &str, rounds: Rounds) {
-    for shape in SHAPES {
-        if format!("step/hsr/{}/{shape}", T::NAME).contains(filter) {
-            line::<T>(shape, rounds);
+/// The lines of a run.
+#[derive(Debug, Default)]
+pub struct Contest {
+    pub lines: Vec<Line>,
+}
+
+impl Contest {
+    pub fn new() -> Self {
+        println!(
+            "\ntype  shape            way             |   SGD µs |   SAM µs  /SGD |   HSR µs    /SGD   flops | floor MFLOP  of peak | workspace"
+        );
+        Self::default()
+    }
+
+    /// Runs each shape whose HSR step is among those that `filter` asks for, and prints a line.
+    pub fn run<T: Number>(&mut self, filter: &str, rounds: Rounds) {
+        let mut best = 0.0f64;
+        for (shape, floor) in SHAPES {
+            if !format!("step/hsr/{}/{shape}", T::NAME).contains(filter) {
+                continue;
+            }
+            best = best.max(peak::<T>());
+            let line = Line::measure::<T>(shape, floor, best, rounds);
+            println!(
+                "{:4}  {:15}  {:15} | {:8.1} | {:8.1} {:5.2} | {:8.1} {:7.2} {:7.2} | {:11.1} {:7.0} % | {:6.1} MB",
+                line.number,
+                line.shape,
+                line.way,
+                line.micros[0],
+                line.micros[1],
+                line.ratios[1],
+                line.micros[2],
+                line.ratios[2],
+                line.predicted[2],
+                1e-6 * floor,
+                100.0 * line.share,
+                1e-6 * line.workspace_bytes as f64
+            );
+            self.lines.push(line);
+        }
+        if best > 0.0 {
+            println!("      FMA peak of this run, {}: {:.0} GFLOP/s", T::NAME, 1e-9 * best);
+        }
+    }
+
+    /// Writes `target/step.csv`.
+    pub fn write_csv(&self) -> anyhow::Result<PathBuf> {
+        let path = target("step.csv");
+        let mut csv = csv::Writer::from_path(&path)?;
+        csv.write_record([
+            "type",
+            "samples",
+            "inputs",
+            "hidden",
+            "classes",
+            "way",
+            "sgd_us",
+            "sam_us",
+            "hsr_us",
+            "sam_ratio",
+            "hsr_ratio",
+            "hsr_ratio_by_flops",
+            "floor_share_of_peak",
+            "workspace_bytes",
+        ])?;
+        for line in &self.lines {
+            let mut record = vec![line.number.to_string()];
+            record.extend(line.shape.all().map(|size| size.to_string()));
+            record.push(line.way.clone());
+            record.extend(line.micros.map(|micros| format!("{micros:.2}")));
+            let rest = [line.ratios[1], line.ratios[2], line.predicted[2], line.share];
+            record.extend(rest.map(|value| format!("{value:.4}")));
+            record.push(line.workspace_bytes.to_string());
+            csv.write_record(record)?;
+        }
+        csv.flush()?;
+        Ok(path)
+    }
+}
+
+impl Line {
+    fn measure<T: Number>(shape: Sizes, floor: f64, peak: f64, rounds: Rounds) -> Self {
+        let plan = shape.plan();
+        let mut training = Training::<T>::new(plan);
+        let [sgd, sam, hsr] = contest(&mut training, rounds);
+        let flops = |optimizer: Optimizer| optimizer.flops(&plan) / Optimizer::Sgd.flops(&plan);
+        Self {
+            number: T::NAME,
+            shape,
+            way: way(&plan),
+            micros: [sgd.micros, sam.micros, hsr.micros],
+            ratios: [sgd.ratio, sam.ratio, hsr.ratio],
+            predicted: Optimizer::ALL.map(flops),
+            share: floor / (1e-6 * hsr.micros * peak),
+            workspace_bytes: plan.workspace_len() * size_of::<T>(),
         }
     }
 }
 
-fn line<T: Number>(shape: Sizes, rounds: Rounds) {
-    let mut training = Training::<T>::new(shape);
-    let plan = training.plan;
-    let [sgd, sam, hsr] = contest(&mut training, rounds);
-    let flops = |optimizer: Optimizer| optimizer.flops(&plan) / Optimizer::Sgd.flops(&plan);
-    let way = match plan.route() {
+/// A file in the target directory.
+pub fn target(name: &str) -> PathBuf {
+    let directory = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/target")), PathBuf::from);
+    directory.join(name)
+}
+
+/// Route and form, in words.
+pub fn way(plan: &Plan) -> String {
+    match plan.route() {
         Route::Pairs => format!("pairs, {}", plan.form()),
         Route::Blocks => "blocks".into(),
-    };
-    println!(
-        "{:4}  {shape:16}  {way:15}  | {:8.1} | {:8.1} {:5.2} {:6.2} | {:8.1} {:7.2} {:7.2}",
-        T::NAME,
-        sgd.micros,
-        sam.micros,
-        sam.ratio,
-        flops(Optimizer::Sam),
-        hsr.micros,
-        hsr.ratio,
-        flops(Optimizer::Hsr)
-    );
+    }
 }
 
 /// Medians over the rounds.
@@ -93,7 +192,7 @@ fn repeats<T: Number>(training: &mut Training<T>, optimizer: Optimizer) -> u32 {
 }
 
 /// Seconds that some steps take.
-fn run<T: Number>(training: &mut Training<T>, optimizer: Optimizer, steps: u32) -> f64 {
+pub fn run<T: Number>(training: &mut Training<T>, optimizer: Optimizer, steps: u32) -> f64 {
     let start = Instant::now();
     for _ in 0..steps {
         black_box(training.step(optimizer));
@@ -101,7 +200,7 @@ fn run<T: Number>(training: &mut Training<T>, optimizer: Optimizer, steps: u32) 
     start.elapsed().as_secs_f64()
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }

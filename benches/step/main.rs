@@ -3,6 +3,9 @@
 //! ```text
 //! cargo bench --bench step                          everything
 //! cargo bench --bench step -- step/hsr/f32          what contains this
+//! cargo bench --bench step -- contest               ratios alone: the table, target/step.csv and target/step.svg
+//! cargo bench --bench step -- growth                cost against N, D, M and K, with the fitted exponents
+//! cargo bench --bench step -- planner               the plan's choice against the fastest way, over a grid of shapes
 //! cargo bench --bench step -- --test                every step once, to see that it runs
 //! ```
 //!
@@ -10,17 +13,29 @@
 //! come from a contest of its own ([`contest`]): SGD, SAM and HSR in turn, so that a disturbance meets all three; it prints a table at
 //! the end. For figures that can be compared, pin the process to one core: `taskset -c 1 cargo bench --bench step`.
 
+mod chart;
 mod contest;
+mod growth;
+mod peak;
+mod planner;
 mod training;
 
 use std::hint::black_box;
 use std::time::Duration;
 
+use contest::{Contest, Rounds};
 use criterion::{BenchmarkId, Criterion};
 use training::{Number, Optimizer, SHAPES, Training};
 
 fn main() {
     let arguments = Arguments::parse();
+    let rounds = if arguments.test { Rounds::Few } else { Rounds::Many };
+    match arguments.filter.as_str() {
+        "contest" => return contest("", rounds),
+        "growth" => return growth::print(rounds),
+        "planner" => return planner::print(rounds),
+        _ => {}
+    }
     let mut criterion = Criterion::default()
         .sample_size(20)
         .warm_up_time(Duration::from_millis(300))
@@ -33,10 +48,26 @@ fn main() {
     if arguments.list {
         return;
     }
-    let rounds = if arguments.test { contest::Rounds::Few } else { contest::Rounds::Many };
-    println!("{}", contest::HEAD);
-    contest::table::<f32>(&arguments.filter, rounds);
-    contest::table::<f64>(&arguments.filter, rounds);
+    contest(&arguments.filter, rounds);
+    if arguments.filter.is_empty() {
+        growth::print(rounds);
+    }
+    if arguments.test {
+        planner::print(rounds);
+    }
+}
+
+/// Prints the table, and writes it to files if it is whole.
+fn contest(filter: &str, rounds: Rounds) {
+    let mut contest = Contest::new();
+    contest.run::<f32>(filter, rounds);
+    contest.run::<f64>(filter, rounds);
+    if filter.is_empty() && rounds == Rounds::Many {
+        match contest.write_csv().and_then(|csv| Ok([csv, chart::write(&contest)?])) {
+            Ok(files) => files.iter().for_each(|file| println!("written: {}", file.display())),
+            Err(error) => println!("not written: {error}"),
+        }
+    }
 }
 
 /// What the contest has to know of the command line; the rest is Criterion's.
@@ -74,9 +105,9 @@ impl Arguments {
 fn benchmarks<T: Number>(criterion: &mut Criterion) {
     for optimizer in Optimizer::ALL {
         let mut group = criterion.benchmark_group(format!("step/{optimizer}/{}", T::NAME));
-        for shape in SHAPES {
+        for (shape, _) in SHAPES {
             group.bench_function(BenchmarkId::from_parameter(shape), |bencher| {
-                let mut training = Training::<T>::new(shape);
+                let mut training = Training::<T>::new(shape.plan());
                 bencher.iter(|| black_box(training.step(optimizer)));
             });
         }

@@ -13,21 +13,36 @@ pub struct Sizes {
     classes: usize,
 }
 
-const fn sizes(samples: usize, inputs: usize, hidden: usize, classes: usize) -> Sizes {
+/// N, D, M, K.
+pub const fn sizes([samples, inputs, hidden, classes]: [usize; 4]) -> Sizes {
     Sizes { samples, inputs, hidden, classes }
 }
 
-/// From a whole small data set over mini-batches of images to a large batch of a tiny network.
-pub const SHAPES: [Sizes; 9] = [
-    sizes(105, 4, 16, 3),
-    sizes(64, 64, 32, 10),
-    sizes(256, 64, 32, 10),
-    sizes(32, 784, 128, 10),
-    sizes(128, 784, 128, 10),
-    sizes(128, 784, 256, 10),
-    sizes(256, 30, 64, 2),
-    sizes(32, 3072, 512, 10),
-    sizes(4096, 2, 32, 2),
+impl Sizes {
+    /// N, D, M, K.
+    pub fn all(self) -> [usize; 4] {
+        [self.samples, self.inputs, self.hidden, self.classes]
+    }
+
+    /// The plan for a tanh network and a batch of these sizes.
+    pub fn plan(self) -> Plan {
+        let shape = Shape::new(self.inputs, self.hidden, self.classes).expect("sizes of at least one");
+        Plan::new(Network::new(shape, Activation::Tanh), self.samples).expect("sizes that fit into memory")
+    }
+}
+
+/// From a whole small data set over mini-batches of images to a large batch of a tiny network; each with the flops of the cheapest route
+/// that was known when the goals for HSR's step were set.
+pub const SHAPES: [(Sizes, f64); 9] = [
+    (sizes([105, 4, 16, 3]), 3.4e6),
+    (sizes([64, 64, 32, 10]), 15e6),
+    (sizes([256, 64, 32, 10]), 198e6),
+    (sizes([32, 784, 128, 10]), 41e6),
+    (sizes([128, 784, 128, 10]), 492e6),
+    (sizes([128, 784, 256, 10]), 954e6),
+    (sizes([256, 30, 64, 2]), 68e6),
+    (sizes([32, 3072, 512, 10]), 306e6),
+    (sizes([4096, 2, 32, 2]), 173e6),
 ];
 
 impl fmt::Display for Sizes {
@@ -93,10 +108,9 @@ pub struct Training<T> {
 
 impl<T: Number> Training<T> {
     /// Weights as at the start of a training, inputs of variance one, by a fixed generator.
-    pub fn new(sizes: Sizes) -> Self {
-        let Sizes { samples, inputs, hidden, classes } = sizes;
-        let shape = Shape::new(inputs, hidden, classes).expect("sizes of at least one");
-        let plan = Plan::new(Network::new(shape, Activation::Tanh), samples).expect("sizes that fit into memory");
+    pub fn new(plan: Plan) -> Self {
+        let (samples, shape) = (plan.samples(), plan.shape());
+        let [inputs, hidden, classes] = [shape.inputs(), shape.hidden(), shape.classes()];
         let mut state = 1u64;
         // Uniform in [−√3, √3): variance one.
         let mut random = || {

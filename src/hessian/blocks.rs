@@ -8,7 +8,7 @@
 //! | output–output | for each e of S: `Q_e = Σ S_e h hᵀ` and `Σ S_e h`, `Σ S_e` | `1.5 R₂M²` |
 //! | output–hidden | `Q = Σ (a⊗h) bᵀ`, one product; `Σ a bᵀ` and, on the diagonals, `Σ a (r⊗f)ᵀ` | `3 R(D+1)M²` |
 //! | hidden–hidden | `Q = Σ (aaᵀ) Aᵀ`, both flat, one product | `2 D₂M₂`, and A itself, `R(M₂ + M²)` |
-//! | the same, K = 2 | for each e of aaᵀ: `Q_e = Σ (aa)_e S c cᵀ + diag(Σ (aa)_e d)` | `1.5 D₂M²` |
+//! | the same, K = 2, D ≤ 4 | for each e of aaᵀ: `Q_e = Σ (aa)_e S c cᵀ + diag(Σ (aa)_e d)` | `1.5 D₂M²` |
 //!
 //! then squared, and multiplied with the factors on either side for the derivatives of the other. No outer product of a sample with M²
 //! entries is written but A. A is visited in tiles of samples, twice, and so are the rows a⊗h.
@@ -16,7 +16,7 @@
 //! **Self pairs.** Squaring the sum weighs all pairs alike. Where self pairs weigh differently, the difference is added sample by
 //! sample by [`pairs`], each sample being a batch of its own.
 //!
-//! **Memory**: one block at a time, besides rows of N and, for K = 2, N·M numbers.
+//! **Memory**: one block at a time, besides rows of N and, entry by entry of aaᵀ, N·M numbers.
 
 use core::ops::Range;
 
@@ -45,14 +45,19 @@ fn tiles(n: usize) -> impl Iterator<Item = Range<usize>> {
     (0..n).step_by(TILE).map(move |start| start..(start + TILE).min(n))
 }
 
+/// Whether the hidden–hidden block is formed entry by entry of aaᵀ: for two classes, whose C is a row, and so few inputs that a product
+/// with aaᵀ on one side would be a thin one.
+const fn by_entries(shape: Shape) -> bool {
+    shape.classes() == 2 && triangle(shape.inputs() + 1) <= 16
+}
+
 /// Flops of value and adjoints for `n` samples, all pairs weighing alike.
 pub(crate) const fn flops(shape: Shape, n: usize) -> u64 {
     let (d, m, r) = (shape.inputs(), shape.hidden(), shape.classes() - 1);
-    let hidden = if r == 1 {
+    let hidden = if by_entries(shape) {
         product(&[3, triangle(d + 1), m, m])
     } else {
-        let factors = sum(&[product(&[2, r, triangle(m)]), product(&[2, r, m, m])]);
-        sum(&[product(&[4, triangle(d + 1), triangle(m)]), factors])
+        sum(&[product(&[4, triangle(d + 1), triangle(m)]), factors::flops_of_a(shape)])
     };
     let blocks = [product(&[3, triangle(r), m, m]), product(&[6, r, d + 1, m, m]), hidden, factors::flops(shape)];
     product(&[n]).saturating_mul(sum(&blocks))
@@ -71,7 +76,7 @@ pub(crate) const fn elements(shape: Shape, n: usize) -> u64 {
         product(&[d + 1, m, rm]),
         product(&[2, d + 1, rm]),
     ]);
-    let hidden = if r == 1 {
+    let hidden = if by_entries(shape) {
         sum(&[weighted, product(&[m]), product(&[2, n, m])])
     } else {
         let (narrow, wide) = (triangle(d + 1), triangle(m));
@@ -124,8 +129,8 @@ pub(crate) fn add<T: Real>(
     let mut squares = Squares {
         output: sum.output(factors, hats.as_deref_mut(), arena.scope(), packing),
         cross: sum.cross(factors, hats.as_deref_mut(), arena.scope(), packing),
-        hidden: if samples.shape.classes() == 2 {
-            sum.hidden_of_two_classes(factors, hats.as_deref_mut(), arena.scope(), packing)
+        hidden: if by_entries(samples.shape) {
+            sum.hidden_by_entries(factors, hats.as_deref_mut(), arena.scope(), packing)
         } else {
             sum.hidden(factors, hats.as_deref_mut(), arena.scope(), packing)
         },
@@ -371,7 +376,7 @@ impl<T: Real> Sum<'_, '_, T> {
     }
 
     /// The hidden–hidden block of two classes: S is a number, and C a row.
-    fn hidden_of_two_classes(
+    fn hidden_by_entries(
         &self,
         factors: &Factors<'_, T>,
         mut hats: Option<&mut Hats<'_, T>>,

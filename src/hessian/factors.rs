@@ -135,10 +135,16 @@ pub(crate) const fn packing_elements(shape: Shape, n: usize) -> u64 {
     gemm::largest_workspace(&[[n, r, m], [n, m, r], [r, n, m], [r, m, m], [chunk, m, r], [chunk, r, m], [r, chunk, m]])
 }
 
-/// Flops a sample: forming B and A, and their way back.
+/// Flops a sample: SV, forward and back, Ŝ and V̂.
 pub(crate) const fn flops(shape: Shape) -> u64 {
     let (m, r) = (shape.hidden(), shape.classes() - 1);
-    sum(&[product(&[2, r, triangle(m)]), product(&[2, r, m, m]), product(&[6, r, r, m])])
+    product(&[8, r, r, m])
+}
+
+/// Flops a sample: forming A, and CÂ.
+pub(crate) const fn flops_of_a(shape: Shape) -> u64 {
+    let (m, r) = (shape.hidden(), shape.classes() - 1);
+    sum(&[product(&[2, r, triangle(m)]), product(&[2, r, m, m])])
 }
 
 impl<'w, T: Real> Factors<'w, T> {
@@ -242,18 +248,8 @@ impl<'w, T: Real> Factors<'w, T> {
     pub(crate) fn trace_of_a(&self, isa: InstructionSet, samples: &Samples<'_, T>, i: usize, n: usize) -> f64 {
         let (m, r) = self.sizes();
         let (f, d) = (row(samples.f, m, n), row(self.d, m, n));
-        isa.vectorize(|| {
-            let mut total = LaneSums::<f64>::new();
-            for (v, sv) in self.v.chunks_exact(m).zip(row(self.sv, r * m, i).chunks_exact(m)) {
-                for (j, ((&v, &sv), &f)) in v.iter().zip(sv).zip(f).enumerate() {
-                    total.add(j, (v * f * (sv * f)).to_f64());
-                }
-            }
-            for (j, d) in d.iter().enumerate() {
-                total.add(j, d.to_f64());
-            }
-            total.total()
-        })
+        let squares = isa.run(WeightedSquares { v: self.v, sv: row(self.sv, r * m, i), f });
+        squares + d.iter().map(|d| d.to_f64()).sum::<f64>()
     }
 
     /// Adds the way back from B̂ (R×M each; zero if absent) and Â of the loaded samples `range` to the hats.
@@ -320,24 +316,10 @@ impl<'w, T: Real> Factors<'w, T> {
         } else {
             b_sum.fill(T::ZERO);
         }
-        isa.vectorize(|| {
-            let samples_of =
-                y.chunks_exact_mut(r * m).zip(b_sum.chunks_exact_mut(r * m)).zip(self.sv.chunks_exact(r * m));
-            for (n, ((y, b_sum), sv)) in range.clone().zip(samples_of) {
-                let (f, f_hat) = (row(samples.f, m, n), row_mut(hats.f, m, n));
-                let rows = y.chunks_exact_mut(m).zip(b_sum.chunks_exact_mut(m)).zip(sv.chunks_exact(m));
-                for ((y, b_sum), sv) in rows {
-                    let entries = y.iter_mut().zip(b_sum).zip(sv).zip(f.iter().zip(&mut *f_hat));
-                    for (((y, b_sum), &sv), (&f, f_hat)) in entries {
-                        let sum = *y + *b_sum;
-                        let twice = *y + sum;
-                        *f_hat += twice * sv;
-                        *b_sum = sum * f;
-                        *y = twice * f;
-                    }
-                }
-            }
-        });
+        for (i, n) in range.clone().enumerate() {
+            let (y, b_sum, sv) = (row_mut(y, r * m, i), row_mut(b_sum, r * m, i), row(self.sv, r * m, i));
+            isa.run(BackOfSample { y, b_sum, sv, f: row(samples.f, m, n), f_hat: row_mut(hats.f, m, n) });
+        }
 
         let v = Matrix::row_major(&*self.v, r, m);
         let s_hat = MatrixMut::row_major(&mut self.s_hat[..rows * r], rows, r);
@@ -454,6 +436,60 @@ fn fold_into<T: Real>(full: &[T], flat: &mut [T], n: usize) {
             *entry += half_root2 * (full[i * n + j] + full[j * n + i]);
         }
         rest = below;
+    }
+}
+
+/// Σ_kj f_j² V_kj (SV)_kj.
+struct WeightedSquares<'a, T> {
+    v: &'a [T],
+    sv: &'a [T],
+    f: &'a [T],
+}
+
+impl<T: Real> Kernel for WeightedSquares<'_, T> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) -> f64 {
+        let m = self.f.len();
+        let mut total = 0.0;
+        for (v, sv) in self.v.chunks_exact(m).zip(self.sv.chunks_exact(m)) {
+            let mut sums = LaneSums::new();
+            for (j, ((&v, &sv), &f)) in v.iter().zip(sv).zip(self.f).enumerate() {
+                sums.add(j, v * f * (sv * f));
+            }
+            total += sums.total();
+        }
+        total
+    }
+}
+
+/// f̂ of a sample, and what the products with V and S take: `y`, CÂ, becomes `(2CÂ + B̂) diag(f)`; `b_sum`, B̂, `(CÂ + B̂) diag(f)`.
+struct BackOfSample<'a, T> {
+    y: &'a mut [T],
+    b_sum: &'a mut [T],
+    sv: &'a [T],
+    f: &'a [T],
+    f_hat: &'a mut [T],
+}
+
+impl<T: Real> Kernel for BackOfSample<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let m = self.f.len();
+        let rows = self.y.chunks_exact_mut(m).zip(self.b_sum.chunks_exact_mut(m)).zip(self.sv.chunks_exact(m));
+        for ((y, b_sum), sv) in rows {
+            let entries = y.iter_mut().zip(b_sum).zip(sv).zip(self.f.iter().zip(&mut *self.f_hat));
+            for (((y, b_sum), &sv), (&f, f_hat)) in entries {
+                let sum = *y + *b_sum;
+                let twice = *y + sum;
+                *f_hat += twice * sv;
+                *b_sum = sum * f;
+                *y = twice * f;
+            }
+        }
     }
 }
 

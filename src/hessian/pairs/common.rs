@@ -6,19 +6,22 @@
 //!
 //! The coefficient of x holds no parameter, so x needs no Gram matrix: `B̂h = Σ' 4w Ga (r⊗f)'` gives its value `⟨B∘h, B̂h⟩` too.
 //!
-//! Multiply–adds a pair: `(D + 2M + R)/2` for the Gram matrices, `2M + R` and `2RM` for the hats.
+//! **Linear x.** As Ga has rank D + 1, `Σ' Ga (r⊗f)'` is also `a·Σ' (a⊗r⊗f)'`, linear in the samples: taken where 2(D + 1) < N.
+//!
+//! Multiply–adds a pair: `(D + 2M + R)/2` for the Gram matrices, `2M + R` and `2RM` for the hats; a sample, in place of the last,
+//! `4(D + 1)RM` where x is linear.
 
 use core::ops::Range;
 
-use crate::gemm;
+use crate::gemm::{self, Addend, Matrix, MatrixMut, NoTail, gemm, gemm_with};
 use crate::hessian::evaluation::Squares;
 use crate::hessian::factors::{CHUNK, Factors, Hats};
 use crate::hessian::pairs::{Features, Sum, Tile, tile_len};
 use crate::network::Shape;
 use crate::plan::{product, sum};
 use crate::real::Real;
-use crate::simd::InstructionSet;
-use crate::vector::{LaneSums, dot};
+use crate::simd::{InstructionSet, Kernel, Simd};
+use crate::vector::{LaneSums, add_scaled, dot, dot_inline, scale, sum_rows};
 use crate::workspace::{Arena, row, row_mut};
 
 /// Feature rows of the samples, and the Gram matrices of a tile.
@@ -43,29 +46,43 @@ pub(super) struct Common<'w, T> {
     pub aa: &'w mut [T],
     rr: &'w mut [T],
     ff: &'w mut [T],
+    /// Where x is linear: Σ a ⊗ features, (D+1)×RM; else empty.
+    inputs: &'w mut [T],
 }
 
 /// Flops of Gram matrices and hats for `n` samples.
 pub(super) const fn flops(shape: Shape, n: usize) -> u64 {
     let (d, m, r) = (shape.inputs(), shape.hidden(), shape.classes() - 1);
-    let (grams, hats) = (
-        sum(&[product(&[d]), product(&[2, m]), product(&[r])]),
-        sum(&[product(&[2, m]), product(&[r]), product(&[2, r, m])]),
-    );
-    product(&[n, n]).saturating_mul(sum(&[grams, hats, hats]))
+    let (grams, hats) =
+        (sum(&[product(&[d]), product(&[2, m]), product(&[r])]), sum(&[product(&[2, m]), product(&[r])]));
+    // Twice the products, and two flops each.
+    let x = if x_is_linear(shape, n) { product(&[8, n, d + 1, r, m]) } else { product(&[4, n, n, r, m]) };
+    product(&[n, n]).saturating_mul(sum(&[grams, hats, hats])).saturating_add(x)
+}
+
+/// Whether x is summed by way of the inputs, rather than by pairs.
+const fn x_is_linear(shape: Shape, n: usize) -> bool {
+    2 * (shape.inputs() as u64 + 1) < n as u64
 }
 
 /// Elements that [`Common::new`] takes.
 pub(super) const fn elements(shape: Shape, n: usize) -> u64 {
     let (m, r, tile) = (shape.hidden(), shape.classes() - 1, tile_len(n));
-    sum(&[product(&[5, n, r, m]), product(&[if n < CHUNK { n } else { CHUNK }, r, m]), product(&[6, tile, tile])])
+    let inputs = if x_is_linear(shape, n) { product(&[shape.inputs() + 1, r, m]) } else { 0 };
+    sum(&[
+        product(&[5, n, r, m]),
+        product(&[if n < CHUNK { n } else { CHUNK }, r, m]),
+        product(&[6, tile, tile]),
+        inputs,
+    ])
 }
 
 /// Elements of packing space that the products need.
 pub(super) const fn packing_elements(shape: Shape, n: usize) -> u64 {
     let (d, m, r, t) = (shape.inputs(), shape.hidden(), shape.classes() - 1, tile_len(n));
     let rm = r.saturating_mul(m);
-    gemm::largest_workspace(&[[t, d, t], [t, m, t], [t, r, t], [t, t, m], [t, t, r], [t, t, rm]])
+    let x = if x_is_linear(shape, n) { [[d, n, rm], [n, d, rm]] } else { [[t, t, rm]; 2] };
+    gemm::largest_workspace(&[[t, d, t], [t, m, t], [t, r, t], [t, t, m], [t, t, r], x[0], x[1]])
 }
 
 impl<'w, T: Real> Common<'w, T> {
@@ -78,7 +95,8 @@ impl<'w, T: Real> Common<'w, T> {
         rf_hat.fill(T::ZERO);
         let mut gram = || arena.take(tile * tile);
         let (weights, ga, gg, aa, rr, ff) = (gram(), gram(), gram(), gram(), gram(), gram());
-        Self { rm, b, b_hat, bh, bh_hat, rf, rf_hat, weights, ga, gg, aa, rr, ff }
+        let inputs = if x_is_linear(shape, n) { arena.take((shape.inputs() + 1) * rm) } else { &mut [] };
+        Self { inputs, rm, b, b_hat, bh, bh_hat, rf, rf_hat, weights, ga, gg, aa, rr, ff }
     }
 
     /// Computes the feature rows of the samples `chunk`, which `factors` has loaded.
@@ -143,11 +161,16 @@ impl<'w, T: Real> Common<'w, T> {
         let (weights, ga) = (&self.weights[..tile.len()], &mut self.ga[..tile.len()]);
         let (rr, ff) = (&mut self.rr[..tile.len()], &mut self.ff[..tile.len()]);
         let cross = sum.isa.vectorize(|| combine(tile.columns.len(), weights, ga, rr, ff));
-        Features::new(self.rf, r * m).spread(sum.isa, self.ga, tile, self.bh_hat, packing);
+        let by_pairs = self.inputs.is_empty();
+        if by_pairs {
+            Features::new(self.rf, r * m).spread(sum.isa, self.ga, tile, self.bh_hat, packing);
+        }
         if let Some(hats) = hats {
             let (isa, range, samples) = (sum.isa, &sum.range, sum.samples);
             let of_range = |width: usize| range.start * width..range.end * width;
-            Features::new(self.bh, r * m).spread(isa, self.ga, tile, self.rf_hat, packing);
+            if by_pairs {
+                Features::new(self.bh, r * m).spread(isa, self.ga, tile, self.rf_hat, packing);
+            }
             let features = Features::of_batch(factors.r, r, range);
             features.spread(isa, self.ff, tile, &mut hats.r[of_range(r)], packing);
             let features = Features::of_batch(samples.f, m, range);
@@ -156,6 +179,34 @@ impl<'w, T: Real> Common<'w, T> {
             features.spread(isa, self.gg, tile, &mut hats.g[of_range(m)], packing);
         }
         Squares { cross: tile.count() * cross, ..Squares::default() }
+    }
+
+    /// B̂h and (r⊗f)^ where x is linear: `4 Σ' w Ga features'`, of which only the weight of self pairs takes Ga itself.
+    pub(super) fn spread_by_inputs(&mut self, sum: &Sum<'_, '_, T>, packing: &mut [T]) {
+        if self.inputs.is_empty() {
+            return;
+        }
+        let (isa, n, rm, d) = (sum.isa, sum.range.len(), self.rm, sum.samples.shape.inputs());
+        let x = Matrix::row_major(&sum.samples.x[sum.range.start * d..sum.range.end * d], n, d);
+        let four = T::TWO + T::TWO;
+        let (cross, own) = (four * sum.cross_weight, four * (sum.self_weight - sum.cross_weight));
+        for (features, hats) in [(&*self.rf, &mut *self.bh_hat), (&*self.bh, &mut *self.rf_hat)] {
+            let (products, ones) = self.inputs.split_at_mut(d * rm);
+            let rows = Matrix::row_major(features, n, rm);
+            gemm(isa, cross, x.t(), rows, T::ZERO, MatrixMut::row_major(products, d, rm), packing);
+            sum_rows(isa, features, ones);
+            scale(isa, ones, cross);
+            let hats_out = MatrixMut::row_major(hats, n, rm);
+            let products = Matrix::row_major(products, d, rm);
+            gemm_with(isa, T::ONE, x, products, Addend::Row(ones), hats_out, NoTail, packing);
+            if own != T::ZERO {
+                for (i, hats) in hats.chunks_exact_mut(rm).enumerate() {
+                    let x = row(sum.samples.x, d, sum.range.start + i);
+                    let ga = T::from_f64(dot(isa, x, x) + 1.0);
+                    add_scaled(isa, hats, own * ga, row(features, rm, i));
+                }
+            }
+        }
     }
 
     /// RM, the length of a row of B.
@@ -176,30 +227,60 @@ impl<'w, T: Real> Common<'w, T> {
         chunk: &Range<usize>,
         hats: &mut Hats<'_, T>,
     ) {
-        let (m, r) = (sum.samples.shape.hidden(), sum.samples.shape.classes() - 1);
-        sum.isa.vectorize(|| {
-            for (n, b_hat) in chunk.clone().zip(self.b_hat.chunks_exact_mut(r * m)) {
-                let i = n - sum.range.start;
-                let (h, f) = (row(sum.samples.h, m, n), row(sum.samples.f, m, n));
-                let (g_hat, f_hat) = (row_mut(hats.g, m, n), row_mut(hats.f, m, n));
-                for (l, b_hat) in b_hat.chunks_exact_mut(m).enumerate() {
-                    let (b, bh_hat) = (row(self.b, m, i * r + l), row(self.bh_hat, m, i * r + l));
-                    for (((b_hat, g_hat), &bh_hat), (&b, &h)) in
-                        b_hat.iter_mut().zip(&mut *g_hat).zip(bh_hat).zip(b.iter().zip(h))
-                    {
-                        *b_hat = bh_hat * h;
-                        *g_hat += bh_hat * b;
-                    }
-                    let (rf_hat, residual) = (row(self.rf_hat, m, i * r + l), factors.r[n * r + l]);
-                    let mut r_hat = LaneSums::new();
-                    for (j, ((f_hat, &rf_hat), &f)) in f_hat.iter_mut().zip(rf_hat).zip(f).enumerate() {
-                        *f_hat += residual * rf_hat;
-                        r_hat.add(j, rf_hat * f);
-                    }
-                    hats.r[n * r + l] += T::from_f64(r_hat.total());
-                }
+        let (m, rm) = (sum.samples.shape.hidden(), self.rm);
+        for (n, b_hat) in chunk.clone().zip(self.b_hat.chunks_exact_mut(rm)) {
+            let i = n - sum.range.start;
+            sum.isa.run(BackOfX {
+                h: row(sum.samples.h, m, n),
+                f: row(sum.samples.f, m, n),
+                r: row(factors.r, rm / m, n),
+                b: row(self.b, rm, i),
+                bh_hat: row(self.bh_hat, rm, i),
+                rf_hat: row(self.rf_hat, rm, i),
+                b_hat,
+                g_hat: row_mut(hats.g, m, n),
+                f_hat: row_mut(hats.f, m, n),
+                r_hat: row_mut(hats.r, rm / m, n),
+            });
+        }
+    }
+}
+
+/// The way back of a sample from `bh = b∘h` and `rf = r⊗f`.
+struct BackOfX<'a, T> {
+    h: &'a [T],
+    f: &'a [T],
+    r: &'a [T],
+    b: &'a [T],
+    bh_hat: &'a [T],
+    rf_hat: &'a [T],
+    b_hat: &'a mut [T],
+    g_hat: &'a mut [T],
+    f_hat: &'a mut [T],
+    r_hat: &'a mut [T],
+}
+
+impl<T: Real> Kernel for BackOfX<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let m = self.h.len();
+        let of_b = self.b_hat.chunks_exact_mut(m).zip(self.b.chunks_exact(m)).zip(self.bh_hat.chunks_exact(m));
+        for ((b_hat, b), bh_hat) in of_b {
+            for (((b_hat, g_hat), &bh_hat), (&b, &h)) in
+                b_hat.iter_mut().zip(&mut *self.g_hat).zip(bh_hat).zip(b.iter().zip(self.h))
+            {
+                *b_hat = bh_hat * h;
+                *g_hat += bh_hat * b;
             }
-        });
+        }
+        for ((r_hat, &r), rf_hat) in self.r_hat.iter_mut().zip(self.r).zip(self.rf_hat.chunks_exact(m)) {
+            for (f_hat, &rf_hat) in self.f_hat.iter_mut().zip(rf_hat) {
+                *f_hat += r * rf_hat;
+            }
+            *r_hat += T::from_f64(dot_inline(rf_hat, self.f));
+        }
     }
 }
 

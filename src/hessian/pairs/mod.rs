@@ -38,7 +38,7 @@ use flat::Flat;
 use tangent::Tangent;
 
 /// Samples a tile.
-const TILE: usize = 32;
+const TILE: usize = 64;
 
 const fn tile_len(n: usize) -> usize {
     if n < TILE { n } else { TILE }
@@ -46,13 +46,13 @@ const fn tile_len(n: usize) -> usize {
 
 /// The form with fewer flops.
 pub(crate) const fn cheaper_form(shape: Shape, n: usize) -> Form {
-    if tangent::flops(shape, n) < flat::flops(shape, n) { Form::Tangent } else { Form::Flat }
+    if flops(shape, n, Form::Tangent) < flops(shape, n, Form::Flat) { Form::Tangent } else { Form::Flat }
 }
 
 /// Flops of value and derivatives for `n` samples.
 pub(crate) const fn flops(shape: Shape, n: usize, form: Form) -> u64 {
     let own = match form {
-        Form::Flat => flat::flops(shape, n),
+        Form::Flat => sum(&[flat::flops(shape, n), product(&[n]).saturating_mul(factors::flops_of_a(shape))]),
         Form::Tangent => tangent::flops(shape, n),
     };
     sum(&[common::flops(shape, n), own, product(&[n]).saturating_mul(factors::flops(shape))])
@@ -106,6 +106,21 @@ impl Tile {
 
     fn len(&self) -> usize {
         self.rows.len() * self.columns.len()
+    }
+
+    /// The tile cut into smaller ones, of at most `len` samples a side; of a tile on the diagonal those on or above the diagonal.
+    fn parts(&self, len: usize) -> impl Iterator<Item = Self> {
+        let cut = move |all: &Range<usize>| {
+            let end = all.end;
+            all.clone().step_by(len).map(move |start| start..(start + len).min(end))
+        };
+        let (columns, diagonal) = (self.columns.clone(), self.is_diagonal());
+        cut(&self.rows).flat_map(move |rows| {
+            let first = if diagonal { rows.start } else { 0 };
+            cut(&columns)
+                .filter(move |columns| columns.start >= first)
+                .map(move |columns| Self { rows: rows.clone(), columns })
+        })
     }
 }
 
@@ -206,6 +221,7 @@ pub(crate) fn add<T: Real>(
         }
     }
 
+    common.spread_by_inputs(&sum, packing);
     squares.cross += common.value_of_x(isa);
     squares.hidden += match &own {
         Own::Flat(flat) => flat.value_of_a(isa),

@@ -43,8 +43,20 @@ use crate::simd::{InstructionSet, Kernel, Lanes, MAX_LANES, Simd};
 use crate::vector::{add_scaled, dot};
 use crate::workspace::{Arena, row, row_mut};
 
-/// Entries of W whose Gram matrices are formed by one product.
+/// Entries of W whose Gram matrices are formed by one product, and whose products are folded at once.
 const GROUP: usize = 4;
+
+/// Numbers that the entries of W over a part of a tile may take: a share of the L2 cache.
+const PART_LEN: usize = 1 << 18;
+
+/// Samples on a side of a part of a tile: W is formed, used and dropped part by part.
+const fn part_len(shape: Shape, n: usize) -> usize {
+    let mut part = tile_len(n);
+    while part > 32 && (triangle(shape.classes() - 1)).saturating_mul(part * part) > PART_LEN {
+        part = 32;
+    }
+    part
+}
 
 /// Feature rows of the samples, and the entries of W of a tile.
 #[derive(Debug)]
@@ -69,14 +81,14 @@ pub(super) struct Tangent<'w, T> {
     d_hat: &'w mut [T],
     /// ⟨S,S'⟩ of a tile.
     ss: &'w mut [T],
-    /// Entries of W, R₂ times rows × columns; then of 2w Ŵ.
+    /// Entries of W of a part of a tile, R₂ times rows × columns; then of 2w Ŵ.
     w: &'w mut [T],
-    /// Rows f of a tile times something, `GROUP` times T×M.
+    /// Rows f of a part times something, for a group of entries.
     scaled: &'w mut [T],
-    /// M numbers; K×M and R×M numbers.
+    /// `GROUP` rows of M numbers; K×M numbers.
     sums: &'w mut [T],
     full_u_hat: &'w mut [T],
-    /// Θ of a register of pairs, and four rows of K registers.
+    /// Θ of a register of pairs, and seven rows of K registers.
     registers: &'w mut [T],
 }
 
@@ -91,30 +103,31 @@ pub(super) const fn flops(shape: Shape, n: usize) -> u64 {
 
 /// Elements that [`Tangent::new`] takes.
 pub(super) const fn elements(shape: Shape, n: usize) -> u64 {
-    let (m, k, tile) = (shape.hidden(), shape.classes(), tile_len(n));
+    let (m, k, tile, part) = (shape.hidden(), shape.classes(), tile_len(n), part_len(shape, n));
     let (r, r2) = (k - 1, triangle(k - 1));
     sum(&[
         product(&[2, r, m]),
         product(&[r2, m]),
         product(&[3, k, n]),
         product(&[5, n, m]),
-        product(&[r2.saturating_add(1), tile, tile]),
-        product(&[GROUP, tile, m]),
-        product(&[k + 1, m]),
-        product(&[k.saturating_add(4), k, MAX_LANES]),
+        product(&[tile, tile]),
+        product(&[r2, part, part]),
+        product(&[GROUP, part, m]),
+        product(&[k + GROUP, m]),
+        product(&[k.saturating_add(7), k, MAX_LANES]),
     ])
 }
 
 /// Elements of packing space that the products need.
 pub(super) const fn packing_elements(shape: Shape, n: usize) -> u64 {
-    let (m, r, t) = (shape.hidden(), shape.classes() - 1, tile_len(n));
-    gemm::largest_workspace(&[[GROUP * t, m, t], [t, t, m], [t, triangle(r), t]])
+    let (m, r, t, p) = (shape.hidden(), shape.classes() - 1, tile_len(n), part_len(shape, n));
+    gemm::largest_workspace(&[[GROUP * p, m, p], [p, p, m], [t, t, m], [t, triangle(r), t]])
 }
 
 impl<'w, T: Real> Tangent<'w, T> {
     pub(super) fn new(sum: &Sum<'_, '_, T>, factors: &Factors<'_, T>, arena: &mut Arena<'w, T>) -> Self {
         let (shape, n) = (sum.samples.shape, sum.range.len());
-        let (m, k, tile) = (shape.hidden(), shape.classes(), tile_len(n));
+        let (m, k, tile, part) = (shape.hidden(), shape.classes(), tile_len(n), part_len(shape, n));
         let (r, r2) = (k - 1, triangle(k - 1));
         let all = Self {
             u: arena.take(r * m),
@@ -129,11 +142,11 @@ impl<'w, T: Real> Tangent<'w, T> {
             od: arena.take(n * m),
             d_hat: arena.take(n * m),
             ss: arena.take(tile * tile),
-            w: arena.take(r2 * tile * tile),
-            scaled: arena.take(GROUP * tile * m),
-            sums: arena.take(m),
+            w: arena.take(r2 * part * part),
+            scaled: arena.take(GROUP * part * m),
+            sums: arena.take(GROUP * m),
             full_u_hat: arena.take(k * m),
-            registers: arena.take((k + 4) * k * MAX_LANES),
+            registers: arena.take((k + 7) * k * MAX_LANES),
         };
         for hat in [&mut *all.u_hat, all.q_hat, all.o_hat, all.d_hat] {
             hat.fill(T::ZERO);
@@ -198,46 +211,56 @@ impl<'w, T: Real> Tangent<'w, T> {
         packing: &mut [T],
     ) -> Squares {
         let (isa, shape, n) = (sum.isa, sum.samples.shape, sum.range.len());
-        let (m, k) = (shape.hidden(), shape.classes());
-        let (height, width) = (tile.rows.len(), tile.columns.len());
+        let (m, k, width) = (shape.hidden(), shape.classes(), tile.columns.len());
         Features::of_batch(factors.s, triangle(k - 1), &sum.range).gram(isa, tile, self.ss, packing);
-        self.form_w(sum, tile, packing);
 
         let mut total = [0.0; 3];
         let mut hats = hats;
-        for i in 0..height {
-            let sample = tile.rows.start + i;
-            let p = row(sum.samples.p, k, sum.range.start + sample);
-            let shares = isa.run(Row {
-                classes: k,
-                sigma: T::from_f64(factors.sigma),
-                lead: first_largest(p),
-                sample,
-                q: self.q,
-                leads: self.leads,
-                column_q_hat: if tile.is_diagonal() { None } else { Some(&mut *self.q_hat) },
-                n,
-                columns: tile.columns.clone(),
-                weights: row(common.weights, width, i),
-                ga: row(common.ga, width, i),
-                gg: row_mut(common.gg, width, i),
-                ss: row(self.ss, width, i),
-                w: &mut self.w[i * width..],
-                stride: tile.len(),
-                registers: self.registers,
-                q_hat: hats.as_deref_mut().map(|hats| row_mut(hats.p, k, sum.range.start + sample)),
-            });
-            for (total, share) in total.iter_mut().zip(shares) {
-                *total += share.to_f64();
+        for part in tile.parts(part_len(shape, n)) {
+            self.form_w(sum, &part, packing);
+            let from = part.columns.start - tile.columns.start;
+            let columns = from..from + part.columns.len();
+            for i in 0..part.rows.len() {
+                let sample = part.rows.start + i;
+                let in_tile = sample - tile.rows.start;
+                let shares = isa.run(Row {
+                    classes: k,
+                    sigma: T::from_f64(factors.sigma),
+                    lead: first_largest(row(sum.samples.p, k, sum.range.start + sample)),
+                    sample,
+                    q: self.q,
+                    leads: self.leads,
+                    column_q_hat: if part.is_diagonal() { None } else { Some(&mut *self.q_hat) },
+                    n,
+                    columns: part.columns.clone(),
+                    weights: &row(common.weights, width, in_tile)[columns.clone()],
+                    ga: &row(common.ga, width, in_tile)[columns.clone()],
+                    gg: &mut row_mut(common.gg, width, in_tile)[columns.clone()],
+                    ss: &row(self.ss, width, in_tile)[columns.clone()],
+                    w: &mut self.w[i * part.columns.len()..],
+                    stride: part.len(),
+                    registers: self.registers,
+                    q_hat: hats.as_deref_mut().map(|hats| row_mut(hats.p, k, sum.range.start + sample)),
+                });
+                for (total, share) in total.iter_mut().zip(shares) {
+                    *total += part.count() * share.to_f64();
+                }
+            }
+            if let Some(hats) = hats.as_deref_mut() {
+                self.spread_w(sum, &part, hats, packing);
+            }
+            if tile.is_diagonal() && !part.is_diagonal() {
+                for i in part.rows.clone().map(|row| row - tile.rows.start) {
+                    for j in columns.clone() {
+                        common.gg[j * width + i] = common.gg[i * width + j];
+                    }
+                }
             }
         }
 
         Features::new(self.d, m).spread(isa, common.aa, tile, self.o_hat, packing);
         Features::new(self.od, m).spread(isa, common.aa, tile, self.d_hat, packing);
-        if let Some(hats) = hats {
-            self.spread_w(sum, tile, hats, packing);
-        }
-        let [output, cross, hidden] = total.map(|share| share * tile.count());
+        let [output, cross, hidden] = total;
         Squares { output, cross, hidden }
     }
 
@@ -277,50 +300,45 @@ impl<'w, T: Real> Tangent<'w, T> {
         let (isa, shape, start) = (sum.isa, sum.samples.shape, sum.range.start);
         let (m, r) = (shape.hidden(), shape.classes() - 1);
         let all_f = Features::of_batch(sum.samples.f, m, &sum.range);
-        let rows = self.w.chunks_exact(tile.len()).zip(self.uu.chunks_exact(m));
-        for ((k, l), (w, uu)) in entries(r).zip(rows) {
+        let count = T::from_f64(tile.count());
+        let mut index = entries(r);
+        for (w, uu) in self.w.chunks(GROUP * tile.len()).zip(self.uu.chunks(GROUP * m)) {
+            let group: [_; GROUP] = core::array::from_fn(|_| index.next());
             // An entry off the diagonal stands for two.
-            let twice = if k == l { T::ONE } else { T::TWO };
-            let w = Matrix::row_major(w, tile.rows.len(), tile.columns.len());
-
-            let products = &mut self.scaled[..tile.rows.len() * m];
-            let out = MatrixMut::row_major(products, tile.rows.len(), m);
-            gemm(isa, T::ONE, w, all_f.rows(&tile.columns), T::ZERO, out, packing);
-            let f_hat = &mut hats.f[(start + tile.rows.start) * m..];
-            let f = &all_f.data[tile.rows.start * m..];
-            self.sums.fill(T::ZERO);
-            isa.vectorize(|| {
-                let rows = products.chunks_exact(m).zip(f_hat.chunks_exact_mut(m)).zip(f.chunks_exact(m));
-                for ((products, f_hat), f) in rows {
-                    let entries = products.iter().zip(f_hat).zip(f).zip(self.sums.iter_mut().zip(uu));
-                    for (((&product, f_hat), &f), (sum, &uu)) in entries {
-                        *f_hat += twice * uu * product;
-                        *sum += f * product;
-                    }
+            let twice = group.map(|entry| if entry.is_some_and(|(k, l)| k == l) { T::ONE } else { T::TWO });
+            let mut side = |from: &Range<usize>, to: &Range<usize>, sums: Option<&mut [T]>| {
+                let products = &mut self.scaled[..uu.len() * to.len()];
+                for (w, products) in w.chunks_exact(tile.len()).zip(products.chunks_exact_mut(to.len() * m)) {
+                    let w = Matrix::row_major(w, tile.rows.len(), tile.columns.len());
+                    let w = if *to == tile.rows { w } else { w.t() };
+                    gemm(
+                        isa,
+                        T::ONE,
+                        w,
+                        all_f.rows(from),
+                        T::ZERO,
+                        MatrixMut::row_major(products, to.len(), m),
+                        packing,
+                    );
                 }
-            });
+                let f_hat = &mut hats.f[(start + to.start) * m..(start + to.end) * m];
+                let f = &all_f.data[to.start * m..to.end * m];
+                isa.run(Fold { m, products, twice, uu, f, f_hat, sums });
+            };
+            side(&tile.columns, &tile.rows, Some(&mut *self.sums));
             if !tile.is_diagonal() {
-                let products = &mut self.scaled[..tile.columns.len() * m];
-                let out = MatrixMut::row_major(products, tile.columns.len(), m);
-                gemm(isa, T::ONE, w.t(), all_f.rows(&tile.rows), T::ZERO, out, packing);
-                let f_hat = &mut hats.f[(start + tile.columns.start) * m..];
-                isa.vectorize(|| {
-                    for (products, f_hat) in products.chunks_exact(m).zip(f_hat.chunks_exact_mut(m)) {
-                        for ((&product, f_hat), &uu) in products.iter().zip(f_hat).zip(uu) {
-                            *f_hat += twice * uu * product;
-                        }
-                    }
-                });
+                side(&tile.rows, &tile.columns, None);
             }
             // Σ f f' Ŵ is the same from both sides.
-            let count = T::from_f64(tile.count());
-            for (from, to) in [(l, k), (k, l)] {
-                let entries = row_mut(self.u_hat, m, to).iter_mut().zip(row(self.u, m, from)).zip(&*self.sums);
-                for ((u_hat, &u), &sum) in entries {
-                    *u_hat += count * u * sum;
-                }
-                if k == l {
-                    break;
+            for ((k, l), sums) in group.into_iter().flatten().zip(self.sums.chunks_exact(m)) {
+                for (from, to) in [(l, k), (k, l)] {
+                    let entries = row_mut(self.u_hat, m, to).iter_mut().zip(row(self.u, m, from)).zip(sums);
+                    for ((u_hat, &u), &sum) in entries {
+                        *u_hat += count * u * sum;
+                    }
+                    if k == l {
+                        break;
+                    }
                 }
             }
         }
@@ -340,7 +358,7 @@ impl<'w, T: Real> Tangent<'w, T> {
         for u_hat in others.chunks_exact(m) {
             add_scaled(sum.isa, last, -T::ONE, u_hat);
         }
-        factors.reduce_rows(m, self.full_u_hat, self.u_hat, self.sums);
+        factors.reduce_rows(m, self.full_u_hat, self.u_hat, &mut self.sums[..m]);
         add_scaled(sum.isa, hats.v, T::ONE, self.u_hat);
         for (i, p_hat) in hats.p.chunks_exact_mut(k).skip(sum.range.start).take(n).enumerate() {
             for (class, p_hat) in p_hat.iter_mut().enumerate() {
@@ -364,6 +382,65 @@ impl<'w, T: Real> Tangent<'w, T> {
         add_scaled(sum.isa, &mut hats.d[chunk.start * m..chunk.end * m], T::ONE, &self.d_hat[own.clone()]);
         let o_hat = HiddenHat::Omega(&self.o_hat[own]);
         factors.back(sum.isa, sum.samples, chunk, Some(common.b_hat), o_hat, hats, packing);
+    }
+}
+
+/// Products of a group of entries of Ŵ with rows f, folded: into f̂, weighted by `U_k∘U_l`, and into sums over the rows, weighted by f.
+struct Fold<'a, T> {
+    m: usize,
+    /// One matrix of rows an entry.
+    products: &'a [T],
+    twice: [T; GROUP],
+    uu: &'a [T],
+    f: &'a [T],
+    f_hat: &'a mut [T],
+    /// One row an entry.
+    sums: Option<&'a mut [T]>,
+}
+
+impl<T: Real> Kernel for Fold<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(mut self, simd: S) {
+        let lanes = <T::Lanes<S> as Lanes>::LANES;
+        for start in (0..self.m).step_by(lanes) {
+            let len = lanes.min(self.m - start);
+            match self.uu.len() / self.m {
+                1 => self.columns::<S, 1>(simd, start, len),
+                2 => self.columns::<S, 2>(simd, start, len),
+                3 => self.columns::<S, 3>(simd, start, len),
+                _ => self.columns::<S, GROUP>(simd, start, len),
+            }
+        }
+    }
+}
+
+impl<T: Real> Fold<'_, T> {
+    /// The columns of a register, all rows.
+    #[inline(always)]
+    fn columns<S: Simd, const ENTRIES: usize>(&mut self, simd: S, start: usize, len: usize) {
+        let (m, matrix) = (self.m, self.f.len());
+        let read = |from: &[T]| T::Lanes::<S>::load_partial(simd, &from[..len]);
+        let mut sums = [T::Lanes::<S>::zero(simd); ENTRIES];
+        let mut uu = sums;
+        for (e, uu) in uu.iter_mut().enumerate() {
+            *uu = T::Lanes::<S>::splat(simd, self.twice[e]) * read(&self.uu[e * m + start..]);
+        }
+        for at in (start..matrix).step_by(m) {
+            let (f, mut f_hat) = (read(&self.f[at..]), read(&self.f_hat[at..]));
+            for e in 0..ENTRIES {
+                let product = read(&self.products[e * matrix + at..]);
+                f_hat = uu[e].mul_add(product, f_hat);
+                sums[e] = f.mul_add(product, sums[e]);
+            }
+            f_hat.store_partial(&mut self.f_hat[at..at + len]);
+        }
+        if let Some(all) = &mut self.sums {
+            for (e, sum) in sums.into_iter().enumerate() {
+                sum.store_partial(&mut all[e * m + start..][..len]);
+            }
+        }
     }
 }
 
@@ -409,8 +486,7 @@ impl<T: Real> Kernel for Row<'_, T> {
         let lanes = <T::Lanes<S> as Lanes>::LANES;
         let (k, width) = (self.classes, self.weights.len());
         let mut totals = [T::Lanes::<S>::zero(simd); 3];
-        let sums = (k + 3) * k * lanes;
-        self.registers[sums..][..k * lanes].fill(T::ZERO);
+        self.registers[..k * lanes].fill(T::ZERO);
         for start in (0..width).step_by(lanes) {
             let len = lanes.min(width - start);
             for (total, share) in totals.iter_mut().zip(self.columns::<S>(simd, start, len)) {
@@ -418,11 +494,12 @@ impl<T: Real> Kernel for Row<'_, T> {
             }
         }
         if let Some(q_hat) = self.q_hat {
-            for (q_hat, sum) in q_hat.iter_mut().zip(self.registers[sums..].chunks_exact(lanes)) {
+            for (q_hat, sum) in q_hat.iter_mut().zip(self.registers.chunks_exact(lanes)) {
                 *q_hat += T::Lanes::<S>::load(simd, sum).reduce_sum();
             }
         }
-        totals.map(Lanes::reduce_sum)
+        let [output, cross, hidden] = totals;
+        [output.reduce_sum(), cross.reduce_sum(), hidden.reduce_sum()]
     }
 }
 
@@ -433,74 +510,85 @@ impl<T: Real> Row<'_, T> {
         let (k, r, n, lead, lanes) = (self.classes, self.classes - 1, self.n, self.lead, <T::Lanes<S> as Lanes>::LANES);
         let zero = T::Lanes::<S>::zero(simd);
         let splat = |x: T| T::Lanes::<S>::splat(simd, x);
-        let read = |from: &[T]| T::Lanes::<S>::load_partial(simd, &from[..len]);
-        let register = |from: &[T], index: usize| T::Lanes::<S>::load(simd, &from[index * lanes..]);
+        let read = |from: &[T]| {
+            if len == lanes { T::Lanes::<S>::load(simd, from) } else { T::Lanes::<S>::load_partial(simd, &from[..len]) }
+        };
+        let register = |from: &[T]| T::Lanes::<S>::load(simd, from);
         let (weight, ga, gg) = (read(&self.weights[start..]), read(&self.ga[start..]), read(&self.gg[start..]));
         let at = self.columns.start + start;
         let own_q = |class: usize| splat(self.q[class * n + self.sample]);
-        let other_q = |class: usize| read(&self.q[class * n + at..]);
-        let other_lead = |class: usize| read(&self.leads[class * n + at..]);
 
-        let (theta, rest) = self.registers.split_at_mut(k * k * lanes);
-        let (alpha, rest) = rest.split_at_mut(k * lanes);
-        let (beta, rest) = rest.split_at_mut(k * lanes);
-        let (other_hat, own_hat) = rest.split_at_mut(k * lanes);
-        let mut index = 0;
+        let line = k * lanes;
+        let (own_hat, rest) = self.registers.split_at_mut(line);
+        let (theta, rest) = rest[..(k + 6) * line].split_at_mut(k * line);
+        let (alpha, rest) = rest.split_at_mut(line);
+        let (beta, rest) = rest.split_at_mut(line);
+        let (other_hat, rest) = rest.split_at_mut(line);
+        let (lead_row, rest) = rest.split_at_mut(line);
+        let (other_q, other_lead) = rest.split_at_mut(line);
+        for class in 0..k {
+            read(&self.q[class * n + at..]).store(&mut other_q[class * lanes..]);
+            read(&self.leads[class * n + at..]).store(&mut other_lead[class * lanes..]);
+        }
+        let mut entry = self.w.get(start..).unwrap_or_default().chunks(self.stride);
         for i in 0..r {
             for l in i..r {
-                let w = read(&self.w[index * self.stride + start..]);
+                let w = read(entry.next().unwrap_or_default());
                 let entry = ga.mul_add(w, if i == l { gg } else { zero });
-                entry.store(&mut theta[(i * k + l) * lanes..]);
-                entry.store(&mut theta[(l * k + i) * lanes..]);
-                index += 1;
+                entry.store(&mut theta[i * line + l * lanes..]);
+                entry.store(&mut theta[l * line + i * lanes..]);
             }
-            zero.store(&mut theta[(i * k + r) * lanes..]);
-            zero.store(&mut theta[(r * k + i) * lanes..]);
+            zero.store(&mut theta[i * line + r * lanes..]);
+            zero.store(&mut theta[r * line + i * lanes..]);
         }
-        gg.store(&mut theta[(r * k + r) * lanes..]);
+        gg.store(&mut theta[r * line + r * lanes..]);
 
         // The leads' row and columns become zero. α: means of rows; β: of columns; γ: of both, each divided by σ once a mean.
         beta.fill(T::ZERO);
+        lead_row.copy_from_slice(&theta[lead * line..][..line]);
         let mut gamma = zero;
-        for i in (0..k).filter(|&i| i != lead) {
+        for (i, (row, alpha)) in theta.chunks_exact_mut(line).zip(alpha.chunks_exact_mut(lanes)).enumerate() {
             let (q, mut shift, mut mean) = (own_q(i), zero, zero);
-            for l in 0..k {
-                let entry = register(theta, i * k + l) - register(theta, lead * k + l);
-                entry.store(&mut theta[(i * k + l) * lanes..]);
-                shift = other_lead(l).mul_add(entry, shift);
+            let entries = row.chunks_exact_mut(lanes).zip(lead_row.chunks_exact(lanes));
+            for ((entry, lead), other_lead) in entries.zip(other_lead.chunks_exact(lanes)) {
+                let shifted = register(entry) - register(lead);
+                shifted.store(entry);
+                shift = register(other_lead).mul_add(shifted, shift);
             }
-            for l in 0..k {
-                let entry = register(theta, i * k + l) - shift;
-                entry.store(&mut theta[(i * k + l) * lanes..]);
-                mean = other_q(l).mul_add(entry, mean);
-                q.mul_add(entry, register(beta, l)).store(&mut beta[l * lanes..]);
+            let entries = row.chunks_exact_mut(lanes).zip(beta.chunks_exact_mut(lanes));
+            for ((entry, beta), other_q) in entries.zip(other_q.chunks_exact(lanes)) {
+                let shifted = register(entry) - shift;
+                shifted.store(entry);
+                mean = register(other_q).mul_add(shifted, mean);
+                q.mul_add(shifted, register(beta)).store(beta);
             }
-            mean.store(&mut alpha[i * lanes..]);
+            mean.store(alpha);
             gamma = q.mul_add(mean, gamma);
         }
-        zero.store(&mut alpha[lead * lanes..]);
-        theta[lead * k * lanes..][..k * lanes].fill(T::ZERO);
 
         let sigma = splat(self.sigma);
         let gamma = sigma * gamma;
-        for l in 0..k {
-            (sigma * (register(beta, l) - gamma)).store(&mut beta[l * lanes..]);
+        for beta in beta.chunks_exact_mut(lanes) {
+            (sigma * (register(beta) - gamma)).store(beta);
         }
         let twice = splat(T::TWO) * weight;
         let (mut total, mut trace) = (zero, zero);
         other_hat.fill(T::ZERO);
-        for i in 0..k {
-            let (q, mean, mut hat) = (own_q(i), sigma * register(alpha, i), zero);
-            for l in 0..k {
-                let centred = register(theta, i * k + l) - (mean + register(beta, l));
-                let (left, other_q) = (q * centred, other_q(l));
+        let rows = theta.chunks_exact_mut(line).zip(alpha.chunks_exact(lanes)).zip(own_hat.chunks_exact_mut(lanes));
+        for (i, ((row, alpha), own_hat)) in rows.enumerate() {
+            let (q, mean, mut hat) = (own_q(i), sigma * register(alpha), zero);
+            let entries = row.chunks_exact_mut(lanes).zip(beta.chunks_exact(lanes));
+            let others = other_q.chunks_exact(lanes).zip(other_hat.chunks_exact_mut(lanes));
+            for ((entry, beta), (other_q, other_hat)) in entries.zip(others) {
+                let centred = register(entry) - (mean + register(beta));
+                let (left, other_q) = (q * centred, register(other_q));
                 hat = (other_q * centred).mul_add(centred, hat);
-                left.mul_add(centred, register(other_hat, l)).store(&mut other_hat[l * lanes..]);
-                (left * other_q).store(&mut theta[(i * k + l) * lanes..]);
+                left.mul_add(centred, register(other_hat)).store(other_hat);
+                (left * other_q).store(entry);
             }
             total = q.mul_add(hat, total);
-            trace = trace + register(theta, i * k + i);
-            twice.mul_add(hat, register(own_hat, i)).store(&mut own_hat[i * lanes..]);
+            trace = trace + register(&row[i * lanes..]);
+            twice.mul_add(hat, register(own_hat)).store(own_hat);
         }
 
         let ss = read(&self.ss[start..]);
@@ -512,18 +600,22 @@ impl<T: Real> Row<'_, T> {
         }
         (splat(T::TWO) * twice * trace).store_partial(&mut self.gg[start..start + len]);
         let weighted = twice * ga;
-        let mut index = 0;
+        let mut entry = self.w.get_mut(start..).unwrap_or_default().chunks_mut(self.stride);
         for i in 0..r {
             for l in i..r {
-                let entry = weighted * (register(theta, i * k + l) + register(theta, l * k + i));
-                entry.store_partial(&mut self.w[index * self.stride + start..][..len]);
-                index += 1;
+                let sum = register(&theta[i * line + l * lanes..]) + register(&theta[l * line + i * lanes..]);
+                let place = entry.next().unwrap_or_default();
+                if len == lanes {
+                    (weighted * sum).store(place)
+                } else {
+                    (weighted * sum).store_partial(&mut place[..len])
+                }
             }
         }
         if let Some(column_q_hat) = &mut self.column_q_hat {
-            for l in 0..k {
-                let place = &mut column_q_hat[l * n + at..][..len];
-                twice.mul_add(register(other_hat, l), read(place)).store_partial(place);
+            for (class, other_hat) in other_hat.chunks_exact(lanes).enumerate() {
+                let place = &mut column_q_hat[class * n + at..][..len];
+                twice.mul_add(register(other_hat), read(place)).store_partial(place);
             }
         }
         shares
