@@ -5,7 +5,7 @@ use flatmin::{Activation, Bounds, Evaluation, Network, Real, Shape};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::data::{DataSet, Samples, Split};
-use crate::method::Method;
+use crate::method::{Kind, Method};
 use crate::options::Options;
 use crate::presets::Preset;
 use crate::spectrum::{Landscape, Spectrum};
@@ -101,7 +101,7 @@ impl Experiment<'_> {
             self.options.seed,
             self.options.seed + self.options.seeds.get() as u64 - 1,
         );
-        text += &format!("plan of a step: {}\n", schedule.plan(split.train.len())?);
+        text += &format!("plan of a step: {}\n", schedule.plan(Kind::HsrSampled, split.train.len())?);
         text +=
             &format!("Hessian: {} parameters, over {hessian} training samples", schedule.network.shape.parameters());
         Ok(text)

@@ -1,23 +1,34 @@
-//! Trains a network with SGD, SAM and HSR from the same initial points, and compares the minima that they find.
+//! Trains a network with SGD, SAM and HSR, exact and sampled, from the same initial points, and compares the minima that they find.
 //!
 //! ```text
 //! cargo run --release --example flat_minima -- --help
 //! ```
 #![forbid(unsafe_code)]
 
-mod csv_files;
+#[path = "../common/data/mod.rs"]
 mod data;
-mod experiment;
+#[path = "../common/drawing.rs"]
+mod drawing;
+#[path = "../common/method.rs"]
+#[allow(dead_code, reason = "the other example uses all of it")]
 mod method;
+#[path = "../common/presets.rs"]
+mod presets;
+#[path = "../common/random.rs"]
+mod random;
+#[path = "../common/spectrum.rs"]
+mod spectrum;
+#[path = "../common/statistics.rs"]
+mod statistics;
+#[path = "../common/training.rs"]
+mod training;
+
+mod csv_files;
+mod experiment;
 mod options;
 mod plot;
-mod presets;
-mod random;
 mod search;
-mod spectrum;
-mod statistics;
 mod table;
-mod training;
 
 use std::fs;
 use std::process::ExitCode;

@@ -3,14 +3,15 @@
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
-use clap::{Args, Parser, ValueEnum};
-use flatmin::{Activation, Direction, Hsr, Penalty, Sam, Sgd};
+use clap::{Args, Parser};
+use flatmin::{Activation, Direction, Hsr, Penalty, Sam, Sampling, Sgd};
 
 use crate::data::Source;
 use crate::method::{Kind, Method};
 use crate::presets::Preset;
+use crate::training::Weights;
 
-/// Trains a small network with SGD, SAM and HSR from the same initial points, and compares the minima that they find:
+/// Trains a small network with SGD, SAM and HSR, exact and sampled, from the same initial points, and compares the minima that they find:
 /// loss, accuracy, the spectrum of the loss Hessian, the Wolkowicz–Styan bounds, time a step.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "flat_minima")]
@@ -19,7 +20,7 @@ pub struct Options {
     #[arg(long, default_value = "digits", value_name = "NAME|FOLDER")]
     pub data: Source,
     /// Methods to compare
-    #[arg(long, value_enum, value_delimiter = ',', default_values = ["sgd", "sam", "hsr"])]
+    #[arg(long, value_enum, value_delimiter = ',', default_values = ["sgd", "sam", "hsr", "hsr-sampled"])]
     pub methods: Vec<Kind>,
     /// Number of runs; each has its own split, initial point and order of samples, shared by the methods
     #[arg(long, default_value = "5", value_name = "COUNT", value_parser = count)]
@@ -102,18 +103,24 @@ pub struct MethodOptions {
     /// HSR: scale the penalty's gradient to length ρ
     #[arg(long)]
     pub unit: bool,
-    /// HSR: which tr H² a mini-batch stands for
+    /// HSR, exact: which tr H² a mini-batch stands for
     #[arg(long, value_enum, default_value = "batch")]
     pub pair_weights: Weights,
-}
-
-/// What a mini-batch's tr H² stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Weights {
-    /// The training set's: an unbiased estimate.
-    DataSet,
-    /// The batch's own.
-    Batch,
+    /// HSR, sampled: samples kept of a batch, 2 or more ; as the plan says unless given
+    #[arg(long, value_name = "COUNT", value_parser = count)]
+    pub subset: Option<NonZeroUsize>,
+    /// HSR, sampled: exact pairs in place of sketches
+    #[arg(long)]
+    pub no_sketch: bool,
+    /// HSR, sampled: the share of the scores that all samples have, in (0, 1]
+    #[arg(long, value_name = "α", default_value = "0.1", value_parser = not_negative, allow_negative_numbers = true)]
+    pub alpha: f64,
+    /// HSR, sampled: how much of the averages a step keeps, in [0, 1)
+    #[arg(long, value_name = "β", default_value = "0.95", value_parser = below_one, allow_negative_numbers = true)]
+    pub beta: f64,
+    /// HSR, sampled: how much of its own estimate counts at least in a step's slopes, in [0, 1]; 1 for high learning rates
+    #[arg(long, value_name = "γ", default_value = "1", value_parser = not_negative, allow_negative_numbers = true)]
+    pub guard: f64,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -131,12 +138,17 @@ pub struct LimitOptions {
 }
 
 impl Options {
-    /// The optimizers to compare, each once, in the order SGD, SAM, HSR.
+    /// The optimizers to compare, each once, in the order SGD, SAM, HSR, HSR sampled.
     pub fn methods(&self) -> Vec<Method> {
         let mut kinds = self.methods.clone();
         kinds.sort();
         kinds.dedup();
         kinds.into_iter().map(|kind| self.method(kind, None)).collect()
+    }
+
+    fn sampling(&self) -> Sampling {
+        let MethodOptions { subset, no_sketch, alpha, beta, guard, .. } = self.method;
+        Sampling { subset: Some(subset), sketch: !no_sketch, alpha, beta, guard, seed: self.seed }
     }
 
     /// An optimizer; `strength` is SAM's radius or HSR's ρ, where it is not to be the option's.
@@ -150,12 +162,12 @@ impl Options {
         match kind {
             Kind::Sgd => Method::Sgd(sgd),
             Kind::Sam => Method::Sam(Sam { sgd, radius: strength.or(self.method.radius).unwrap_or(preset.radius) }),
-            Kind::Hsr => Method::Hsr(Hsr {
+            Kind::Hsr | Kind::HsrSampled => Method::Hsr(Hsr {
                 sgd,
                 rho: strength.or(self.method.rho).unwrap_or(preset.rho),
                 every: NonZeroU64::try_from(self.method.every).unwrap_or(NonZeroU64::MIN),
                 direction: if self.method.unit { Direction::Unit } else { Direction::Gradient },
-                penalty: Penalty::Exact,
+                penalty: if kind == Kind::Hsr { Penalty::Exact } else { Penalty::Sampled(self.sampling()) },
             }),
         }
     }

@@ -6,14 +6,11 @@ use anyhow::Result;
 use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
 use plotters::prelude::*;
 
-use crate::method::{Kind, Method};
+use crate::drawing::{Area, GRID, INK, LINE_WIDTH, color, marker, number, text};
+use crate::method::Method;
 use crate::statistics::Spread;
 
-use super::{Area, GRID, INK, LINE_WIDTH, color, number, text};
-
 const BAND_OPACITY: f64 = 0.16;
-/// Half a marker's width, in pixels.
-const MARKER: i32 = 5;
 
 /// What is drawn for one method.
 pub struct Curve {
@@ -77,23 +74,8 @@ where
         let piece = move |place| {
             EmptyElement::at(place) + PathElement::new(vec![(0, 0), (34, 0)], style.stroke_width(LINE_WIDTH))
         };
-        // Each method has a marker of its own: colour is not all that tells them apart.
-        let style = style.filled();
-        match kind {
-            Kind::Sgd => {
-                line.legend(move |place| piece(place) + Circle::new((17, 0), MARKER, style));
-                chart.draw_series(medians().map(|place| Circle::new(place, MARKER, style)))?;
-            }
-            Kind::Sam => {
-                line.legend(move |place| piece(place) + TriangleMarker::new((17, 0), MARKER + 2, style));
-                chart.draw_series(medians().map(|place| TriangleMarker::new(place, MARKER + 2, style)))?;
-            }
-            Kind::Hsr => {
-                let square = move |x: i32| Rectangle::new([(x - MARKER, -MARKER), (x + MARKER, MARKER)], style);
-                line.legend(move |place| piece(place) + square(17));
-                chart.draw_series(medians().map(|place| EmptyElement::at(place) + square(0)))?;
-            }
-        }
+        line.legend(move |place| piece(place) + marker(kind, 17));
+        chart.draw_series(medians().map(|place| EmptyElement::at(place) + marker(kind, 0)))?;
     }
     chart
         .configure_series_labels()

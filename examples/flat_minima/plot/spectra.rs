@@ -6,12 +6,12 @@ use std::path::Path;
 use anyhow::Result;
 use plotters::prelude::*;
 
+use crate::drawing::{Area, GRID, INK, LINE_WIDTH, color, number, text, titled};
 use crate::experiment::{Outcome, Run};
 use crate::statistics::{Spread, mean};
 
 use super::curves::{self, Axis, Curve};
 use super::symlog::SymLog;
-use super::{Area, GRID, INK, LINE_WIDTH, color, number, text, titled};
 
 /// Ranks shown.
 const RANKS: usize = 24;

@@ -5,11 +5,11 @@ use std::path::Path;
 use anyhow::Result;
 use plotters::prelude::*;
 
+use crate::drawing::{ticks, titled};
 use crate::experiment::Outcome;
 use crate::statistics::Spread;
 
 use super::curves::{self, Axis, Curve};
-use super::titled;
 
 pub fn draw(path: &Path, title: &str, outcomes: &[Outcome]) -> Result<()> {
     let root = SVGBackend::new(path, (1100, 640)).into_drawing_area();
@@ -35,11 +35,4 @@ fn curve(outcome: &Outcome) -> Curve {
         (step, Spread::of(outcome.runs.iter().map(|run| run.trajectory[look].1)))
     });
     Curve { method: outcome.method, points: points.collect() }
-}
-
-/// 1, 2, 5 times the powers of ten, within limits.
-fn ticks(bottom: f64, top: f64) -> Vec<f64> {
-    let (first, last) = (bottom.log10().floor() as i32, top.log10().ceil() as i32);
-    let all = (first..=last).flat_map(|power| [1.0, 2.0, 5.0].map(|digit| digit * 10f64.powi(power)));
-    all.filter(|tick| (bottom..=top).contains(tick)).collect()
 }

@@ -3,21 +3,31 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use clap::ValueEnum;
 use flatmin::{Batch, Network, PairWeights, Plan, Real, Shape, State, Targets};
 use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
 
 use crate::data::Samples;
-use crate::method::Method;
-use crate::options::Weights;
+use crate::method::{Kind, Method};
 use crate::random::{Purpose, generator};
+
+/// What a mini-batch's tr H² stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Weights {
+    /// The training set's: an unbiased estimate.
+    DataSet,
+    /// The batch's own.
+    Batch,
+}
 
 /// What to train.
 #[derive(Clone, Debug)]
 pub struct Schedule {
     pub network: Network,
     pub methods: Vec<Method>,
+    /// Of the exact penalty; the sampled one estimates the training set's tr H² in any case.
     pub weights: Weights,
     /// Samples a batch.
     pub batch: usize,
@@ -35,10 +45,11 @@ pub struct Trained {
 }
 
 impl Schedule {
-    /// The plan of every step.
-    pub fn plan(&self, train: usize) -> Result<Plan> {
+    /// The plan of every step of a method.
+    pub fn plan(&self, kind: Kind, train: usize) -> Result<Plan> {
         let plan = Plan::new(self.network, self.batch)?;
-        Ok(match self.weights {
+        let weights = if kind == Kind::HsrSampled { Weights::DataSet } else { self.weights };
+        Ok(match weights {
             Weights::DataSet if self.batch < train => plan.with_pair_weights(PairWeights::DataSet { samples: train }),
             Weights::DataSet | Weights::Batch => plan,
         })
@@ -59,9 +70,12 @@ pub fn train<T: Real>(
     mut observe: impl FnMut(usize, usize, &[f64]) -> Result<()>,
 ) -> Result<Vec<Trained>> {
     let Schedule { network, methods, steps, .. } = schedule;
-    let plan = schedule.plan(samples.len())?;
+    let plan = |method: &Method| schedule.plan(method.kind(), samples.len());
+    let plans = methods.iter().map(plan).collect::<Result<Vec<_>>>()?;
+    let lengths = methods.iter().zip(&plans).map(|(method, plan)| method.workspace_len(plan));
+    let length = lengths.collect::<flatmin::Result<Vec<_>>>()?.into_iter().max().unwrap_or(0);
     let start = initial_point::<T>(network.shape, seed);
-    let mut workspace = vec![T::ZERO; plan.workspace_len()];
+    let mut workspace = vec![T::ZERO; length];
     let mut thetas = vec![start.clone(); methods.len()];
     let mut velocities = vec![vec![T::ZERO; start.len()]; methods.len()];
     let mut states: Vec<_> = velocities.iter_mut().map(|velocity| State::new(velocity)).collect();
@@ -83,7 +97,7 @@ pub fn train<T: Real>(
             let index = (step + turn) % methods.len();
             let (method, theta) = (&methods[index], &mut thetas[index]);
             let begun = Instant::now();
-            let done = method.step(&plan, theta, &batch, &mut states[index], &mut workspace);
+            let done = method.step(&plans[index], theta, &batch, &mut states[index], &mut workspace);
             times[index].push(begun.elapsed().as_secs_f64() * 1e6);
             done.with_context(|| format!("{method}, seed {seed}, step {step}"))?;
         }

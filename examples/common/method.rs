@@ -1,16 +1,19 @@
-//! The three optimizers under one name.
+//! The optimizers under one name.
 
 use std::fmt;
 
 use clap::ValueEnum;
-use flatmin::{Batch, Direction, Hsr, Plan, Real, Result, Sam, Sgd, State, Step};
+use flatmin::{Batch, Direction, Hsr, Penalty, Plan, Real, Result, Sam, Sgd, State, Step};
 
 /// Which optimizer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ValueEnum)]
 pub enum Kind {
     Sgd,
     Sam,
+    /// With the exact penalty.
     Hsr,
+    /// With the sampled penalty.
+    HsrSampled,
 }
 
 /// An optimizer and its hyperparameters.
@@ -26,7 +29,16 @@ impl Method {
         match self {
             Self::Sgd(_) => Kind::Sgd,
             Self::Sam(_) => Kind::Sam,
-            Self::Hsr(_) => Kind::Hsr,
+            Self::Hsr(Hsr { penalty: Penalty::Exact, .. }) => Kind::Hsr,
+            Self::Hsr(Hsr { penalty: Penalty::Sampled(_), .. }) => Kind::HsrSampled,
+        }
+    }
+
+    /// Elements of workspace that a step takes.
+    pub fn workspace_len(&self, plan: &Plan) -> Result<usize> {
+        match self {
+            Self::Sgd(_) | Self::Sam(_) => Ok(plan.gradient_workspace_len()),
+            Self::Hsr(hsr) => hsr.workspace_len(plan),
         }
     }
 
@@ -47,11 +59,14 @@ impl Method {
 }
 
 impl Kind {
+    pub const ALL: [Self; 4] = [Self::Sgd, Self::Sam, Self::Hsr, Self::HsrSampled];
+
     pub const fn name(self) -> &'static str {
         match self {
             Self::Sgd => "SGD",
             Self::Sam => "SAM",
             Self::Hsr => "HSR",
+            Self::HsrSampled => "HSR sampled",
         }
     }
 }

@@ -1,0 +1,143 @@
+//! The command line.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::Parser;
+use flatmin::{Activation, Hsr, Sam, Sampling, Sgd};
+
+use crate::data::Source;
+use crate::method::{Kind, Method};
+use crate::presets::Preset;
+
+/// SAM's radii.
+const RADII: &[f64] = &[0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0];
+/// HSR's ρ.
+const RHOS: &[f64] = &[0.003, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2];
+/// Of a quick run.
+const FEW_RADII: &[f64] = &[0.05, 0.2, 0.5];
+const FEW_RHOS: &[f64] = &[0.01, 0.03, 0.1];
+const FEW_SEEDS: usize = 2;
+const FEW_EPOCHS: usize = 20;
+
+/// Trains with SGD, SAM and HSR, exact and sampled, over a grid of strengths, at equal epochs and at equal time, and draws what each
+/// arrives at: test accuracy against λ_max.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "pareto")]
+pub struct Options {
+    /// Data set: digits, iris, wine, breast-cancer, moons, or a folder of IDX files such as MNIST's (plain or gzip)
+    #[arg(long, default_value = "digits", value_name = "NAME|FOLDER")]
+    pub data: Source,
+    /// Methods
+    #[arg(long, value_enum, value_delimiter = ',', default_values = ["sgd", "sam", "hsr", "hsr-sampled"])]
+    pub methods: Vec<Kind>,
+    /// Number of runs of each; 5, or 2 of a quick run
+    #[arg(long, value_name = "COUNT")]
+    pub seeds: Option<NonZeroUsize>,
+    /// The first run's seed
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..1 << 32))]
+    pub seed: u64,
+    /// Three strengths instead of seven, fewer seeds and epochs
+    #[arg(long)]
+    pub quick: bool,
+    /// Folder for figure and numbers, created if it does not exist
+    #[arg(long, default_value = "target/pareto", value_name = "FOLDER")]
+    pub out: PathBuf,
+    /// Epochs, at equal epochs; at equal time all have the time that SAM takes for them
+    #[arg(long, value_name = "COUNT")]
+    pub epochs: Option<NonZeroUsize>,
+    /// Hidden units
+    #[arg(long, value_name = "COUNT")]
+    pub hidden: Option<NonZeroUsize>,
+    /// Samples a batch
+    #[arg(long, value_name = "COUNT")]
+    pub batch: Option<NonZeroUsize>,
+    /// Activation: tanh, sigmoid, softplus, gelu, silu or identity
+    #[arg(long, default_value = "tanh", value_name = "NAME")]
+    pub activation: Activation,
+    /// η
+    #[arg(long, value_name = "η")]
+    pub learning_rate: Option<f64>,
+    /// μ, in [0, 1)
+    #[arg(long, value_name = "μ", default_value = "0")]
+    pub momentum: f64,
+    /// Samples that the sampled penalty keeps of a batch; as its plan says unless given
+    #[arg(long, value_name = "COUNT")]
+    pub subset: Option<NonZeroUsize>,
+    /// α of the sampled penalty: the share of the scores that all samples have
+    #[arg(long, value_name = "α", default_value = "0.1")]
+    pub alpha: f64,
+    /// β of the sampled penalty: how much of the averages a step keeps
+    #[arg(long, value_name = "β", default_value = "0.95")]
+    pub beta: f64,
+    /// γ of the sampled penalty: how much of its own estimate counts at least in a step's slopes
+    #[arg(long, value_name = "γ", default_value = "0.25")]
+    pub guard: f64,
+    /// Only this strength of HSR
+    #[arg(long, value_name = "ρ")]
+    pub rho: Option<f64>,
+    /// Training samples over which λ_max is taken
+    #[arg(long, value_name = "COUNT", default_value = "2000")]
+    pub hessian_samples: NonZeroUsize,
+}
+
+impl Options {
+    pub fn preset(&self) -> Preset {
+        Preset::of(&self.data)
+    }
+
+    pub fn seeds(&self) -> usize {
+        self.seeds.map_or(if self.quick { FEW_SEEDS } else { 5 }, NonZeroUsize::get)
+    }
+
+    pub fn epochs(&self) -> usize {
+        let preset = self.preset().epochs;
+        self.epochs.map_or(if self.quick { preset.min(FEW_EPOCHS) } else { preset }, NonZeroUsize::get)
+    }
+
+    /// One method of a kind for each of its strengths.
+    pub fn grid(&self, kind: Kind, seed: u64) -> Vec<Method> {
+        let sgd = Sgd {
+            learning_rate: self.learning_rate.unwrap_or(self.preset().learning_rate),
+            momentum: self.momentum,
+            weight_decay: 0.0,
+        };
+        let radii = if self.quick { FEW_RADII } else { RADII };
+        let one = self.rho.map(|rho| vec![rho]);
+        let rhos = one.unwrap_or_else(|| if self.quick { FEW_RHOS } else { RHOS }.to_vec());
+        let sampling = Sampling {
+            subset: self.subset,
+            alpha: self.alpha,
+            beta: self.beta,
+            guard: self.guard,
+            ..Sampling::new(seed)
+        };
+        match kind {
+            Kind::Sgd => vec![Method::Sgd(sgd)],
+            Kind::Sam => radii.iter().map(|&radius| Method::Sam(Sam::new(sgd, radius))).collect(),
+            Kind::Hsr => rhos.iter().map(|&rho| Method::Hsr(Hsr::new(sgd, rho))).collect(),
+            Kind::HsrSampled => rhos.iter().map(|&rho| Method::Hsr(Hsr::sampled(sgd, rho, sampling))).collect(),
+        }
+    }
+
+    /// The kinds, each once.
+    pub fn kinds(&self) -> Vec<Kind> {
+        let mut kinds = self.methods.clone();
+        kinds.sort();
+        kinds.dedup();
+        kinds
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Options::command().debug_assert();
+        let options = Options::parse_from(["pareto", "--quick", "--rho", "0.5"]);
+        assert_eq!((options.seeds(), options.grid(Kind::Hsr, 0).len(), options.grid(Kind::Sam, 0).len()), (2, 1, 3));
+    }
+}
