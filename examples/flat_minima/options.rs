@@ -106,9 +106,9 @@ pub struct MethodOptions {
     /// HSR, exact: which tr H² a mini-batch stands for
     #[arg(long, value_enum, default_value = "batch")]
     pub pair_weights: Weights,
-    /// HSR, sampled: samples kept of a batch, 2 or more ; as the plan says unless given
-    #[arg(long, value_name = "COUNT", value_parser = count)]
-    pub subset: Option<NonZeroUsize>,
+    /// HSR, sampled: samples kept of a batch, 2 or more
+    #[arg(long, value_name = "COUNT", default_value = "16", value_parser = count)]
+    pub subset: NonZeroUsize,
     /// HSR, sampled: exact pairs in place of sketches
     #[arg(long)]
     pub no_sketch: bool,
