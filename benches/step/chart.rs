@@ -35,10 +35,10 @@ pub fn write(contest: &Contest) -> Result<PathBuf> {
         .draw()
         .map_err(|error| failed(&error))?;
     for (at, optimizer) in Optimizer::ALL.into_iter().enumerate() {
-        let color = [BLUE, GREEN, RED][at];
-        let left = |index: usize| index as f64 - 0.33 + 0.22 * at as f64;
+        let color = [BLUE, GREEN, RED, MAGENTA][at];
+        let left = |index: usize| index as f64 - 0.36 + 0.18 * at as f64;
         let bars = lines.iter().enumerate().map(|(index, line)| {
-            Rectangle::new([(left(index), 1.0), (left(index) + 0.2, line.micros[at])], color.filled())
+            Rectangle::new([(left(index), 1.0), (left(index) + 0.16, line.micros[at])], color.filled())
         });
         chart
             .draw_series(bars)

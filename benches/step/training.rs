@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use flatmin::{Activation, Batch, Hsr, Network, Plan, Real, Sam, Sgd, Shape, State, Step, Targets};
+use flatmin::{Activation, Batch, Hsr, Network, Plan, Real, Sam, Sampling, Sgd, Shape, State, Step, Targets};
 
 /// Sizes of a batch and a network: N samples, D inputs, M hidden units, K classes.
 #[derive(Clone, Copy, Debug)]
@@ -70,10 +70,12 @@ pub enum Optimizer {
     Sgd,
     Sam,
     Hsr,
+    /// With the sampled penalty, its subset as the plan says.
+    HsrSampled,
 }
 
 impl Optimizer {
-    pub const ALL: [Self; 3] = [Self::Sgd, Self::Sam, Self::Hsr];
+    pub const ALL: [Self; 4] = [Self::Sgd, Self::Sam, Self::Hsr, Self::HsrSampled];
 
     /// Flops of a step, as the plan counts them.
     pub fn flops(self, plan: &Plan) -> f64 {
@@ -82,6 +84,7 @@ impl Optimizer {
             Self::Sgd => flops.gradient,
             Self::Sam => 2 * flops.gradient,
             Self::Hsr => flops.gradient + flops.penalty,
+            Self::HsrSampled => flops.gradient + Sampling::default().flops(plan),
         };
         count as f64
     }
@@ -93,6 +96,7 @@ impl fmt::Display for Optimizer {
             Self::Sgd => "sgd",
             Self::Sam => "sam",
             Self::Hsr => "hsr",
+            Self::HsrSampled => "hsr-sampled",
         })
     }
 }
@@ -121,12 +125,13 @@ impl<T: Number> Training<T> {
         for (range, fan_in) in [(shape.hidden_weight(), inputs), (shape.output_weight(), hidden)] {
             theta[range].fill_with(|| T::from_f64(random() / (fan_in as f64).sqrt()));
         }
+        let sampled = Sampling::default().workspace_len(&plan).expect("sizes that fit into memory");
         Self {
             plan,
             theta,
             inputs: (0..samples * inputs).map(|_| T::from_f64(random())).collect(),
             classes: (0..samples).map(|sample| (sample % classes) as u32).collect(),
-            workspace: vec![T::ZERO; plan.workspace_len()],
+            workspace: vec![T::ZERO; plan.workspace_len().max(sampled)],
         }
     }
 
@@ -140,6 +145,9 @@ impl<T: Number> Training<T> {
             Optimizer::Sgd => sgd.step(plan, theta, &batch, &mut state, workspace),
             Optimizer::Sam => Sam::new(sgd, 0.05).step(plan, theta, &batch, &mut state, workspace),
             Optimizer::Hsr => Hsr::new(sgd, 0.01).step(plan, theta, &batch, &mut state, workspace),
+            Optimizer::HsrSampled => {
+                Hsr::sampled(sgd, 0.01, Sampling::default()).step(plan, theta, &batch, &mut state, workspace)
+            }
         };
         step.expect("finite numbers")
     }
