@@ -2,30 +2,29 @@
 //!
 //! `x = n ln 2 + r` with integral `n` and `|r| <= ln 2 / 2`, by Cody and Waite (*Software Manual for the Elementary
 //! Functions*, 1980): ln 2 is split in two, the first part with so few bits that its product with `n` is exact, so no
-//! fused multiply–add is needed. The even and the odd part of `eʳ − 1` are polynomials in `r²`; their sum and difference
-//! are `eʳ − 1` and `e⁻ʳ − 1`, and hyperbolic functions can be put together without cancellation.
+//! fused multiply–add is needed. The even and the odd part of `eʳ − 1 − r` are polynomials in `r²`, two short chains instead
+//! of a long one.
 
+use super::pair::Pair;
 use super::{constant, polynomial, splat};
 use crate::elementwise::Coefficients;
 use crate::real::Real;
 use crate::simd::Lanes;
 
-/// `x = n ln 2 + r`, and both `eʳ − 1` and `e⁻ʳ − 1` to full relative accuracy.
+/// `x = n ln 2 + r`, and `eʳ − 1` in two parts.
 #[derive(Clone, Copy)]
-pub(super) struct Reduced<V> {
+struct Reduced<V> {
     /// n, integral.
-    pub(super) n: V,
+    n: V,
     /// r
-    pub(super) r: V,
-    /// `eʳ − 1`
-    pub(super) up: V,
-    /// `e⁻ʳ − 1 + r`, which is small.
-    pub(super) bend: V,
+    r: V,
+    /// `eʳ − 1 − r`
+    bend: V,
 }
 
 /// Reduces `x + tail`, where `|x|` is below 2048 ln 2 (f32: 256 ln 2) and `|tail|` below 0.1.
 #[inline(always)]
-pub(super) fn reduce<V: Lanes>(x: V, tail: Option<V>) -> Reduced<V> {
+fn reduce<V: Lanes>(x: V, tail: Option<V>) -> Reduced<V> {
     // Adding 1.5 · 2^FRACTION_BITS rounds to the nearest integer.
     let shift = constant(x, 1.5 * V::Scalar::INTEGRAL.to_f64());
     let rounded = tail.map_or(x, |tail| x + tail);
@@ -38,7 +37,7 @@ pub(super) fn reduce<V: Lanes>(x: V, tail: Option<V>) -> Reduced<V> {
     let half = square * constant(x, 0.5);
     let even = (square * square).mul_add(polynomial(square, V::Scalar::EXP_EVEN), half);
     let odd = (square * r) * polynomial(square, V::Scalar::EXP_ODD);
-    Reduced { n, r, up: r + (even + odd), bend: even - odd }
+    Reduced { n, r, bend: even + odd }
 }
 
 /// `eˣ`: 0 at −∞, ∞ from overflow on, NaN at NaN; gradual underflow.
@@ -46,8 +45,8 @@ pub(super) fn reduce<V: Lanes>(x: V, tail: Option<V>) -> Reduced<V> {
 pub(super) fn exp<V: Lanes>(x: V) -> V {
     let limit = 1.03 * V::Scalar::EXP_ZERO.to_f64();
     let x = constant(x, -limit).min(constant(x, 1.2 * limit).max(x));
-    let Reduced { n, up, .. } = reduce(x, None);
-    (up + constant(x, 1.0)).scale_pow2(n)
+    let Reduced { n, r, bend } = reduce(x, None);
+    ((r + bend) + constant(x, 1.0)).scale_pow2(n)
 }
 
 /// `q = e⁻ʷ` for `w >= 0`, in the parts from which sums with 1 keep their relative accuracy.
@@ -59,11 +58,7 @@ pub(super) struct Decay<V> {
     /// `s = 2ⁿ`, a power of two, 1 or less, or 0.
     pub(super) scale: V,
     /// `eʳ − 1`; `q = s eʳ`.
-    up: V,
-    /// r; `1/q = e⁻ʳ/s`.
-    r: V,
-    /// `e⁻ʳ − 1 + r`
-    bend: V,
+    rise: Pair<V>,
 }
 
 impl<V: Lanes> Decay<V> {
@@ -77,45 +72,36 @@ impl<V: Lanes> Decay<V> {
     #[inline(always)]
     pub(super) fn with_tail(x: V, tail: Option<V>) -> Self {
         let x = splat(x, V::Scalar::EXP_ZERO).max(x);
-        let Reduced { n, r, up, bend } = reduce(x, tail);
-        Self { scale: V::pow2(n), up, r, bend }
+        let Reduced { n, r, bend } = reduce(x, tail);
+        Self { scale: V::pow2(n), rise: Pair::sum(r, bend, V::zero(x.simd())) }
     }
 
     /// `q`
     #[inline(always)]
     pub(super) fn value(self) -> V {
-        self.scale.mul_add(self.up, self.scale)
+        self.scale.mul_add(self.rise.high, self.scale)
     }
 
-    /// `c q` for a constant c in two parts.
+    /// `eʳ = q/s`
     #[inline(always)]
-    pub(super) fn times(self, [high, low]: [V; 2]) -> V {
-        (high.mul_add(self.up, low) + high) * self.scale
+    pub(super) fn exponential(self) -> Pair<V> {
+        Pair::sum(constant(self.scale, 1.0), self.rise.high, self.rise.low)
     }
 
-    /// `1 − q`
+    /// `1 − q = (1 − s) − s (eʳ − 1)`, where `1 − s` is 0 or larger than the rest.
     #[inline(always)]
-    pub(super) fn one_minus(self) -> V {
-        self.scale.neg_mul_add(self.up, constant(self.up, 1.0) - self.scale)
+    pub(super) fn one_minus(self) -> Pair<V> {
+        let Self { scale, rise } = self;
+        Pair::sum(constant(scale, 1.0) - scale, -(scale * rise.high), -(scale * rise.low))
     }
 
-    /// `1 + q`
+    /// `1 + q = (1 + s) + s (eʳ − 1)`
     #[inline(always)]
-    pub(super) fn one_plus(self) -> V {
-        self.scale.mul_add(self.up, constant(self.up, 1.0) + self.scale)
-    }
-
-    /// `s + s/q = s + e⁻ʳ`, so that `q/(1 + q)` is `s` over it.
-    #[inline(always)]
-    pub(super) fn scaled_one_plus_inverse(self) -> V {
-        constant(self.up, 1.0) + (self.scale + (self.bend - self.r))
-    }
-
-    /// `s (1 + q)²/q = 1 + s (s + 2) + s² (eʳ − 1) + (e⁻ʳ − 1)`, so that `q/(1 + q)²` is `s` over it.
-    #[inline(always)]
-    pub(super) fn scaled_slope_inverse(self) -> V {
-        let Self { scale, up, r, bend } = self;
-        let constants = scale.mul_add(scale, scale + scale);
-        constant(up, 1.0) + (constants + ((scale * scale).mul_add(up, bend) - r))
+    pub(super) fn one_plus(self) -> Pair<V> {
+        let Self { scale, rise } = self;
+        let one = constant(scale, 1.0);
+        let base = one + scale;
+        let rest = scale - (base - one);
+        Pair::sum(base, scale * rise.high, scale.mul_add(rise.low, rest))
     }
 }

@@ -1,13 +1,15 @@
 //! The functions: value and three derivatives in one pass, sharing one exponential.
 //!
 //! No derivative is formed by a cancelling difference such as `1 − tanh²`: in the tails all keep their relative accuracy,
-//! down to where the exponential underflows (see [`Decay`]). Where a derivative has a zero of its own the error is relative
+//! down to where the exponential underflows (see [`Decay`]). What a result is a product of is kept as a [`Pair`], so that it
+//! is rounded little more than once; one division serves all. Where a derivative has a zero of its own the error is relative
 //! to the sum of the magnitudes of the terms in its formula.
 
 use super::constant;
 use super::exp::{Decay, exp};
 use super::ln::{ln, ln_1p_unit};
 use super::normal::Normal;
+use super::pair::Pair;
 use super::splat;
 use crate::elementwise::Coefficients;
 use crate::real::Real;
@@ -19,76 +21,75 @@ pub(super) trait Function {
     fn derivatives<V: Lanes>(u: V) -> [V; 4];
 }
 
-/// The logistic function `σ(w) = 1/(1 + e⁻ʷ)` and what its derivatives are made of, from `q = e^−|w|`.
+/// The logistic function `σ(w) = 1/(1 + e⁻ʷ)` and what its derivatives are made of, from `q = e^−|w| = s eʳ`.
 #[derive(Clone, Copy)]
 struct Logistic<V> {
+    w: V,
     decay: Decay<V>,
-    /// Whether `w < 0`.
-    negative: V,
+    /// `1/(1 + q) = σ(|w|)`
+    upper: Pair<V>,
 }
 
 impl<V: Lanes> Logistic<V> {
     #[inline(always)]
     fn new(w: V) -> Self {
         let minus = splat(w, V::Scalar::SIGN_BIT);
-        Self { decay: Decay::new(w.bit_or(minus)), negative: w }
+        let decay = Decay::new(w.bit_or(minus));
+        Self { w, decay, upper: decay.one_plus().reciprocal() }
     }
 
-    /// `tanh(w/2) = (1 − q)/(1 + q)`, with the sign of w.
+    /// `q/(1 + q) = σ(−|w|)`
     #[inline(always)]
-    fn half_tanh(self) -> V {
-        (self.decay.one_minus() / self.decay.one_plus()).copysign(self.negative)
+    fn lower(self) -> Pair<V> {
+        self.decay.exponential().times(self.upper).shifted(self.decay.scale)
     }
 
-    /// `σ(w) = 1/(1 + q)`, or `q/(1 + q)` for negative w.
+    /// `tanh(|w|/2) = (1 − q)/(1 + q)`
+    #[inline(always)]
+    fn half_tanh(self) -> Pair<V> {
+        self.decay.one_minus().times(self.upper)
+    }
+
+    /// `σ(w)`
     #[inline(always)]
     fn value(self) -> V {
-        self.times(constant(self.negative, 1.0))
-    }
-
-    /// `x σ(w)`
-    #[inline(always)]
-    fn times(self, x: V) -> V {
-        let Self { decay, negative: w } = self;
-        let negative = w.lt(constant(w, 0.0));
-        let numerator = V::select(negative, x * decay.scale, x);
-        numerator / V::select(negative, decay.scaled_one_plus_inverse(), decay.one_plus())
-    }
-
-    /// `σ(−w) = 1 − σ(w)`
-    #[inline(always)]
-    fn complement(self) -> V {
-        let Self { decay, negative: w } = self;
-        Self { decay, negative: -w }.value()
+        let negative = self.w.lt(constant(self.w, 0.0));
+        V::select(negative, self.lower().value(), self.upper.value())
     }
 
     /// `σ'(w) = q/(1 + q)²`
     #[inline(always)]
-    fn slope(self) -> V {
-        self.decay.scale / self.decay.scaled_slope_inverse()
+    fn slope(self) -> Pair<V> {
+        self.lower().times(self.upper)
     }
 
     /// `σ''(w) = −σ'(w) tanh(w/2) = −q (1 − q)/(1 + q)³`, with the sign of −w.
     #[inline(always)]
     fn curvature(self) -> V {
-        let Self { decay, negative: w } = self;
-        let magnitude = (decay.scale * decay.one_minus()) / (decay.scaled_slope_inverse() * decay.one_plus());
-        magnitude.copysign(-w)
+        self.slope().times(self.half_tanh()).value().copysign(-self.w)
+    }
+
+    /// `c σ' (1 − 6σ')`, which is σ''' for c = 1.
+    #[inline(always)]
+    fn bend(self, c: f64) -> V {
+        let slope = self.slope();
+        let minus_six = constant(self.w, -6.0);
+        let difference = minus_six.mul_add(slope.low, minus_six.mul_add(slope.high, constant(self.w, 1.0)));
+        slope.scaled(difference).value() * constant(self.w, c)
     }
 }
 
-/// `tanh u = 2 σ(2u) − 1`; tanh' = 4σ', tanh'' = 8σ'' = −2 tanh tanh', tanh''' = tanh' (4 − 6 tanh').
+/// `tanh u = 2 σ(2u) − 1`; tanh' = 4σ', tanh'' = 8σ'', tanh''' = 16σ'''.
 pub(super) struct Tanh;
 
 impl Function for Tanh {
     #[inline(always)]
     fn derivatives<V: Lanes>(u: V) -> [V; 4] {
         let logistic = Logistic::new(u + u);
-        let h = logistic.half_tanh();
-        let f = logistic.slope() * constant(u, 4.0);
+        let h = logistic.half_tanh().value().copysign(u);
+        let f = logistic.slope().value() * constant(u, 4.0);
         let e = logistic.curvature() * constant(u, 8.0);
-        let t = f * constant(u, -6.0).mul_add(f, constant(u, 4.0));
-        [h, f, e, t]
+        [h, f, e, logistic.bend(16.0)]
     }
 }
 
@@ -99,10 +100,7 @@ impl Function for Sigmoid {
     #[inline(always)]
     fn derivatives<V: Lanes>(u: V) -> [V; 4] {
         let logistic = Logistic::new(u);
-        let f = logistic.slope();
-        let e = logistic.curvature();
-        let t = f * constant(u, -6.0).mul_add(f, constant(u, 1.0));
-        [logistic.value(), f, e, t]
+        [logistic.value(), logistic.slope().value(), logistic.curvature(), logistic.bend(1.0)]
     }
 }
 
@@ -113,9 +111,8 @@ impl Function for Softplus {
     #[inline(always)]
     fn derivatives<V: Lanes>(u: V) -> [V; 4] {
         let logistic = Logistic::new(u);
-        let h = constant(u, 0.0).max(u) + ln_1p_unit(logistic.decay.value());
-        let e = logistic.slope();
-        [h, logistic.value(), e, logistic.curvature()]
+        let h = constant(u, 0.0).max(u) + ln_1p_unit(logistic.decay.exponential().shifted(logistic.decay.scale));
+        [h, logistic.value(), logistic.slope().value(), logistic.curvature()]
     }
 }
 
@@ -135,33 +132,38 @@ impl Function for Gelu {
         let Normal { density, tail, square: [high, low] } = Normal::new(a);
         let negative = u.lt(zero);
 
-        let h = above * V::select(negative, tail, one - tail);
-        let lower = a.neg_mul_add(density, tail);
+        // Beyond the limit h is u, which may be infinite.
+        let upper = Pair::sum(one, -tail.high, -tail.low);
+        let distribution =
+            Pair { high: V::select(negative, tail.high, upper.high), low: V::select(negative, tail.low, upper.low) };
+        let h = V::select(inside.lt(above), above, distribution.scaled(inside).value().copysign(u));
+        let product = density.scaled(a);
+        let lower = (tail.high - product.high) + (tail.low - product.low);
         let f = V::select(negative, lower, one - lower);
-        let e = density * ((constant(u, 2.0) - high) - low);
-        let t = (density * inside) * ((high - constant(u, 4.0)) + low);
+        let e = density.scaled((constant(u, 2.0) - high) - low).value();
+        let t = density.scaled(inside).scaled((high - constant(u, 4.0)) + low).value();
         [h, f, e, t]
     }
 }
 
-/// u σ; with σ̄ = σ(−u) and T = tanh(u/2): σ (1 + u σ̄), σ' (2 − u T), σ' (u (1 − 6σ') − 3T).
+/// u σ; with σ̄ = σ(−u) and T = tanh(u/2): σ + u σσ̄, σ' (2 − u T), σ' (u − 3T − 6uσ').
 pub(super) struct Silu;
 
 impl Function for Silu {
     #[inline(always)]
     fn derivatives<V: Lanes>(u: V) -> [V; 4] {
-        let one = constant(u, 1.0);
         // From twice the point on where e^−|u| is 0, derivatives are constant, and u stands in no product ∞ · 0.
         let limit = constant(u, -2.0 * V::Scalar::EXP_ZERO.to_f64());
         let above = (-limit).max(u);
         let inside = limit.min(above);
         let logistic = Logistic::new(inside);
-        let h = logistic.times(above);
-        let f = logistic.value() * inside.mul_add(logistic.complement(), one);
         let slope = logistic.slope();
-        let tanh = logistic.half_tanh();
-        let e = slope * inside.neg_mul_add(tanh, constant(u, 2.0));
-        let t = slope * constant(u, -3.0).mul_add(tanh, inside * constant(u, -6.0).mul_add(slope, one));
+        let h = above * logistic.value();
+        let f = inside.mul_add(slope.value(), logistic.value());
+        let tanh = logistic.half_tanh().value().copysign(inside);
+        let e = slope.scaled(inside.neg_mul_add(tanh, constant(u, 2.0))).value();
+        let bent = constant(u, -3.0).mul_add(tanh, inside);
+        let t = slope.scaled((constant(u, -6.0) * inside).mul_add(slope.value(), bent)).value();
         [h, f, e, t]
     }
 }

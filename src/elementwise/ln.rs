@@ -3,6 +3,7 @@
 //! `y = 2ᵏ (1 + f)` with `√½ <= 1 + f < √2`; then, as in FreeBSD's `e_log.c` (Sun Microsystems, 1993), with
 //! `s = f/(2 + f)`, `ln(1 + f) = 2 artanh s = f − (f²/2 − s (f²/2 + R))` and R a polynomial in `s²`.
 
+use super::pair::Pair;
 use super::{constant, long_polynomial, polynomial, splat};
 use crate::elementwise::Coefficients;
 use crate::real::Real;
@@ -22,8 +23,9 @@ pub(super) fn ln_1p<V: Lanes>(x: V) -> V {
 
 /// `ln(1 + q)` for `0 <= q <= 1`, without a division.
 #[inline(always)]
-pub(super) fn ln_1p_unit<V: Lanes>(q: V) -> V {
-    q * long_polynomial((q + q) - constant(q, 1.0), V::Scalar::LN_1P)
+pub(super) fn ln_1p_unit<V: Lanes>(q: Pair<V>) -> V {
+    let t = (q.high + q.high) - constant(q.high, 1.0);
+    q.scaled(long_polynomial(t, V::Scalar::LN_1P)).value()
 }
 
 /// Natural logarithm: −∞ at ±0, NaN below, ∞ at ∞, NaN at NaN. Subnormal numbers are exact.

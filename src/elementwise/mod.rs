@@ -9,6 +9,7 @@
 //! | `exp` | exponential function, its range reduction |
 //! | `ln` | logarithm and `ln(1 + x)` |
 //! | `normal` | density and upper tail of the normal distribution |
+//! | `pair` | numbers as sums of two, to round a result once |
 //! | `functions` | the activations and their derivatives |
 //! | `softmax`, `cross_entropy` | rows of logits |
 //! | `rows` | a tile of rows, transposed so that the lanes run along them |
@@ -20,6 +21,7 @@ mod exp;
 mod functions;
 mod ln;
 mod normal;
+mod pair;
 mod rows;
 mod slices;
 mod softmax;

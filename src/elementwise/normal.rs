@@ -6,6 +6,7 @@
 //! (1981).
 
 use super::exp::Decay;
+use super::pair::{Pair, split};
 use super::{constant, long_polynomial, splat};
 use crate::elementwise::Coefficients;
 use crate::simd::Lanes;
@@ -14,9 +15,9 @@ use crate::simd::Lanes;
 #[derive(Clone, Copy)]
 pub(super) struct Normal<V> {
     /// `φ(a)`
-    pub(super) density: V,
+    pub(super) density: Pair<V>,
     /// `1 − Φ(a)`
-    pub(super) tail: V,
+    pub(super) tail: Pair<V>,
     /// `a²`: the first part has half the digits, and the sum of both is accurate to one and a half times the digits.
     pub(super) square: [V; 2],
 }
@@ -26,17 +27,19 @@ impl<V: Lanes> Normal<V> {
     #[inline(always)]
     pub(super) fn new(a: V) -> Self {
         // a = high + low, where the square of high is exact; a² = high² + low (a + high).
-        let split = a * splat(a, V::Scalar::SPLIT);
-        let high = split - (split - a);
-        let low = a - high;
+        let [high, low] = split(a);
         let square = [high * high, low * (a + high)];
         let minus_half = constant(a, -0.5);
         let decay = Decay::with_tail(square[0] * minus_half, Some(square[1] * minus_half));
-        let scale = [splat(a, V::Scalar::FRAC_1_SQRT_2PI_HIGH), splat(a, V::Scalar::FRAC_1_SQRT_2PI_LOW)];
+        let exponential = decay.exponential();
+        let scale =
+            Pair { high: splat(a, V::Scalar::FRAC_1_SQRT_2PI_HIGH), low: splat(a, V::Scalar::FRAC_1_SQRT_2PI_LOW) };
 
-        let one = constant(a, 1.0);
-        let y = one / (a + splat(a, V::Scalar::MILLS_CENTER));
-        let t = (y + y).mul_add(a, -one);
-        Self { density: decay.times(scale), tail: decay.value() * (y * long_polynomial(t, V::Scalar::MILLS)), square }
+        let y = Pair::sum_of_any(a, splat(a, V::Scalar::MILLS_CENTER)).reciprocal();
+        let t = (y.low + y.low).mul_add(a, (y.high + y.high).mul_add(a, constant(a, -1.0)));
+        let (constant_term, rest) = V::Scalar::MILLS.split_at(1);
+        let g = Pair::sum(splat(a, constant_term[0]), t * long_polynomial(t, rest), V::zero(a.simd()));
+        let tail = exponential.times(y).times(g);
+        Self { density: exponential.times(scale).shifted(decay.scale), tail: tail.shifted(decay.scale), square }
     }
 }

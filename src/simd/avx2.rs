@@ -111,6 +111,7 @@ unsafe fn store_first_64(target: *mut f64, a: __m256d, len: usize) {
 register! {
     /// Eight `f32`.
     F32x8 = 8 x f32 in __m256, Avx2, Mask32x8;
+    fused: true;
     masked_loads: true;
     operators {
         Add::add(a, b) => _mm256_add_ps(a, b);
@@ -178,6 +179,7 @@ register! {
 register! {
     /// Four `f64`.
     F64x4 = 4 x f64 in __m256d, Avx2, Mask64x4;
+    fused: true;
     masked_loads: true;
     operators {
         Add::add(a, b) => _mm256_add_pd(a, b);

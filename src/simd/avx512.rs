@@ -65,6 +65,7 @@ macro_rules! bitwise {
 register! {
     /// Sixteen `f32`.
     F32x16 = 16 x f32 in __m512, Avx512, Mask16;
+    fused: true;
     masked_loads: true;
     operators {
         Add::add(a, b) => _mm512_add_ps(a, b);
@@ -136,6 +137,7 @@ register! {
 register! {
     /// Eight `f64`.
     F64x8 = 8 x f64 in __m512d, Avx512, Mask8;
+    fused: true;
     masked_loads: true;
     operators {
         Add::add(a, b) => _mm512_add_pd(a, b);

@@ -92,6 +92,8 @@ pub trait Lanes:
     type Mask: Mask;
     /// Numbers in a register, a power of two.
     const LANES: usize;
+    /// Whether [`mul_add`](Self::mul_add) rounds once.
+    const FUSED: bool;
     /// Whether partial loads cost about as much as full ones.
     const MASKED_LOADS: bool;
 

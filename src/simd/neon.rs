@@ -69,6 +69,7 @@ unsafe fn first<T: crate::Real, const N: usize>(source: *const T, len: usize) ->
 register! {
     /// Four `f32`.
     F32x4 = 4 x f32 in float32x4_t, Neon, Mask32x4;
+    fused: true;
     masked_loads: false;
     operators {
         Add::add(a, b) => vaddq_f32(a, b);
@@ -136,6 +137,7 @@ register! {
 register! {
     /// Two `f64`.
     F64x2 = 2 x f64 in float64x2_t, Neon, Mask64x2;
+    fused: true;
     masked_loads: false;
     operators {
         Add::add(a, b) => vaddq_f64(a, b);

@@ -64,6 +64,7 @@ macro_rules! portable {
         register! {
             $(#[$doc])*
             $name = $lanes x $scalar in $register, Portable, $mask;
+            fused: false;
             masked_loads: false;
             operators {
                 Add::add(a, b) => a + b;

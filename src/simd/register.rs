@@ -9,6 +9,7 @@ macro_rules! register {
     (
         $(#[$doc:meta])*
         $name:ident = $lanes:literal x $scalar:ident in $register:ty, $simd:ident, $mask:ident;
+        fused: $fused:literal;
         masked_loads: $masked:literal;
         operators { $($operator:ident::$op:ident($a:ident $(, $b:ident)?) => $op_expr:expr;)* }
         vectors { $($vector:ident($x:ident $(, $y:ident)*) => $vector_expr:expr;)* }
@@ -49,6 +50,7 @@ macro_rules! register {
             type Simd = $simd;
             type Mask = $mask;
             const LANES: usize = $lanes;
+            const FUSED: bool = $fused;
             const MASKED_LOADS: bool = $masked;
 
             #[inline(always)]

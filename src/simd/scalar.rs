@@ -52,6 +52,7 @@ macro_rules! scalar {
         register! {
             $(#[$doc])*
             $name = 1 x $scalar in $scalar, Scalar, Mask1;
+            fused: false;
             masked_loads: false;
             operators {
                 Add::add(a, b) => a + b;
