@@ -210,17 +210,9 @@ fn add_scaled_inline<T: Real>(y: &mut [T], alpha: T, x: &[T]) {
 
 /// The index of the first entry that is NaN or infinite.
 pub(crate) fn first_not_finite<T: Real>(isa: InstructionSet, x: &[T]) -> Option<usize> {
-    // A whole block at a time without a branch, so that the usual case is a vector comparison; the search only where it is needed.
-    let mut finite = true;
-    isa.vectorize(|| {
-        for block in x.chunks(BLOCK) {
-            for &entry in block {
-                finite &= entry.is_finite();
-            }
-            if !finite {
-                return;
-            }
-        }
-    });
+    // A whole block at a time without a branch, so that the usual case is a vector comparison; the search only where it is needed. The
+    // truth value is a result, not a captured variable, which would be stored at every entry.
+    let finite = isa
+        .vectorize(|| x.chunks(BLOCK).all(|block| block.iter().fold(true, |finite, entry| finite & entry.is_finite())));
     if finite { None } else { x.iter().position(|entry| !entry.is_finite()) }
 }

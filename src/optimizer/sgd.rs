@@ -88,11 +88,11 @@ impl Sgd {
         if self.momentum != 0.0 {
             add_scaled(isa, gradient, momentum, state.velocity);
         }
-        let mut finite = true;
-        isa.vectorize(|| {
-            for (&theta, &velocity) in theta.iter().zip(&*gradient) {
-                finite &= (theta - rate * velocity).is_finite() & velocity.is_finite();
-            }
+        // A result, not a captured variable, which would be stored at every entry.
+        let finite = isa.vectorize(|| {
+            theta.iter().zip(&*gradient).fold(true, |finite, (&theta, &velocity)| {
+                finite & (theta - rate * velocity).is_finite() & velocity.is_finite()
+            })
         });
         if !finite {
             return Err(Error::Overflow { quantity: "new parameters" });
