@@ -30,7 +30,19 @@ impl<T: Real> LaneSums<T> {
 
     #[inline(always)]
     pub(crate) fn total(self) -> f64 {
-        self.0.iter().map(|part| part.to_f64()).sum()
+        // Halves onto halves: a sum one by one would wait for each addition.
+        let mut parts = [0.0; LANES];
+        for (part, lane) in parts.iter_mut().zip(self.0) {
+            *part = lane.to_f64();
+        }
+        let mut width = LANES / 2;
+        while width > 0 {
+            for lane in 0..width {
+                parts[lane] += parts[lane + width];
+            }
+            width /= 2;
+        }
+        parts[0]
     }
 }
 

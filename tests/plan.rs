@@ -44,6 +44,19 @@ fn forms_of_known_shapes() {
     }
 }
 
+/// Where the choice turns, to the unit: a change of a count that moves one of these is a change of the plan.
+#[test]
+fn crossovers() {
+    let first = |from: std::ops::Range<usize>, turned: &dyn Fn(usize) -> bool| {
+        from.into_iter().find(|&size| turned(size)).expect("a crossover")
+    };
+    // Wider networks turn from flat rows to tangent blocks, larger batches from pairs to blocks.
+    let tangent = |n, d, k| first(2..2000, &|m| plan([n, d, m, k]).form() == Form::Tangent);
+    let blocks = |d, m, k| first(1..20_000, &|n| plan([n, d, m, k]).route() == Route::Blocks);
+    assert_eq!([tangent(128, 784, 10), tangent(32, 784, 10), tangent(256, 30, 3)], [101, 71, 13]);
+    assert_eq!([blocks(2, 32, 2), blocks(4, 16, 3), blocks(30, 16, 10)], [83, 58, 703]);
+}
+
 #[test]
 fn the_way_with_fewer_flops_is_chosen() {
     let sizes = [1, 3, 10, 40, 100, 400];

@@ -154,6 +154,10 @@ fn expand<T: Real>(scales: &[T], width: usize, reduced: &[T], y: &mut [T], sum: 
 
 /// The full matrix of a flat one, n×n.
 pub(crate) fn unfold<T: Real>(isa: InstructionSet, flat: &[T], full: &mut [T], n: usize) {
+    if n == 1 {
+        full[0] = flat[0];
+        return;
+    }
     isa.vectorize(|| {
         let half_root2 = T::from_f64(FRAC_1_SQRT_2);
         let mut rest = flat;

@@ -6,12 +6,14 @@
 //!
 //! with `ω_j = (VᵀSV)_jj`. The first term is the trace of the output block, the second that of the hidden block. Cost: `O(N (D + K²M))`.
 
+use core::ops::Range;
+
 use crate::hessian::contrasts::triangle;
 use crate::hessian::factors::{CHUNK, Factors, Hats, HiddenHat, chunks};
 use crate::hessian::samples::Samples;
 use crate::real::Real;
 use crate::simd::InstructionSet;
-use crate::vector::{add_scaled, dot};
+use crate::vector::{add_scaled, dot_inline};
 use crate::workspace::{row, row_mut};
 
 /// tr H by block: output parameters, hidden parameters.
@@ -25,10 +27,10 @@ pub(crate) fn trace<T: Real>(
     let (mut output, mut hidden) = (0.0, 0.0);
     for chunk in chunks(0..samples.n) {
         factors.load(isa, &chunk, packing);
+        let (of_g, of_a) = (squared_norms(isa, samples.h, m, &chunk), squared_norms(isa, samples.x, d, &chunk));
         for (i, n) in chunk.enumerate() {
-            let (x, h) = (row(samples.x, d, n), row(samples.h, m, n));
-            output += factors.trace_of_s(n).to_f64() * (dot(isa, h, h) + 1.0);
-            hidden += factors.trace_of_a(isa, samples, i, n) * (dot(isa, x, x) + 1.0);
+            output += factors.trace_of_s(n).to_f64() * of_g[i];
+            hidden += factors.trace_of_a(isa, samples, i, n) * of_a[i];
         }
     }
     let mean = factors.sigma / samples.n as f64;
@@ -47,20 +49,31 @@ pub(crate) fn add<T: Real>(
     let (d, m, r) = (samples.shape.inputs(), samples.shape.hidden(), samples.shape.classes() - 1);
     let weight = weight / samples.n as f64;
     for chunk in chunks(0..samples.n) {
-        let mut multiples = [T::ZERO; CHUNK];
-        for (n, multiple) in chunk.clone().zip(&mut multiples) {
-            let (x, h) = (row(samples.x, d, n), row(samples.h, m, n));
-            let on_diagonal = T::from_f64(weight * (dot(isa, h, h) + 1.0));
+        let (of_g, of_a) = (squared_norms(isa, samples.h, m, &chunk), squared_norms(isa, samples.x, d, &chunk));
+        let multiples = of_a.map(|norm| T::from_f64(weight * norm));
+        for (n, norm) in chunk.clone().zip(of_g) {
+            let on_diagonal = T::from_f64(weight * norm);
             let mut rest = row_mut(hats.s, triangle(r), n);
             for k in 0..r {
                 rest[0] += on_diagonal;
                 rest = &mut rest[r - k..];
             }
             let of_h = T::from_f64(2.0 * weight * factors.trace_of_s(n).to_f64());
-            add_scaled(isa, row_mut(hats.g, m, n), of_h, h);
-            *multiple = T::from_f64(weight * (dot(isa, x, x) + 1.0));
+            add_scaled(isa, row_mut(hats.g, m, n), of_h, row(samples.h, m, n));
         }
         factors.load(isa, &chunk, packing);
         factors.back(isa, samples, &chunk, None, HiddenHat::Multiples(&multiples), hats, packing);
     }
+}
+
+/// ‖\[row; 1\]‖² of each sample of a chunk.
+fn squared_norms<T: Real>(isa: InstructionSet, rows: &[T], width: usize, chunk: &Range<usize>) -> [f64; CHUNK] {
+    let mut norms = [0.0; CHUNK];
+    isa.vectorize(|| {
+        let rows = rows[chunk.start * width..chunk.end * width].chunks_exact(width);
+        for (norm, row) in norms.iter_mut().zip(rows) {
+            *norm = dot_inline(row, row) + 1.0;
+        }
+    });
+    norms
 }
