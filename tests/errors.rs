@@ -81,6 +81,12 @@ fn the_contents_of_a_workspace_do_not_matter() {
                 let exact = run(T::NAN, 0);
                 assert_eq!(exact, run(T::ZERO, 0), "{call:?} by {way}");
                 assert_eq!(exact, run(T::INFINITY, 17), "{call:?} by {way}");
+                // All bytes 0xFF: the NaN that freshly poisoned memory reads as.
+                assert_eq!(
+                    exact,
+                    run(bytemuck::pod_read_unaligned(&[0xFF; 8][..size_of::<T>()]), 1),
+                    "{call:?} by {way}"
+                );
             }
         }
     }

@@ -3,68 +3,17 @@
 
 #[path = "../../tests/common/mod.rs"]
 mod common;
+mod input;
 
 use arbitrary::{Arbitrary, Unstructured};
 use common::arguments::{Arguments, Call};
 use common::problem::Way;
 use flatmin::{Activation, Error, Network, PairWeights, Plan, Real, Sgd, Shape};
+use input::{len, number, numbers, size};
 use libfuzzer_sys::fuzz_target;
 
 /// Workspaces up to this are tried out.
 const LARGEST: usize = 1 << 16;
-
-/// A size: mostly small, sometimes anything.
-fn size(bytes: &mut Unstructured<'_>) -> arbitrary::Result<usize> {
-    Ok(match bytes.arbitrary::<u8>()? {
-        small @ 0..240 => usize::from(small % 12),
-        240..250 => bytes.arbitrary::<u16>()?.into(),
-        _ => bytes.arbitrary()?,
-    })
-}
-
-/// A number: mostly small, sometimes any bits at all.
-fn number(bytes: &mut Unstructured<'_>) -> arbitrary::Result<f64> {
-    const SPECIAL: [f64; 16] = [
-        0.0,
-        -0.0,
-        f64::NAN,
-        f64::INFINITY,
-        f64::NEG_INFINITY,
-        f64::MAX,
-        f64::MIN,
-        f64::MIN_POSITIVE,
-        5e-324,
-        f32::MAX as f64,
-        f32::MIN_POSITIVE as f64,
-        1e-45,
-        1e30,
-        -1e30,
-        1e160,
-        1.0,
-    ];
-    Ok(match bytes.arbitrary::<u8>()? {
-        0..200 => f64::from(bytes.arbitrary::<i8>()?) / 32.0,
-        200..230 => 2f64.powi(bytes.arbitrary::<i8>()?.into()),
-        230..250 => *bytes.choose(&SPECIAL)?,
-        _ => f64::from_bits(bytes.arbitrary()?),
-    })
-}
-
-/// A length: mostly what it should be.
-fn len(bytes: &mut Unstructured<'_>, right: usize) -> arbitrary::Result<usize> {
-    Ok(match bytes.arbitrary::<u8>()? {
-        0..245 => right,
-        245..250 => right + 1,
-        _ => right.saturating_sub(1),
-    })
-}
-
-/// Numbers repeat from a short list, so that few bytes fill a long slice.
-fn numbers<T: Real>(bytes: &mut Unstructured<'_>, count: usize) -> arbitrary::Result<Vec<T>> {
-    let list: Vec<f64> =
-        (0..1 + usize::from(bytes.arbitrary::<u8>()? % 16)).map(|_| number(bytes)).collect::<arbitrary::Result<_>>()?;
-    Ok((0..count).map(|i| T::from_f64(list[(i + i / 7) % list.len()])).collect())
-}
 
 fn plan(bytes: &mut Unstructured<'_>) -> arbitrary::Result<Option<Plan>> {
     let Ok(shape) = Shape::new(size(bytes)?, size(bytes)?, size(bytes)?) else { return Ok(None) };
@@ -107,7 +56,9 @@ fn run<T: Real>(bytes: &mut Unstructured<'_>) -> arbitrary::Result<()> {
         },
         classes: {
             let list: [u8; 8] = bytes.arbitrary()?;
-            (0..samples).map(|i| if list[i % 8] > 250 { u32::MAX } else { u32::from(list[i % 8]) % classes as u32 }).collect()
+            (0..samples)
+                .map(|i| if list[i % 8] > 250 { u32::MAX } else { u32::from(list[i % 8]) % classes as u32 })
+                .collect()
         },
         distributions: None,
         vector: {
@@ -118,7 +69,11 @@ fn run<T: Real>(bytes: &mut Unstructured<'_>) -> arbitrary::Result<()> {
         velocity: numbers(bytes, velocity)?,
         steps: if bytes.arbitrary()? { u64::MAX } else { 0 },
         workspace: vec![T::NAN; len(bytes, call.workspace_len(&plan))?],
-        sgd: Sgd { learning_rate: number(bytes)?, momentum: if momentum == 1.0 { 0.5 } else { momentum }, weight_decay: number(bytes)? },
+        sgd: Sgd {
+            learning_rate: number(bytes)?,
+            momentum: if momentum == 1.0 { 0.5 } else { momentum },
+            weight_decay: number(bytes)?,
+        },
         rho: number(bytes)?,
         radius: number(bytes)?,
     };

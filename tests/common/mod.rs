@@ -1,6 +1,7 @@
 //! What several test binaries share: random problems, the crate called on them, and a reference that shares nothing with the crate.
 //!
 //! - [`number`]: arithmetic that carries the sum of the absolute values of all terms along, and dual numbers over it;
+//! - [`double`]: numbers of twice the digits of `f64`;
 //! - [`problem`]: random networks and batches, and proptest strategies for them;
 //! - [`call`]: every public quantity, on a workspace of exactly the promised length filled with NaN;
 //! - [`arguments`]: every public quantity and step, with all arguments of a call as plain data that can be spoilt;
@@ -9,6 +10,7 @@
 
 pub mod arguments;
 pub mod call;
+pub mod double;
 pub mod number;
 pub mod problem;
 pub mod reference;

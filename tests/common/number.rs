@@ -19,7 +19,11 @@ pub trait Number: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = 
     fn constant(x: f64) -> Self;
     /// The number itself, without derivatives.
     fn value(self) -> f64;
+    fn pi() -> Self {
+        Self::constant(std::f64::consts::PI)
+    }
     fn recip(self) -> Self;
+    fn sqrt(self) -> Self;
     fn exp(self) -> Self;
     fn ln(self) -> Self;
     fn tanh(self) -> Self;
@@ -27,43 +31,64 @@ pub trait Number: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = 
     fn normal(self) -> Self;
 }
 
+impl Number for f64 {
+    fn constant(x: f64) -> Self {
+        x
+    }
+    fn value(self) -> f64 {
+        self
+    }
+    fn recip(self) -> Self {
+        self.recip()
+    }
+    fn sqrt(self) -> Self {
+        self.sqrt()
+    }
+    fn exp(self) -> Self {
+        self.exp()
+    }
+    fn ln(self) -> Self {
+        self.ln()
+    }
+    fn tanh(self) -> Self {
+        self.tanh()
+    }
+    fn normal(self) -> Self {
+        0.5 * libm::erfc(-self / std::f64::consts::SQRT_2)
+    }
+}
+
 /// A number, the sum of the absolute values of its terms, and what a relative error of one in every factor of them would do.
 #[derive(Clone, Copy, Debug)]
-pub struct Tracked {
-    pub value: f64,
+pub struct Tracked<V = f64> {
+    pub value: V,
     pub terms: f64,
     pub scale: f64,
 }
 
-impl Tracked {
-    pub const ZERO: Self = Self { value: 0.0, terms: 0.0, scale: 0.0 };
-
-    /// φ at this number, given φ and φ' there.
-    fn apply(self, value: f64, slope: f64) -> Self {
-        Self { value, terms: value.abs(), scale: value.abs() + slope.abs() * self.scale }
-    }
-
-    pub fn sqrt(self) -> Self {
-        let root = self.value.sqrt();
-        self.apply(root, 0.5 / root)
+impl<V: Number> Tracked<V> {
+    /// φ at this number, given φ and |φ'| there.
+    fn apply(self, value: V, slope: f64) -> Self {
+        let size = value.value().abs();
+        Self { value, terms: size, scale: size + slope.abs() * self.scale }
     }
 }
 
-impl Add for Tracked {
+impl<V: Number> Add for Tracked<V> {
     type Output = Self;
     fn add(self, other: Self) -> Self {
         Self { value: self.value + other.value, terms: self.terms + other.terms, scale: self.scale + other.scale }
     }
 }
 
-impl Sub for Tracked {
+impl<V: Number> Sub for Tracked<V> {
     type Output = Self;
     fn sub(self, other: Self) -> Self {
         self + -other
     }
 }
 
-impl Mul for Tracked {
+impl<V: Number> Mul for Tracked<V> {
     type Output = Self;
     fn mul(self, other: Self) -> Self {
         Self {
@@ -74,44 +99,51 @@ impl Mul for Tracked {
     }
 }
 
-impl Neg for Tracked {
+impl<V: Number> Neg for Tracked<V> {
     type Output = Self;
     fn neg(self) -> Self {
         Self { value: -self.value, ..self }
     }
 }
 
-impl std::iter::Sum for Tracked {
+impl<V: Number> std::iter::Sum for Tracked<V> {
     fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
-        all.fold(Self::ZERO, Add::add)
+        all.fold(Self::constant(0.0), Add::add)
     }
 }
 
-impl Number for Tracked {
+impl<V: Number> Number for Tracked<V> {
     fn constant(x: f64) -> Self {
-        Self { value: x, terms: x.abs(), scale: x.abs() }
+        Self { value: V::constant(x), terms: x.abs(), scale: x.abs() }
+    }
+    fn pi() -> Self {
+        Self { value: V::pi(), ..Self::constant(std::f64::consts::PI) }
     }
     fn value(self) -> f64 {
-        self.value
+        self.value.value()
     }
     fn recip(self) -> Self {
         let inverse = self.value.recip();
-        self.apply(inverse, inverse * inverse)
+        self.apply(inverse, inverse.value() * inverse.value())
+    }
+    fn sqrt(self) -> Self {
+        let root = self.value.sqrt();
+        self.apply(root, 0.5 / root.value())
     }
     fn exp(self) -> Self {
         let exp = self.value.exp();
-        self.apply(exp, exp)
+        self.apply(exp, exp.value())
     }
     fn ln(self) -> Self {
-        self.apply(self.value.ln(), self.value.recip())
+        self.apply(self.value.ln(), self.value().recip())
     }
     fn tanh(self) -> Self {
         let tanh = self.value.tanh();
-        self.apply(tanh, 1.0 - tanh * tanh)
+        self.apply(tanh, 1.0 - tanh.value() * tanh.value())
     }
     fn normal(self) -> Self {
-        let density = (-0.5 * self.value * self.value).exp() / std::f64::consts::TAU.sqrt();
-        self.apply(0.5 * libm::erfc(-self.value / std::f64::consts::SQRT_2), density)
+        let density = (-0.5 * self.value() * self.value()).exp() / std::f64::consts::TAU.sqrt();
+        self.apply(self.value.normal(), density)
     }
 }
 
@@ -161,12 +193,19 @@ impl<R: Number> Number for Dual<R> {
     fn constant(x: f64) -> Self {
         Self { re: R::constant(x), du: R::constant(0.0) }
     }
+    fn pi() -> Self {
+        Self { re: R::pi(), du: R::constant(0.0) }
+    }
     fn value(self) -> f64 {
         self.re.value()
     }
     fn recip(self) -> Self {
         let inverse = self.re.recip();
         self.chain(inverse, -(inverse * inverse))
+    }
+    fn sqrt(self) -> Self {
+        let root = self.re.sqrt();
+        self.chain(root, (root + root).recip())
     }
     fn exp(self) -> Self {
         let exp = self.re.exp();
@@ -181,7 +220,7 @@ impl<R: Number> Number for Dual<R> {
     }
     fn normal(self) -> Self {
         let exponent = R::constant(-0.5) * self.re * self.re;
-        let density = exponent.exp() * R::constant(std::f64::consts::TAU.sqrt().recip());
+        let density = exponent.exp() * (R::constant(2.0) * R::pi()).sqrt().recip();
         self.chain(self.re.normal(), density)
     }
 }

@@ -12,10 +12,15 @@ use flatmin::{Activation, Form, Real, Route};
 /// φ(u).
 fn activation<R: Number>(kind: Activation, u: R) -> R {
     let one = R::constant(1.0);
-    let sigmoid = |u: R| (one + (-u).exp()).recip();
+    // By the exponential that is at most 1, of numbers of any size.
+    let sigmoid = |u: R| {
+        let q = if u.value() < 0.0 { u } else { -u }.exp();
+        if u.value() < 0.0 { q * (one + q).recip() } else { (one + q).recip() }
+    };
     match kind {
         Activation::Tanh => u.tanh(),
         Activation::Sigmoid => sigmoid(u),
+        Activation::Softplus if u.value() > 0.0 => u + (one + (-u).exp()).ln(),
         Activation::Softplus => (one + u.exp()).ln(),
         Activation::Gelu => u * u.normal(),
         Activation::Silu => u * sigmoid(u),
@@ -29,7 +34,7 @@ pub fn loss_and_gradient<R: Number>(problem: &Problem, theta: &[R]) -> (R, Vec<R
     let (d, m, k) = (shape.inputs(), shape.hidden(), shape.classes());
     let (w, b) = (&theta[shape.hidden_weight()], &theta[shape.hidden_bias()]);
     let (v, c) = (&theta[shape.output_weight()], &theta[shape.output_bias()]);
-    let mean = R::constant(1.0 / problem.samples as f64);
+    let mean = R::constant(problem.samples as f64).recip();
     let zero = R::constant(0.0);
     let (mut loss, mut gradient) = (zero, vec![zero; theta.len()]);
 
@@ -77,26 +82,26 @@ pub fn loss_and_gradient<R: Number>(problem: &Problem, theta: &[R]) -> (R, Vec<R
 
 /// tr H and tr H², by block.
 #[derive(Clone, Copy, Debug)]
-pub struct Traces {
-    pub output: Tracked,
-    pub hidden: Tracked,
-    pub output_square: Tracked,
-    pub cross_square: Tracked,
-    pub hidden_square: Tracked,
+pub struct Traces<V = f64> {
+    pub output: Tracked<V>,
+    pub hidden: Tracked<V>,
+    pub output_square: Tracked<V>,
+    pub cross_square: Tracked<V>,
+    pub hidden_square: Tracked<V>,
 }
 
-impl Traces {
-    pub fn trace(&self) -> Tracked {
+impl<V: Number> Traces<V> {
+    pub fn trace(&self) -> Tracked<V> {
         self.output + self.hidden
     }
 
-    pub fn trace_of_square(&self) -> Tracked {
+    pub fn trace_of_square(&self) -> Tracked<V> {
         self.output_square + self.cross_square + self.hidden_square
     }
 
     /// The shares of tr H² by block, output, cross and hidden, as they can be had in this way: the tangent form finds the sum first and
     /// the hidden share by subtraction, so that its terms are those of the sum.
-    pub fn squares_by(&self, way: Way) -> [Tracked; 3] {
+    pub fn squares_by(&self, way: Way) -> [Tracked<V>; 3] {
         let hidden = match (way.route, way.form) {
             (Route::Pairs, Form::Tangent) => Tracked { value: self.hidden_square.value, ..self.trace_of_square() },
             _ => self.hidden_square,
@@ -106,25 +111,39 @@ impl Traces {
 }
 
 /// Everything about a problem, and the derivatives of all of it in one direction.
-pub struct Reference {
+///
+/// In `f64`, unless [`within`](Reference::within) is asked for another type of number.
+pub struct Reference<V = f64> {
     parameters: usize,
     /// Where the output layer's parameters begin in θ.
     output: usize,
-    loss: Dual<Tracked>,
-    pub gradient: Vec<Tracked>,
+    loss: Dual<Tracked<V>>,
+    pub gradient: Vec<Tracked<V>>,
     /// H and its derivative, row-major.
-    hessian: Vec<Dual<Tracked>>,
+    hessian: Vec<Dual<Tracked<V>>>,
 }
 
 impl Reference {
     /// Evaluates a problem; derivatives are taken in `direction`.
     pub fn new(problem: &Problem, direction: &[f64]) -> Self {
+        Self::within(problem, direction)
+    }
+
+    /// Without derivatives in any direction.
+    pub fn at(problem: &Problem) -> Self {
+        Self::new(problem, &vec![0.0; problem.shape().parameters()])
+    }
+}
+
+impl<V: Number> Reference<V> {
+    /// Evaluates a problem in numbers V.
+    pub fn within(problem: &Problem, direction: &[f64]) -> Self {
         let size = problem.shape().parameters();
         let mut hessian = Vec::with_capacity(size * size);
         let (mut loss, mut gradient) = (None, Vec::new());
         for column in 0..size {
             let unit = |i: usize| Dual::constant(f64::from(i == column));
-            let theta: Vec<Dual<Dual<Tracked>>> = problem
+            let theta: Vec<Dual<Dual<Tracked<V>>>> = problem
                 .theta
                 .iter()
                 .zip(direction)
@@ -145,22 +164,17 @@ impl Reference {
         Self { parameters: size, output: problem.shape().output_weight().start, loss, gradient, hessian }
     }
 
-    /// Without derivatives in any direction.
-    pub fn at(problem: &Problem) -> Self {
-        Self::new(problem, &vec![0.0; problem.shape().parameters()])
-    }
-
-    pub fn hessian(&self) -> Vec<Tracked> {
+    pub fn hessian(&self) -> Vec<Tracked<V>> {
         self.hessian.iter().map(|entry| entry.re).collect()
     }
 
     /// H·v.
-    pub fn product(&self, vector: &[f64]) -> Vec<Tracked> {
-        let row = |row: &[Dual<Tracked>]| row.iter().zip(vector).map(|(h, &v)| h.re * Tracked::constant(v)).sum();
+    pub fn product(&self, vector: &[f64]) -> Vec<Tracked<V>> {
+        let row = |row: &[Dual<Tracked<V>>]| row.iter().zip(vector).map(|(h, &v)| h.re * Tracked::constant(v)).sum();
         self.hessian.chunks_exact(self.parameters).map(row).collect()
     }
 
-    fn traces_dual(&self) -> [Dual<Tracked>; 5] {
+    fn traces_dual(&self) -> [Dual<Tracked<V>>; 5] {
         let mut all = [Dual::constant(0.0); 5];
         for i in 0..self.parameters {
             for j in 0..self.parameters {
@@ -175,31 +189,25 @@ impl Reference {
         all
     }
 
-    pub fn traces(&self) -> Traces {
+    pub fn traces(&self) -> Traces<V> {
         let [output, hidden, output_square, cross_square, hidden_square] = self.traces_dual().map(|trace| trace.re);
         Traces { output, hidden, output_square, cross_square, hidden_square }
     }
 
     /// m, s and s² of the eigenvalues, and the derivatives of m and s².
-    fn spread(&self) -> Spread {
+    fn spread(&self) -> Spread<V> {
         let [output, hidden, squares @ ..] = self.traces_dual();
-        let over_size = Tracked::constant(1.0 / self.parameters as f64);
+        let over_size = Tracked::constant(self.parameters as f64).recip();
         let trace = output + hidden;
         let square = squares.into_iter().fold(Dual::constant(0.0), |sum, square| sum + square);
         let (mean, mean_dot) = (trace.re * over_size, trace.du * over_size);
         let variance = square.re * over_size - mean * mean;
         let variance_dot = square.du * over_size - Tracked::constant(2.0) * mean * mean_dot;
-        Spread {
-            mean,
-            mean_dot,
-            variance,
-            variance_dot,
-            root: Tracked::constant((self.parameters as f64 - 1.0).sqrt()),
-        }
+        Spread { mean, mean_dot, variance, variance_dot, root: Tracked::constant(self.parameters as f64 - 1.0).sqrt() }
     }
 
     /// Λ upper, λ_max lower, λ_min upper, λ_min lower.
-    pub fn bounds(&self) -> [Tracked; 4] {
+    pub fn bounds(&self) -> [Tracked<V>; 4] {
         let Spread { mean, variance, root, .. } = self.spread();
         let deviation = variance.sqrt();
         let (far, near) = (deviation * root, deviation * root.recip());
@@ -209,11 +217,11 @@ impl Reference {
     /// The part of s² that rounding in `T`, `roundings` times a term, may change: where it nears one, Λ and ∇Λ say nothing.
     pub fn variance_error<T: Real>(&self, roundings: f64) -> f64 {
         let variance = self.spread().variance;
-        roundings * T::EPSILON.to_f64() * variance.scale / variance.value
+        roundings * T::EPSILON.to_f64() * variance.scale / variance.value()
     }
 
     /// The quantity itself.
-    pub fn value(&self, quantity: Quantity) -> Tracked {
+    pub fn value(&self, quantity: Quantity) -> Tracked<V> {
         match quantity {
             Quantity::Loss => self.loss.re,
             Quantity::Trace => self.traces().trace(),
@@ -224,7 +232,7 @@ impl Reference {
     }
 
     /// Its derivative in the direction.
-    pub fn slope(&self, quantity: Quantity) -> Tracked {
+    pub fn slope(&self, quantity: Quantity) -> Tracked<V> {
         match quantity {
             Quantity::Loss => self.loss.du,
             Quantity::Trace => {
@@ -244,12 +252,12 @@ impl Reference {
     }
 }
 
-struct Spread {
-    mean: Tracked,
-    mean_dot: Tracked,
-    variance: Tracked,
-    variance_dot: Tracked,
-    root: Tracked,
+struct Spread<V> {
+    mean: Tracked<V>,
+    mean_dot: Tracked<V>,
+    variance: Tracked<V>,
+    variance_dot: Tracked<V>,
+    root: Tracked<V>,
 }
 
 /// How often a term of any quantity is rounded, at most.

@@ -7,29 +7,12 @@
 use std::vec::Vec;
 use std::{format, println, vec};
 
-use super::reference::{Multiprecision, Value, double};
-use super::{Exact, Random, for_both_types, instruction_sets, ulp};
+use super::reference::{Exact, Multiprecision, Value, double, error, limits, ulp};
+use super::{Random, for_both_types, instruction_sets};
 use crate::activation::Activation;
 use crate::elementwise::{activate, activate_with_derivatives, activate_with_slope, exponentials, logarithms};
 use crate::real::Real;
 use crate::simd::InstructionSet;
-
-/// Largest errors allowed of φ, φ', φ'', φ''' in units in the last place of the value, or of the sum of the magnitudes of
-/// the terms.
-fn limits(activation: Activation) -> [f64; 4] {
-    match activation {
-        Activation::Tanh | Activation::Sigmoid => [1.25, 1.0, 1.25, 1.5],
-        Activation::Softplus => [2.25, 1.0, 1.0, 1.25],
-        Activation::Gelu => [2.25, 2.0, 1.5, 1.5],
-        Activation::Silu => [1.75, 1.75, 1.75, 1.75],
-        Activation::Identity => [0.0; 4],
-    }
-}
-
-/// Where exponentials underflow to 0 there is this absolute error, times the powers of `u` by which they are multiplied.
-fn underflow<T: Real>(u: f64) -> f64 {
-    4.0 * T::MIN_POSITIVE.to_f64() * (1.0 + u.abs().powi(3))
-}
 
 /// `[h, f, e, t]` by the kernel with all derivatives.
 fn derivatives<T: Real>(isa: InstructionSet, activation: Activation, u: &[T]) -> [Vec<T>; 4] {
@@ -44,13 +27,8 @@ struct Worst([(f64, f64); 4]);
 
 impl Worst {
     fn update<T: Real>(&mut self, u: f64, got: [T; 4], want: [Value; 4]) {
-        for ((worst, got), (want, magnitude)) in self.0.iter_mut().zip(got).zip(want) {
-            let distance = want.distance(got);
-            let error = if distance <= underflow::<T>(u) && magnitude < 1e3 * underflow::<T>(u) {
-                0.0
-            } else {
-                distance / ulp::<T>(magnitude)
-            };
+        for ((worst, got), want) in self.0.iter_mut().zip(got).zip(want) {
+            let error = error(u, got, want);
             // NaN counts as worst.
             if error.is_nan() || error > worst.0 {
                 *worst = (error, u);

@@ -33,32 +33,6 @@ impl Random {
     }
 }
 
-/// A real number as the sum of two `f64`.
-#[derive(Clone, Copy, Debug)]
-struct Exact {
-    high: f64,
-    low: f64,
-}
-
-impl From<f64> for Exact {
-    fn from(high: f64) -> Self {
-        Self { high, low: 0.0 }
-    }
-}
-
-impl Exact {
-    /// `|got − self|`
-    fn distance<T: Real>(self, got: T) -> f64 {
-        ((got.to_f64() - self.high) - self.low).abs()
-    }
-}
-
-/// Distance of the numbers of type T at `x`.
-fn ulp<T: Real>(x: f64) -> f64 {
-    let x = x.abs().max(T::MIN_POSITIVE.to_f64());
-    f64::from_bits(x.to_bits() & !((1 << 52) - 1)) * T::EPSILON.to_f64()
-}
-
 /// Instantiates generic tests for both number types.
 macro_rules! for_both_types {
     ($($test:ident),* $(,)?) => {

@@ -2,15 +2,63 @@
 //! in 256-bit arithmetic for checking `f64`.
 //!
 //! With each value comes the magnitude that its error is relative to: the value's own, or the sum of the magnitudes of the
-//! terms of its formula where it has a zero that is not one of a single factor.
+//! terms of its formula where it has a zero that is not one of a single factor. Shared with the fuzz target `activations`.
 
 use astro_float::{BigFloat, Consts, RoundingMode, Sign};
 
-use super::Exact;
-use crate::activation::Activation;
+use crate::{Activation, Real};
+
+/// A real number as the sum of two `f64`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Exact {
+    pub(super) high: f64,
+    pub(super) low: f64,
+}
+
+impl From<f64> for Exact {
+    fn from(high: f64) -> Self {
+        Self { high, low: 0.0 }
+    }
+}
+
+impl Exact {
+    /// `|got − self|`
+    pub(super) fn distance<T: Real>(self, got: T) -> f64 {
+        ((got.to_f64() - self.high) - self.low).abs()
+    }
+}
+
+/// Distance of the numbers of type T at `x`.
+pub(super) fn ulp<T: Real>(x: f64) -> f64 {
+    let x = x.abs().max(T::MIN_POSITIVE.to_f64());
+    f64::from_bits(x.to_bits() & !((1 << 52) - 1)) * T::EPSILON.to_f64()
+}
 
 /// A value, and the magnitude that its error is relative to.
 pub(super) type Value = (Exact, f64);
+
+/// Largest errors allowed of φ, φ', φ'', φ''' in units in the last place of the value, or of the sum of the magnitudes of
+/// the terms.
+pub(super) fn limits(activation: Activation) -> [f64; 4] {
+    match activation {
+        Activation::Tanh | Activation::Sigmoid => [1.25, 1.0, 1.25, 1.5],
+        Activation::Softplus => [2.25, 1.0, 1.0, 1.25],
+        Activation::Gelu => [2.25, 2.0, 1.5, 1.5],
+        Activation::Silu => [1.75, 1.75, 1.75, 1.75],
+        Activation::Identity => [0.0; 4],
+    }
+}
+
+/// Where exponentials underflow to 0 there is this absolute error, times the powers of `u` by which they are multiplied.
+fn underflow<T: Real>(u: f64) -> f64 {
+    4.0 * T::MIN_POSITIVE.to_f64() * (1.0 + u.abs().powi(3))
+}
+
+/// The error of `got` in units in the last place of the magnitude; 0 where underflow explains it.
+pub(super) fn error<T: Real>(u: f64, got: T, (want, magnitude): Value) -> f64 {
+    let (distance, underflow) = (want.distance(got), underflow::<T>(u));
+    if distance <= underflow && magnitude < 1e3 * underflow { 0.0 } else { distance / ulp::<T>(magnitude) }
+}
 
 /// `[φ, φ', φ'', φ''']` at `u`, to `f64` accuracy.
 pub(super) fn double(activation: Activation, u: f64) -> [Value; 4] {

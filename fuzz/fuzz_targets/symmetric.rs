@@ -1,0 +1,81 @@
+//! Symmetric products A·diag(w)·Aᵀ against naive sums in `f64`: within the bound, symmetric to the bit, nothing written outside of C.
+#![no_main]
+
+mod input;
+
+use arbitrary::{Result, Unstructured};
+use flatmin::Real;
+use flatmin::gemm::{Matrix, MatrixMut, Triangle, symmetric_product, workspace_len};
+use input::{instruction_set, len, moderate, repeated, same};
+use libfuzzer_sys::fuzz_target;
+
+fn run<T: Real>(bytes: &mut Unstructured<'_>) -> Result<()> {
+    let set = instruction_set(bytes)?;
+    let [n, k] = bytes.arbitrary::<[u8; 2]>()?.map(|size| usize::from(size % 41));
+    let gap = usize::from(bytes.arbitrary::<u8>()? % 3);
+    let (row_stride, col_stride) = if bytes.arbitrary()? { (k + gap, 1) } else { (1, n + gap) };
+    let extent = if n == 0 || k == 0 { 0 } else { (n - 1) * row_stride + (k - 1) * col_stride + 1 };
+    let a: Vec<T> = repeated(bytes, extent, moderate)?;
+    let at = |i: usize, p: usize| a[i * row_stride + p * col_stride].to_f64();
+    let weights: Option<Vec<T>> = if bytes.arbitrary()? {
+        let count = len(bytes, k)?;
+        Some(repeated(bytes, count, moderate)?)
+    } else {
+        None
+    };
+    let (alpha, beta) = (T::from_f64(moderate(bytes)?), T::from_f64(if bytes.arbitrary()? { 0.0 } else { 0.5 }));
+    let triangle = if bytes.arbitrary()? { Triangle::Both } else { Triangle::Lower };
+
+    // C, which β takes to be symmetric, with a gap after every row.
+    let row = n + gap;
+    let entries: Vec<T> = repeated(bytes, 64, moderate)?;
+    let mut c: Vec<T> = (0..n * row + 5)
+        .map(|index| {
+            let (i, j) = (index / row.max(1), index % row.max(1));
+            if beta == T::ZERO || i >= n || j >= n { T::NAN } else { entries[(i.max(j) * 7 + i.min(j)) % 64] }
+        })
+        .collect();
+    let old = c.clone();
+    let mut workspace = vec![T::NAN; len(bytes, workspace_len(n, k, n))?];
+    let view = Matrix::strided(&a, n, k, row_stride, col_stride).expect("all of A");
+    let out = MatrixMut::strided(&mut c, n, n, row).expect("all of C");
+    let done = symmetric_product(alpha, view, weights.as_deref(), beta, out, triangle, &mut workspace);
+    let right = weights.as_ref().is_none_or(|weights| weights.len() == k);
+    if done.is_err() {
+        assert!(!right || workspace.len() < workspace_len(n, k, n), "{set}: refused {n}×{k}");
+        assert!(same(&c, &old), "{set}: wrote in spite of an error");
+        return Ok(());
+    }
+    assert!(right);
+    let (alpha, beta) = (alpha.to_f64(), beta.to_f64());
+    for (index, &new) in c.iter().enumerate() {
+        let (i, j) = (index / row.max(1), index % row.max(1));
+        if i >= n || j >= n {
+            assert!(same(&[new], &[old[index]]), "{set}: wrote outside of C");
+            continue;
+        }
+        if j > i {
+            assert!(triangle == Triangle::Lower || same(&[new], &[c[j * row + i]]), "{set}: not symmetric");
+            continue;
+        }
+        let old = if beta == 0.0 { 0.0 } else { beta * old[index].to_f64() };
+        let (mut sum, mut magnitude) = (old, old.abs());
+        for p in 0..k {
+            let weight = weights.as_ref().map_or(1.0, |weights| weights[p].to_f64());
+            let term = alpha * at(i, p) * weight * at(j, p);
+            (sum, magnitude) = (sum + term, magnitude + term.abs());
+        }
+        let bound = 2.0 * (k + 5) as f64 * T::EPSILON.to_f64() * magnitude + T::MIN_POSITIVE.to_f64();
+        let error = (new.to_f64() - sum).abs();
+        assert!(error <= bound, "{set} {n}×{k} ({i}, {j}): {new} given, {sum} expected, {bound:e} allowed");
+    }
+    Ok(())
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    let mut bytes = Unstructured::new(bytes);
+    let _ = match bytes.arbitrary::<bool>() {
+        Ok(true) => run::<f64>(&mut bytes),
+        _ => run::<f32>(&mut bytes),
+    };
+});
