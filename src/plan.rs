@@ -56,7 +56,7 @@ impl core::str::FromStr for Route {
 pub enum Form {
     /// By inner products of the matrices as flat rows: about `M²/2 + 3.5 RM` multiply–adds a pair, value and gradient.
     Flat,
-    /// By R×R blocks of the tangent kernel: about `0.75 R²M + 2 RM + 2 R³` multiply–adds a pair. For few classes or many hidden units.
+    /// By R×R blocks of the tangent kernel: about `0.75 R²M + 2 RM + 5 K²` multiply–adds a pair. For few classes or many hidden units.
     Tangent,
 }
 

@@ -1,6 +1,6 @@
 //! Cost of an HSR step against N, D, M and K, one at a time, with the exponent of a power law fitted to the times.
 //!
-//! The exponent is that of the steepest descent of least squares in logarithms over all points of a row; beside it that of the flop counts.
+//! The exponent is the slope of the least-squares line through the logarithms of a row; beside it that of the flop counts.
 
 use crate::contest::{Rounds, median, run, way};
 use crate::training::{Optimizer, Training, sizes};
@@ -34,7 +34,7 @@ pub fn print(rounds: Rounds) {
             times.push((value as f64, micros));
             flops.push((value as f64, Optimizer::Hsr.flops(&plan)));
         }
-        println!("   N^{:.2} {:.2}", exponent(&times), exponent(&flops));
+        println!("   {name}^{:.2}, {name}^{:.2} by flops", exponent(&times), exponent(&flops));
     }
 }
 
