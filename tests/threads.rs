@@ -1,0 +1,64 @@
+//! Steps from many threads at once: plans are shared, every thread has memory of its own, and each gets the bits that one alone gets.
+
+mod common;
+
+use std::thread;
+
+use common::problem::{Labels, Recipe, Way};
+use flatmin::{Activation, Batch, Error, Hsr, Network, Plan, Real, Sam, Sampling, Sgd, State, Step};
+
+const fn shared<T: Send + Sync>() {}
+
+#[test]
+fn everything_can_be_shared_and_sent() {
+    shared::<Plan>();
+    shared::<Network>();
+    shared::<Batch<'_, f32>>();
+    shared::<State<'_, f64>>();
+    shared::<(Sgd, Sam, Hsr, Step, Error)>();
+}
+
+/// The parameters, as bits, after a few steps of all kinds.
+fn train<T: Real>(recipe: &Recipe, way: Way, seed: u64) -> Vec<u64> {
+    let instance = recipe.problem().instance::<T>().by(way);
+    let (plan, batch) = (&instance.plan, instance.batch());
+    let sgd = Sgd { learning_rate: 0.05, momentum: 0.9, weight_decay: 0.01 };
+    let sampled = Hsr::sampled(sgd, 0.1, Sampling::new(seed));
+    let space = sampled.workspace_len(plan).unwrap().max(plan.workspace_len());
+    let mut workspace = vec![T::NAN; space];
+    let (mut theta, mut velocity) = (instance.theta.clone(), vec![T::ZERO; instance.theta.len()]);
+    let mut state = State::new(&mut velocity);
+    for _ in 0..5 {
+        Hsr::new(sgd, 0.1).step(plan, &mut theta, &batch, &mut state, &mut workspace).unwrap();
+        sampled.step(plan, &mut theta, &batch, &mut state, &mut workspace).unwrap();
+        Sam::new(sgd, 0.1).step(plan, &mut theta, &batch, &mut state, &mut workspace).unwrap();
+    }
+    theta.iter().map(|x| x.to_f64().to_bits()).collect()
+}
+
+#[test]
+fn threads_do_not_disturb_each_other() {
+    let labels = Labels::Soft;
+    let recipe =
+        Recipe { inputs: 9, hidden: 11, classes: 4, samples: 33, activation: Activation::Gelu, labels, seed: 5 };
+    for way in Way::ALL {
+        let alone = [train::<f32>(&recipe, way, 0), train::<f64>(&recipe, way, 0)];
+        let other = train::<f64>(&recipe, way, 1);
+        assert_ne!(alone[1], other, "the seed matters");
+        thread::scope(|scope| {
+            let start = |number: usize| {
+                let recipe = &recipe;
+                scope.spawn(move || match number % 3 {
+                    0 => train::<f32>(recipe, way, 0),
+                    1 => train::<f64>(recipe, way, 0),
+                    _ => train::<f64>(recipe, way, 1),
+                })
+            };
+            let threads: Vec<_> = (0..9).map(start).collect();
+            for (number, thread) in threads.into_iter().enumerate() {
+                let found = thread.join().unwrap();
+                assert_eq!(&found, [&alone[0], &alone[1], &other][number % 3], "by {way}");
+            }
+        });
+    }
+}
