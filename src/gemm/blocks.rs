@@ -26,11 +26,7 @@ const ALIASED_ROWS: usize = 6;
 /// Rows of a tile: with two registers a row, as many accumulators as leave room for B and the broadcast A.
 #[inline(always)]
 pub(super) const fn tile_rows<S: Simd>() -> usize {
-    match S::REGISTERS {
-        32.. => 12,
-        16.. => 6,
-        _ => 2,
-    }
+    if S::REGISTERS >= 32 { 12 } else { 6 }
 }
 
 /// Columns of a panel: two registers.
@@ -108,7 +104,7 @@ impl Blocks {
             m: even(m, M_BLOCK, rows),
             k: even(k, K_BLOCK, 1),
             n: even(n, N_BLOCK, cols),
-            tile: if aliased(a.row_stride()) && !pack_a { min(ALIASED_ROWS, rows) } else { rows },
+            tile: if aliased(a.row_stride()) && !pack_a { ALIASED_ROWS } else { rows },
             pack_a: pack_a && k > 0,
             pack_b: pack_b && k > 0,
             one: m <= M_BLOCK && k <= K_BLOCK && n <= N_BLOCK,

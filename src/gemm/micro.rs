@@ -159,8 +159,8 @@ pub(super) unsafe fn strip_product<S: Simd, T: Real>(
     match rows {
         1 => kernel!(1),
         2 => kernel!(2),
-        3 if tile_rows::<S>() >= 3 => kernel!(3),
-        4 if tile_rows::<S>() >= 4 => kernel!(4),
+        3 => kernel!(3),
+        4 => kernel!(4),
         5 if tile_rows::<S>() >= 5 => kernel!(5),
         6 if tile_rows::<S>() >= 6 => kernel!(6),
         7 if tile_rows::<S>() >= 7 => kernel!(7),

@@ -10,7 +10,7 @@
 //! | 4 | k | `K_BLOCK` | sums short enough that a panel stays in L1 |
 //! | 3 | rows of A and C | `M_BLOCK` | A in L2 |
 //! | 2 | columns | a panel: 2 registers | a panel of B in L1 |
-//! | 1 | rows | a tile: 2, 6 or 12 | a tile of C in registers |
+//! | 1 | rows | a tile: 6 or 12 | a tile of C in registers |
 //!
 //! and inside, the micro-kernel runs over k (`micro.rs`). What differs from BLIS is that copies are made only where they
 //! pay (`blocks.rs`): the micro-kernel broadcasts A, which needs no order, so row-major A is read in place; panels of

@@ -1,6 +1,6 @@
 //! Which instruction sets the CPU has, and which one to use.
 
-use super::{Kernel, Portable, Simd};
+use super::{Kernel, Portable, Scalar, Simd};
 use crate::Error;
 use core::fmt;
 use core::str::FromStr;
@@ -95,7 +95,12 @@ impl InstructionSet {
         {
             return simd.run(kernel);
         }
-        Portable::new().run(kernel)
+        // Where `wide` would make its registers of arrays, code for one number at a time is half as long.
+        if cfg!(any(target_feature = "sse2", target_feature = "neon", target_feature = "simd128")) {
+            Portable::new().run(kernel)
+        } else {
+            Scalar::new().run(kernel)
+        }
     }
 
     /// Runs a plain loop compiled for this instruction set, for the compiler to vectorize.

@@ -30,9 +30,7 @@ impl sealed::Sealed for Portable {}
 impl Simd for Portable {
     type F32 = F32x4;
     type F64 = F64x2;
-    /// Where `wide` has no vector instructions to use, its registers are arrays: a scalar unit's registers hold few of them.
-    const REGISTERS: usize =
-        if cfg!(any(target_feature = "sse2", target_feature = "neon", target_feature = "simd128")) { 16 } else { 8 };
+    const REGISTERS: usize = 16;
 
     #[inline(always)]
     fn run<K: Kernel>(self, kernel: K) -> K::Output {
