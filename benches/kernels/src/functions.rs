@@ -152,7 +152,7 @@ pub fn by_libm<T: Number>(function: Function, x: &[T], y: &mut [T]) {
                     sum += *y;
                 }
                 let inverse = one / sum;
-                y.iter_mut().for_each(|y| *y = *y * inverse);
+                y.iter_mut().for_each(|y| *y *= inverse);
                 black_box(largest + sum.libm_ln());
             }
         }
