@@ -90,14 +90,13 @@ pub(crate) fn largest_magnitude<T: Real>(isa: InstructionSet, x: &[T]) -> f64 {
 
 /// y ← y + α x/‖x‖, whatever the magnitude of x; nothing for x = 0.
 ///
-/// In f64, and relative to a power of two near the largest entry: no square underflows that matters, none overflows.
+/// In f64, and where x is f64 itself relative to a power of two near its largest entry: no square underflows that matters, none overflows.
 pub(crate) fn add_unit<T: Real>(isa: InstructionSet, y: &mut [T], alpha: f64, x: &[T]) {
     debug_assert_eq!(x.len(), y.len());
-    let largest = largest_magnitude(isa, x);
-    if largest == 0.0 {
-        return;
-    }
-    let inverse = 1.0 / power_of_two_near(largest).max(f64::MIN_POSITIVE);
+    // Squares of f32 are within the range of f64 as they are.
+    let narrow = size_of::<T>() < size_of::<f64>();
+    let near = if narrow { 1.0 } else { power_of_two_near(largest_magnitude(isa, x)) };
+    let inverse = 1.0 / near.max(f64::MIN_POSITIVE);
     let scaled = |x: T| x.to_f64() * inverse;
     isa.vectorize(|| {
         let (blocks, rest) = x.as_chunks::<LANES>();
@@ -110,7 +109,11 @@ pub(crate) fn add_unit<T: Real>(isa: InstructionSet, y: &mut [T], alpha: f64, x:
         for (lane, &x) in rest.iter().enumerate() {
             squares.add(lane, scaled(x) * scaled(x));
         }
-        let factor = alpha / sqrt(squares.total());
+        let norm = sqrt(squares.total());
+        if norm == 0.0 {
+            return;
+        }
+        let factor = alpha / norm;
         for (y, &x) in y.iter_mut().zip(x) {
             *y += T::from_f64(scaled(x) * factor);
         }

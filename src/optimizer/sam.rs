@@ -7,7 +7,7 @@ use crate::optimizer::{Sgd, State, Step, check_not_negative};
 use crate::plan::Plan;
 use crate::real::Real;
 use crate::simd::InstructionSet;
-use crate::vector::{add_unit, first_not_finite};
+use crate::vector::add_unit;
 
 /// Sharpness-Aware Minimization: the loss gradient at the worst nearby point, to first order.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,10 +46,10 @@ impl Sam {
         if self.radius > 0.0 {
             moved.copy_from_slice(theta);
             add_unit(InstructionSet::current(), moved, self.radius, gradient);
-            if first_not_finite(InstructionSet::current(), moved).is_some() {
-                return Err(Error::Overflow { quantity: "parameters moved by the radius" });
-            }
-            T::differentiate(plan, moved, batch, Objective::Loss, gradient, scratch)?;
+            T::differentiate(plan, moved, batch, Objective::Loss, gradient, scratch).map_err(|error| match error {
+                Error::NotFinite { .. } => Error::Overflow { quantity: "parameters moved by the radius" },
+                other => other,
+            })?;
         }
         self.sgd.update(theta, gradient, state)?;
         Ok(Step::plain(loss))
