@@ -8,6 +8,11 @@ use plotters::prelude::*;
 use crate::contest::{Contest, target};
 use crate::training::Optimizer;
 
+/// Colors of the optimizers, told apart by the colour-blind too (Okabe and Ito); those of the examples' figures.
+const COLORS: [RGBColor; 4] =
+    [RGBColor(213, 94, 0), RGBColor(0, 114, 178), RGBColor(0, 158, 115), RGBColor(204, 121, 167)];
+const GRID: RGBColor = RGBColor(228, 228, 228);
+
 /// Writes `target/step.svg`: microseconds of a step in f32, on a logarithmic scale, shape by shape.
 pub fn write(contest: &Contest) -> Result<PathBuf> {
     let path = target("step.svg");
@@ -28,6 +33,8 @@ pub fn write(contest: &Contest) -> Result<PathBuf> {
     chart
         .configure_mesh()
         .disable_x_mesh()
+        .bold_line_style(GRID)
+        .light_line_style(TRANSPARENT)
         .x_labels(lines.len())
         .x_label_formatter(&|x| names.get(x.round() as usize).cloned().unwrap_or_default())
         .x_desc("samples × inputs × hidden units × classes")
@@ -35,7 +42,7 @@ pub fn write(contest: &Contest) -> Result<PathBuf> {
         .draw()
         .map_err(|error| failed(&error))?;
     for (at, optimizer) in Optimizer::ALL.into_iter().enumerate() {
-        let color = [BLUE, GREEN, RED, MAGENTA][at];
+        let color = COLORS[at];
         let left = |index: usize| index as f64 - 0.36 + 0.18 * at as f64;
         let bars = lines.iter().enumerate().map(|(index, line)| {
             Rectangle::new([(left(index), 1.0), (left(index) + 0.16, line.micros[at])], color.filled())
@@ -49,7 +56,8 @@ pub fn write(contest: &Contest) -> Result<PathBuf> {
     chart
         .configure_series_labels()
         .position(SeriesLabelPosition::UpperLeft)
-        .border_style(BLACK)
+        .border_style(GRID)
+        .background_style(WHITE)
         .draw()
         .map_err(|error| failed(&error))?;
     area.present().map_err(|error| failed(&error))?;
