@@ -97,27 +97,31 @@ pub(crate) fn add_unit<T: Real>(isa: InstructionSet, y: &mut [T], alpha: f64, x:
     let narrow = size_of::<T>() < size_of::<f64>();
     let near = if narrow { 1.0 } else { power_of_two_near(largest_magnitude(isa, x)) };
     let inverse = 1.0 / near.max(f64::MIN_POSITIVE);
+    isa.vectorize(|| add_unit_inline(y, alpha, x, inverse));
+}
+
+/// Arguments by value: what a closure captures would be loaded anew for every entry.
+#[inline(always)]
+fn add_unit_inline<T: Real>(y: &mut [T], alpha: f64, x: &[T], inverse: f64) {
     let scaled = |x: T| x.to_f64() * inverse;
-    isa.vectorize(|| {
-        let (blocks, rest) = x.as_chunks::<LANES>();
-        let mut squares = LaneSums::<f64>::new();
-        for block in blocks {
-            for (lane, &x) in block.iter().enumerate() {
-                squares.add(lane, scaled(x) * scaled(x));
-            }
+    let (blocks, rest) = x.as_chunks::<LANES>();
+    let mut squares = LaneSums::<f64>::new();
+    for block in blocks {
+        for lane in 0..LANES {
+            squares.add(lane, scaled(block[lane]) * scaled(block[lane]));
         }
-        for (lane, &x) in rest.iter().enumerate() {
-            squares.add(lane, scaled(x) * scaled(x));
-        }
-        let norm = sqrt(squares.total());
-        if norm == 0.0 {
-            return;
-        }
-        let factor = alpha / norm;
-        for (y, &x) in y.iter_mut().zip(x) {
-            *y += T::from_f64(scaled(x) * factor);
-        }
-    });
+    }
+    for (lane, &x) in rest.iter().enumerate() {
+        squares.add(lane, scaled(x) * scaled(x));
+    }
+    let norm = sqrt(squares.total());
+    if norm == 0.0 {
+        return;
+    }
+    let factor = alpha / norm;
+    for (y, &x) in y.iter_mut().zip(x) {
+        *y += T::from_f64(scaled(x) * factor);
+    }
 }
 
 /// Overwrites slices of one length by functions of themselves and others, a register at a time, the last one partial:
