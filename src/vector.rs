@@ -107,8 +107,8 @@ fn add_unit_inline<T: Real>(y: &mut [T], alpha: f64, x: &[T], inverse: f64) {
     let (blocks, rest) = x.as_chunks::<LANES>();
     let mut squares = LaneSums::<f64>::new();
     for block in blocks {
-        for lane in 0..LANES {
-            squares.add(lane, scaled(block[lane]) * scaled(block[lane]));
+        for (lane, &x) in block.iter().enumerate() {
+            squares.add(lane, scaled(x) * scaled(x));
         }
     }
     for (lane, &x) in rest.iter().enumerate() {
