@@ -1,13 +1,11 @@
 //! Products with few rows or columns whose operands are contiguous along k: every element of C is a dot product.
 //!
 //! The lanes run along k, so neither operand is copied and no lane is idle, however few columns C has; what it costs is a
-//! reduction for each element of C. Tiles of 4×2, 1×4, 4×1 and 1×1 accumulators; each is a sum over every `LANES`-th step.
+//! reduction for each element of C, four at a time. Tiles of 4×4 (where registers suffice), 4×2, 4×1, 1×4 and 1×1
+//! accumulators; each is a sum over every `LANES`-th step.
 
 use crate::Real;
 use crate::simd::{Kernel, Lanes, Simd};
-
-/// Operations of a reduction and of storing its result, in units of a multiply–add.
-const REDUCTION: usize = 8;
 
 /// Whether dot products take fewer operations than tiles, which use `n.div_ceil(LANES)` registers a row and copy B.
 #[inline(always)]
@@ -19,7 +17,7 @@ pub(super) const fn pays<S: Simd, T: Real>(m: usize, k: usize, n: usize) -> bool
     }
     // A transposed block of 16 elements takes about 5 operations.
     let copy = k * n / 3;
-    m * n * (k.div_ceil(lanes) + REDUCTION) < m * k * n.div_ceil(lanes) + copy
+    m * n * (k.div_ceil(lanes) + <T::Lanes<S> as Lanes>::SUM_OPERATIONS) < m * k * n.div_ceil(lanes) + copy
 }
 
 /// Operands as in the micro-kernel, for all of C: `a_row` is the distance of rows of A, `b_col` of columns of B.
@@ -62,6 +60,10 @@ impl<T: Real> Kernel for Call<'_, T> {
         unsafe {
             while i + 4 <= m {
                 let mut j = 0;
+                while S::REGISTERS >= 32 && j + 4 <= n {
+                    tile::<S, T, 4, 4>(simd, self.0, i, j);
+                    j += 4;
+                }
                 while j + 2 <= n {
                     tile::<S, T, 4, 2>(simd, self.0, i, j);
                     j += 2;
@@ -120,9 +122,9 @@ unsafe fn tile<S: Simd, T: Real, const ROWS: usize, const COLS: usize>(simd: S, 
                 }
             }
         }
-        for (u, sums) in sums.iter().enumerate() {
-            for (v, sum) in sums.iter().enumerate() {
-                let mut sum = alpha * sum.reduce_sum();
+        for (u, totals) in totals::<T::Lanes<S>, ROWS, COLS>(sums).iter().enumerate() {
+            for (v, &total) in totals.iter().enumerate() {
+                let mut sum = alpha * total;
                 if beta != T::ZERO {
                     sum += beta * *d.add((i + u) * d_row + j + v);
                 }
@@ -130,4 +132,28 @@ unsafe fn tile<S: Simd, T: Real, const ROWS: usize, const COLS: usize>(simd: S, 
             }
         }
     }
+}
+
+/// The sum of each accumulator.
+#[inline(always)]
+fn totals<V: Lanes, const ROWS: usize, const COLS: usize>(sums: [[V; COLS]; ROWS]) -> [[V::Scalar; COLS]; ROWS] {
+    let mut totals = [[V::Scalar::ZERO; COLS]; ROWS];
+    let place = |index: usize| (index / COLS, index % COLS);
+    for index in (0..ROWS * COLS).step_by(4) {
+        if index + 4 <= ROWS * COLS {
+            let four = core::array::from_fn(|offset| {
+                let (row, col) = place(index + offset);
+                sums[row][col]
+            });
+            for (offset, total) in V::reduce_sums(four).into_iter().enumerate() {
+                let (row, col) = place(index + offset);
+                totals[row][col] = total;
+            }
+        } else {
+            for (row, col) in (index..ROWS * COLS).map(place) {
+                totals[row][col] = sums[row][col].reduce_sum();
+            }
+        }
+    }
+    totals
 }

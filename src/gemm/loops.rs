@@ -4,9 +4,13 @@ use super::blocks::{Blocks, panel_cols};
 use super::dot::{self, Dots};
 use super::micro::{self, strip_product};
 use super::pack::{self, Source};
-use super::{Addend, Matrix, MatrixMut, Tail};
+use super::{Addend, Matrix, MatrixMut, NoTail, Tail};
 use crate::Real;
 use crate::simd::{Kernel, Lanes, Simd};
+
+/// The most columns of a product that is computed as its transpose, and how many rows at a time.
+const NARROW: usize = 8;
+const STRIP_ROWS: usize = 64;
 
 /// A product, ready to run: C ← α·A·diag(w)·B + addend.
 pub(super) struct Product<'a, T, F> {
@@ -38,6 +42,11 @@ impl<T: Real, F: Tail<T>> Kernel for &mut Product<'_, T, F> {
         let contiguous = self.a.col_stride() == 1 && self.b.row_stride() == 1;
         if contiguous && self.weights.is_none() && dot::pays::<S, T>(m, k, n) {
             return self.dots(simd);
+        }
+        let lanes = T::Lanes::<S>::LANES;
+        let narrow = self.a.row_stride() == 1 && 2 * n <= lanes && n <= NARROW && m >= lanes && k >= 32;
+        if narrow && self.weights.is_none() && !self.lower {
+            return self.transposed(simd);
         }
         let blocks = Blocks::new::<S, T>(&self.a, &self.b, self.weights.is_some());
         if blocks.one && !blocks.pack_a && !blocks.pack_b {
@@ -167,6 +176,40 @@ impl<T: Real, F: Tail<T>> Product<'_, T, F> {
         if pc + kc == self.a.cols() {
             let block = self.c.reborrow().block(rows.first..rows.first + rows.len(), column..column + cols);
             self.tail.finish(simd, rows.first, column, block);
+        }
+    }
+
+    /// A product with few columns, of A whose columns are contiguous, as Cᵀ ← Bᵀ·Aᵀ: the lanes run along the rows of C, where a
+    /// register of B would be mostly idle.
+    fn transposed<S: Simd>(&mut self, simd: S) {
+        let (m, n) = (self.a.rows(), self.b.cols());
+        let mut buffer = [T::ZERO; NARROW * STRIP_ROWS];
+        for first in (0..m).step_by(STRIP_ROWS) {
+            let rows = first..m.min(first + STRIP_ROWS);
+            let height = rows.len();
+            // It has at most `NARROW` rows, fewer than lanes, and so is not transposed again.
+            simd.run(&mut Product {
+                alpha: self.alpha,
+                a: self.b.t(),
+                b: self.a.rows_range(rows.clone()).t(),
+                weights: None,
+                addend: Addend::Zero,
+                c: MatrixMut::row_major(&mut buffer, n, height),
+                lower: false,
+                tail: NoTail,
+                workspace: &mut *self.workspace,
+            });
+            for i in 0..height {
+                for (j, c) in self.c.row(first + i).iter_mut().enumerate() {
+                    let product = buffer[j * height + i];
+                    *c = match self.addend {
+                        Addend::Zero => product,
+                        Addend::Output(beta) => product + beta * *c,
+                        Addend::Row(row) => product + row[j],
+                    };
+                }
+            }
+            self.tail.finish(simd, first, 0, self.c.reborrow().rows_range(rows));
         }
     }
 

@@ -222,7 +222,9 @@ fn fused<T: Real>(isa: InstructionSet) {
             }
         }
     }
-    for (m, k, n) in [(1, 1, 1), (3, 0, 5), (4, 300, 2), (10, 33, 40), (300, 20, 70), (5, 600, 530), (150, 2, 600)] {
+    for (m, k, n) in
+        [(1, 1, 1), (3, 0, 5), (4, 300, 2), (10, 33, 40), (150, 40, 2), (300, 20, 70), (5, 600, 530), (150, 2, 600)]
+    {
         for layout in [Layout::RowMajor, Layout::ColMajor] {
             let (a, b) = (layout.store::<T>(m, k, 7), layout.store::<T>(k, n, 8));
             let (a, b) = (layout.view(&a, m, k), layout.view(&b, k, n));

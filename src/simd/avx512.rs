@@ -108,6 +108,28 @@ register! {
     }
     rest {
         const TRANSPOSE: usize = 4;
+        const SUM_OPERATIONS: usize = 5;
+
+        #[inline(always)]
+        fn reduce_sums([a, b, c, d]: [Self; 4]) -> [f32; 4] {
+            // SAFETY: registers exist only where AVX-512F does; the array has four numbers.
+            unsafe {
+                let halves = |a, b| {
+                    let low = _mm512_shuffle_f32x4::<0b01_00_01_00>(a, b);
+                    _mm512_add_ps(low, _mm512_shuffle_f32x4::<0b11_10_11_10>(a, b))
+                };
+                let (ab, cd) = (halves(a.0, b.0), halves(c.0, d.0));
+                // A quarter of the register for each sum.
+                let low = _mm512_shuffle_f32x4::<0b10_00_10_00>(ab, cd);
+                let sums = _mm512_add_ps(low, _mm512_shuffle_f32x4::<0b11_01_11_01>(ab, cd));
+                let sums = _mm512_add_ps(sums, _mm512_permute_ps::<0b01_00_11_10>(sums));
+                let sums = _mm512_add_ps(sums, _mm512_permute_ps::<0b10_11_00_01>(sums));
+                let firsts = _mm512_permutexvar_ps(_mm512_set4_epi32(12, 8, 4, 0), sums);
+                let mut four = [0.0; 4];
+                _mm_storeu_ps(four.as_mut_ptr(), _mm512_castps512_ps128(firsts));
+                four
+            }
+        }
 
         #[inline(always)]
         unsafe fn transpose_ptr(_: Avx512, source: *const f32, stride: usize, rows: usize, target: *mut f32, target_stride: usize) {
@@ -179,6 +201,27 @@ register! {
     }
     rest {
         const TRANSPOSE: usize = 2;
+        const SUM_OPERATIONS: usize = 5;
+
+        #[inline(always)]
+        fn reduce_sums([a, b, c, d]: [Self; 4]) -> [f64; 4] {
+            // SAFETY: registers exist only where AVX-512F does; the array has four numbers.
+            unsafe {
+                let halves = |a, b| {
+                    let low = _mm512_shuffle_f64x2::<0b01_00_01_00>(a, b);
+                    _mm512_add_pd(low, _mm512_shuffle_f64x2::<0b11_10_11_10>(a, b))
+                };
+                let (ab, cd) = (halves(a.0, b.0), halves(c.0, d.0));
+                // A quarter of the register for each sum.
+                let low = _mm512_shuffle_f64x2::<0b10_00_10_00>(ab, cd);
+                let sums = _mm512_add_pd(low, _mm512_shuffle_f64x2::<0b11_01_11_01>(ab, cd));
+                let sums = _mm512_add_pd(sums, _mm512_permute_pd::<0b01010101>(sums));
+                let firsts = _mm512_permutexvar_pd(_mm512_set4_epi64(6, 4, 2, 0), sums);
+                let mut four = [0.0; 4];
+                _mm256_storeu_pd(four.as_mut_ptr(), _mm512_castpd512_pd256(firsts));
+                four
+            }
+        }
 
         #[inline(always)]
         unsafe fn transpose_ptr(_: Avx512, source: *const f64, stride: usize, rows: usize, target: *mut f64, target_stride: usize) {

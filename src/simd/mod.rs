@@ -157,6 +157,13 @@ pub trait Lanes:
     fn exponent_to_fraction(self) -> Self;
     /// Sum of all lanes by halving: lane `i` takes lane `i + LANES/2`, and so on.
     fn reduce_sum(self) -> Self::Scalar;
+    /// [`reduce_sum`](Self::reduce_sum) of four registers, to the bit.
+    #[inline(always)]
+    fn reduce_sums(registers: [Self; 4]) -> [Self::Scalar; 4] {
+        registers.map(Self::reduce_sum)
+    }
+    /// Operations that [`reduce_sums`](Self::reduce_sums) takes for each of its sums, about.
+    const SUM_OPERATIONS: usize = 8;
     /// Maximum of all lanes, in the order of [`reduce_sum`](Self::reduce_sum).
     fn reduce_max(self) -> Self::Scalar;
 

@@ -180,6 +180,12 @@ impl<T: Real> Kernel for Memory<T> {
         let source: Vec<T> = (0..lanes).map(|i| T::from_usize((7 * i + 3) % 17)).collect();
         let register = T::Lanes::<S>::load(simd, &source);
         assert_eq!(register.reduce_sum(), source.iter().fold(T::ZERO, |a, &b| a + b));
+        // Numbers whose sum depends on the order.
+        let four: [Vec<T>; 4] = core::array::from_fn(|which| {
+            (0..lanes).map(|lane| T::from_f64((1.7 * (lane + which * lanes) as f64 + 0.3).sin().powi(3))).collect()
+        });
+        let registers = four.each_ref().map(|numbers| T::Lanes::<S>::load(simd, numbers));
+        assert_eq!(T::Lanes::<S>::reduce_sums(registers), registers.map(Lanes::reduce_sum));
         assert_eq!(register.reduce_max(), source.iter().fold(-T::MAX, |a, &b| if a < b { b } else { a }));
         assert_eq!((-register).reduce_max(), -source.iter().fold(T::MAX, |a, &b| if b < a { b } else { a }));
         assert!(!register.lt(register).any());
