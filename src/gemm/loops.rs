@@ -8,8 +8,9 @@ use super::{Addend, Matrix, MatrixMut, NoTail, Tail};
 use crate::Real;
 use crate::simd::{Kernel, Lanes, Simd};
 
-/// The most columns of a product that is computed as its transpose, and how many rows at a time.
+/// The most columns of a product that is computed as its transpose.
 const NARROW: usize = 8;
+/// Rows of such a product that are computed at a time: with `NARROW` columns, 2 or 4 KiB on the stack.
 const STRIP_ROWS: usize = 64;
 
 /// A product, ready to run: C ← α·A·diag(w)·B + addend.

@@ -15,6 +15,8 @@
 //! and inside, the micro-kernel runs over k (`micro.rs`). What differs from BLIS is that copies are made only where they
 //! pay (`blocks.rs`): the micro-kernel broadcasts A, which needs no order, so row-major A is read in place; panels of
 //! row-major B are used in place by products of few rows. Panels that are packed are packed just before their first use.
+//! Small and skinny operands that lie contiguously along k go by dot products instead (`dot.rs`), and products of few columns
+//! with column-major A as their transpose (`loops.rs`).
 //!
 //! The order of summation depends on the dimensions, the strides and the instruction set alone, so a product gives the
 //! same bits whenever it is repeated.
