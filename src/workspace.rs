@@ -1,7 +1,7 @@
 //! Caller-owned scratch memory, cut into pieces.
 //!
 //! A public function receives one slice, as long as its plan says, and cuts its buffers off the front, one after the other.
-//! The same functions that cut also measure (`len` beside every `carve`), so that a plan knows the length to the element.
+//! The lengths stand beside the cuts, so that a plan knows the whole length to the element.
 
 /// What is left of a workspace.
 #[derive(Debug)]
@@ -19,6 +19,11 @@ impl<'w, T> Arena<'w, T> {
         let (piece, rest) = core::mem::take(&mut self.rest).split_at_mut(len);
         self.rest = rest;
         piece
+    }
+
+    /// Cuts off pieces of the lengths that a plan has counted, one after the other.
+    pub(crate) fn take_all<const PIECES: usize>(&mut self, lengths: [u64; PIECES]) -> [&'w mut [T]; PIECES] {
+        lengths.map(|len| self.take(len as usize))
     }
 
     /// A second arena over what is left: its pieces are free again when it is dropped.

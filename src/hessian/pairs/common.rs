@@ -65,16 +65,18 @@ const fn x_is_linear(shape: Shape, n: usize) -> bool {
     2 * (shape.inputs() as u64 + 1) < n as u64
 }
 
+/// Lengths of the slices of [`Common`], in their order.
+const fn lengths(shape: Shape, n: usize) -> [u64; 13] {
+    let (m, r, tile) = (shape.hidden(), shape.classes() - 1, tile_len(n));
+    let (rows, gram) = (product(&[n, r, m]), product(&[tile, tile]));
+    let chunk = product(&[if n < CHUNK { n } else { CHUNK }, r, m]);
+    let inputs = if x_is_linear(shape, n) { product(&[shape.inputs() + 1, r, m]) } else { 0 };
+    [rows, chunk, rows, rows, rows, rows, gram, gram, gram, gram, gram, gram, inputs]
+}
+
 /// Elements that [`Common::new`] takes.
 pub(super) const fn elements(shape: Shape, n: usize) -> u64 {
-    let (m, r, tile) = (shape.hidden(), shape.classes() - 1, tile_len(n));
-    let inputs = if x_is_linear(shape, n) { product(&[shape.inputs() + 1, r, m]) } else { 0 };
-    sum(&[
-        product(&[5, n, r, m]),
-        product(&[if n < CHUNK { n } else { CHUNK }, r, m]),
-        product(&[6, tile, tile]),
-        inputs,
-    ])
+    sum(&lengths(shape, n))
 }
 
 /// Elements of packing space that the products need.
@@ -87,16 +89,11 @@ pub(super) const fn packing_elements(shape: Shape, n: usize) -> u64 {
 
 impl<'w, T: Real> Common<'w, T> {
     pub(super) fn new(shape: Shape, n: usize, arena: &mut Arena<'w, T>) -> Self {
-        let (rm, tile) = ((shape.classes() - 1) * shape.hidden(), tile_len(n));
-        let b_hat = arena.take(n.min(CHUNK) * rm);
-        let mut rows = || arena.take(n * rm);
-        let (b, bh, bh_hat, rf, rf_hat) = (rows(), rows(), rows(), rows(), rows());
+        let [b, b_hat, bh, bh_hat, rf, rf_hat, weights, ga, gg, aa, rr, ff, inputs] = arena.take_all(lengths(shape, n));
         bh_hat.fill(T::ZERO);
         rf_hat.fill(T::ZERO);
-        let mut gram = || arena.take(tile * tile);
-        let (weights, ga, gg, aa, rr, ff) = (gram(), gram(), gram(), gram(), gram(), gram());
-        let inputs = if x_is_linear(shape, n) { arena.take((shape.inputs() + 1) * rm) } else { &mut [] };
-        Self { inputs, rm, b, b_hat, bh, bh_hat, rf, rf_hat, weights, ga, gg, aa, rr, ff }
+        let rm = (shape.classes() - 1) * shape.hidden();
+        Self { rm, b, b_hat, bh, bh_hat, rf, rf_hat, weights, ga, gg, aa, rr, ff, inputs }
     }
 
     /// Computes the feature rows of the samples `chunk`, which `factors` has loaded.

@@ -43,10 +43,16 @@ pub(super) const fn flops(shape: Shape, n: usize) -> u64 {
     product(&[n, n]).saturating_mul(pair)
 }
 
+/// Lengths of the slices of [`Flat`], in their order.
+const fn lengths(shape: Shape, n: usize) -> [u64; 5] {
+    let (m, r, tile) = (shape.hidden(), shape.classes() - 1, tile_len(n));
+    let (a, gram) = (product(&[n, triangle(m)]), product(&[tile, tile]));
+    [a, a, product(&[n, r, m]), gram, gram]
+}
+
 /// Elements that [`Flat::new`] takes.
 pub(super) const fn elements(shape: Shape, n: usize) -> u64 {
-    let (m, r, tile) = (shape.hidden(), shape.classes() - 1, tile_len(n));
-    sum(&[product(&[2, n, triangle(m)]), product(&[n, r, m]), product(&[2, tile, tile])])
+    sum(&lengths(shape, n))
 }
 
 /// Elements of packing space that the products need.
@@ -58,18 +64,10 @@ pub(super) const fn packing_elements(shape: Shape, n: usize) -> u64 {
 
 impl<'w, T: Real> Flat<'w, T> {
     pub(super) fn new(shape: Shape, n: usize, arena: &mut Arena<'w, T>) -> Self {
-        let (m, r, tile) = (shape.hidden(), shape.classes() - 1, tile_len(n));
-        let flat = Self {
-            m2: triangle(m),
-            a: arena.take(n * triangle(m)),
-            a_hat: arena.take(n * triangle(m)),
-            b_hat: arena.take(n * r * m),
-            ss: arena.take(tile * tile),
-            bb: arena.take(tile * tile),
-        };
-        flat.a_hat.fill(T::ZERO);
-        flat.b_hat.fill(T::ZERO);
-        flat
+        let [a, a_hat, b_hat, ss, bb] = arena.take_all(lengths(shape, n));
+        a_hat.fill(T::ZERO);
+        b_hat.fill(T::ZERO);
+        Self { m2: triangle(shape.hidden()), a, a_hat, b_hat, ss, bb }
     }
 
     /// Computes the feature rows of the samples `chunk`.
