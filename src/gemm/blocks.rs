@@ -29,6 +29,15 @@ pub(super) const fn tile_rows<S: Simd>() -> usize {
     if S::REGISTERS >= 32 { 12 } else { 6 }
 }
 
+/// Rows that have their panels in place twice as wide: else their accumulators would be few.
+pub(super) const WIDE_ROWS: usize = 3;
+
+/// Elements of B that stay in the L1 cache, in half of it, beside a tile's rows of A and of C.
+#[inline(always)]
+pub(super) const fn near<T>() -> usize {
+    24 * 1024 / size_of::<T>()
+}
+
 /// Columns of a panel: two registers.
 #[inline(always)]
 pub(super) const fn panel_cols<S: Simd, T: Real>() -> usize {
@@ -79,7 +88,7 @@ pub(super) struct Blocks {
     pub pack_b: bool,
     /// Rows of a tile, at most.
     pub tile: usize,
-    /// Whether the product is a single block.
+    /// Whether the product is a single block, read in place.
     pub one: bool,
     /// Whether packed panels are used by several row blocks, and so kept until loop 4 goes on.
     pub keep_b: bool,
@@ -90,24 +99,28 @@ impl Blocks {
     pub(super) fn new<S: Simd, T: Real>(a: &Matrix<T>, b: &Matrix<T>, weighted: bool) -> Self {
         let (m, k, n) = (a.rows(), a.cols(), b.cols());
         let (rows, cols) = (tile_rows::<S>(), panel_cols::<S, T>());
-        let aliased = |stride: usize| k > 64 && (stride * size_of::<T>()).is_multiple_of(ALIASED);
+        let aliased = |stride: usize| (stride * size_of::<T>()).is_multiple_of(ALIASED);
         // A is read in place where its rows are contiguous: they are streams, one a row. A copy pays where several panels
         // read a column of A a cache line a step, or rows that all fall on the same few cache sets.
         let columns = a.col_stride() != 1;
-        let pack_a = (columns && n > 4 * cols) || (aliased(a.row_stride()) && m > 4 * rows && n > 4 * cols);
-        // A copy of a panel of B costs about as much as two rows of its product. One whose last register is cut is read in
-        // place only where masked loads are cheap.
+        let a_aliased = k > 64 && aliased(a.row_stride());
+        let pack_a = (columns && n > 4 * cols) || (a_aliased && m > 4 * rows && n > 4 * cols);
+        // B is read in place where its rows are contiguous, unless they fall on the same few cache sets; a copy of a panel costs
+        // about as much as two rows of its product. One whose last register is cut is read in place only where masked loads are cheap.
         let cut = n % cols != 0 && !<T::Lanes<S> as Lanes>::MASKED_LOADS;
-        let pack_b =
-            weighted || b.col_stride() != 1 || cut || m > 12 * rows || (aliased(b.row_stride()) && m > 2 * rows);
+        let b_aliased = k > 16 && aliased(b.row_stride());
+        let pack_b = weighted || b.col_stride() != 1 || cut || (b_aliased && m > 2 * rows);
+        let (pack_a, pack_b) = (pack_a && k > 0, pack_b && k > 0);
+        // A single tile of rows reads B once: there is nothing to keep in a cache.
+        let few = m <= rows;
         Self {
             m: even(m, M_BLOCK, rows),
             k: even(k, K_BLOCK, 1),
             n: even(n, N_BLOCK, cols),
-            tile: if aliased(a.row_stride()) && !pack_a { ALIASED_ROWS } else { rows },
-            pack_a: pack_a && k > 0,
-            pack_b: pack_b && k > 0,
-            one: m <= M_BLOCK && k <= K_BLOCK && n <= N_BLOCK,
+            tile: if a_aliased && !pack_a { ALIASED_ROWS } else { rows },
+            pack_a,
+            pack_b,
+            one: !pack_a && !pack_b && (few || (m <= M_BLOCK && k <= K_BLOCK && n <= N_BLOCK)),
             keep_b: m > M_BLOCK,
         }
     }

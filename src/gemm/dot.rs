@@ -122,14 +122,18 @@ unsafe fn tile<S: Simd, T: Real, const ROWS: usize, const COLS: usize>(simd: S, 
                 }
             }
         }
-        for (u, totals) in totals::<T::Lanes<S>, ROWS, COLS>(sums).iter().enumerate() {
-            for (v, &total) in totals.iter().enumerate() {
-                let mut sum = alpha * total;
-                if beta != T::ZERO {
-                    sum += beta * *d.add((i + u) * d_row + j + v);
+        let mut totals = totals::<T::Lanes<S>, ROWS, COLS>(sums);
+        if alpha != T::ONE {
+            totals.as_flattened_mut().iter_mut().for_each(|total| *total *= alpha);
+        }
+        for (u, totals) in totals.iter_mut().enumerate() {
+            if beta != T::ZERO {
+                let d = d.add((i + u) * d_row + j);
+                for (v, total) in totals.iter_mut().enumerate() {
+                    *total += beta * *d.add(v);
                 }
-                *c.add((i + u) * c_row + j + v) = sum;
             }
+            *c.add((i + u) * c_row + j).cast::<[T; COLS]>() = *totals;
         }
     }
 }

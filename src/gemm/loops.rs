@@ -1,35 +1,35 @@
 //! Loops 5 to 1 of the product, and the packing between them.
 
-use super::blocks::{Blocks, panel_cols};
+use super::blocks::{Blocks, WIDE_ROWS, near, panel_cols};
 use super::dot::{self, Dots};
 use super::micro::{self, strip_product};
 use super::pack::{self, Source};
-use super::{Addend, Matrix, MatrixMut, NoTail, Tail};
+use super::{Addend, Matrix, MatrixMut};
 use crate::Real;
 use crate::simd::{Kernel, Lanes, Simd};
 
 /// The most columns of a product that is computed as its transpose.
 const NARROW: usize = 8;
-/// Rows of such a product that are computed at a time: with `NARROW` columns, 2 or 4 KiB on the stack.
+/// Rows of a narrow product that are computed at a time: with `NARROW` columns, 2 or 4 KiB on the stack.
 const STRIP_ROWS: usize = 64;
 
-/// A product, ready to run: C ← α·A·diag(w)·B + addend.
-pub(super) struct Product<'a, T, F> {
+/// A product, ready to run: C ← α·A·diag(w)·B + addend. Operands by reference: views that are copied just after they were made
+/// wait for their stores, longer than a tiny product takes.
+pub(super) struct Product<'a, 'c, T> {
     pub alpha: T,
-    pub a: Matrix<'a, T>,
-    pub b: Matrix<'a, T>,
+    pub a: &'a Matrix<'a, T>,
+    pub b: &'a Matrix<'a, T>,
     /// w, one weight for each step of k; all 1 if absent.
     pub weights: Option<&'a [T]>,
     pub addend: Addend<'a, T>,
-    pub c: MatrixMut<'a, T>,
+    pub c: &'a mut MatrixMut<'c, T>,
     /// Whether tiles wholly above the diagonal of C are left out.
     pub lower: bool,
-    pub tail: F,
     pub workspace: &'a mut [T],
 }
 
 /// By reference: a large kernel passed by value is copied at every call on the way.
-impl<T: Real, F: Tail<T>> Kernel for &mut Product<'_, T, F> {
+impl<T: Real> Kernel for &mut Product<'_, '_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -49,12 +49,20 @@ impl<T: Real, F: Tail<T>> Kernel for &mut Product<'_, T, F> {
         if narrow && self.weights.is_none() && !self.lower {
             return self.transposed(simd);
         }
-        let blocks = Blocks::new::<S, T>(&self.a, &self.b, self.weights.is_some());
-        if blocks.one && !blocks.pack_a && !blocks.pack_b {
-            // All blocks are one and everything is read in place: only loops 2 and 1 are left.
-            let rows = Rows::new(0, m, blocks.tile);
-            for column in (0..n).step_by(panel_cols::<S, T>()) {
-                self.panel(simd, rows, (0, k), column, None, None);
+        let blocks = Blocks::new::<S, T>(self.a, self.b, self.weights.is_some());
+        if blocks.one {
+            // Only loops 2 and 1 are left, and these change places where B stays in L1: C is then written row by row.
+            let (rows, width) = (Rows::new(0, m, blocks.tile), panel_cols::<S, T>());
+            let mut first = 0;
+            for (len, pays) in [(2 * width, m <= WIDE_ROWS), (width, m <= blocks.tile || k * n <= near::<T>())] {
+                if pays && !self.lower && n - first >= len {
+                    let panels = (n - first) / len;
+                    self.panels(simd, rows, (0, k), Columns { first, len, panels }, None, None);
+                    first += panels * len;
+                }
+            }
+            for first in (first..n).step_by(width) {
+                self.panels(simd, rows, (0, k), Columns::panel(first, width.min(n - first)), None, None);
             }
         } else {
             self.blocked(simd, &blocks);
@@ -62,7 +70,7 @@ impl<T: Real, F: Tail<T>> Kernel for &mut Product<'_, T, F> {
     }
 }
 
-impl<T: Real, F: Tail<T>> Product<'_, T, F> {
+impl<T: Real> Product<'_, '_, T> {
     /// Loops 5 to 2, with packing.
     fn blocked<S: Simd>(&mut self, simd: S, blocks: &Blocks) {
         let (m, k, n) = (self.a.rows(), self.a.cols(), self.b.cols());
@@ -97,7 +105,7 @@ impl<T: Real, F: Tail<T>> Product<'_, T, F> {
                         let cols = width.min(n - column);
                         let lanes = T::Lanes::<S>::LANES;
                         if !blocks.pack_b {
-                            self.panel(simd, rows, (pc, kc), column, strip, None);
+                            self.panels(simd, rows, (pc, kc), Columns::panel(column, cols), strip, None);
                             continue;
                         }
                         let panel = packed_b.wrapping_add(if blocks.keep_b { (column - jc) * kc } else { 0 });
@@ -108,26 +116,27 @@ impl<T: Real, F: Tail<T>> Product<'_, T, F> {
                             // SAFETY: the panel lies in B; its place in the workspace is as large.
                             unsafe { pack::Panel { b, k: kc, cols, weights, panel, width }.pack(simd) };
                         }
-                        self.panel(simd, rows, (pc, kc), column, strip, Some(panel.cast_const()));
+                        let panel = Some(panel.cast_const());
+                        self.panels(simd, rows, (pc, kc), Columns::panel(column, cols), strip, panel);
                     }
                 }
             }
         }
     }
 
-    /// Loop 1: the tiles of a panel, which begins at `column`, in the steps `(pc, kc)`. A and B are read in place where they
+    /// Loop 1: the tiles of a panel, or of several that are not packed, in the steps `(pc, kc)`. A and B are read in place where they
     /// are not packed.
-    fn panel<S: Simd>(
+    fn panels<S: Simd>(
         &mut self,
         simd: S,
         rows: Rows,
         (pc, kc): (usize, usize),
-        column: usize,
+        columns: Columns,
         packed_a: Option<*const T>,
         packed_b: Option<*const T>,
     ) {
         let lanes = T::Lanes::<S>::LANES;
-        let cols = panel_cols::<S, T>().min(self.c.cols() - column);
+        let Columns { first: column, len: cols, panels } = columns;
         let vectors = cols.div_ceil(lanes);
         let last = cols - (vectors - 1) * lanes;
         let (b, b_row) = match packed_b {
@@ -140,7 +149,7 @@ impl<T: Real, F: Tail<T>> Product<'_, T, F> {
             _ if pc > 0 => (T::ONE, c.cast_const(), c_row),
             Addend::Zero => (T::ZERO, c.cast_const(), c_row),
             Addend::Output(beta) => (beta, c.cast_const(), c_row),
-            Addend::Row(row) => (T::ONE, row[column..column + cols].as_ptr(), 0),
+            Addend::Row(row) => (T::ONE, row[column..column + panels * cols].as_ptr(), 0),
         };
         let (a_row, a_col) = (self.a.row_stride(), self.a.col_stride());
         for Group { row, rows: height, tiles } in rows.groups() {
@@ -156,10 +165,12 @@ impl<T: Real, F: Tail<T>> Product<'_, T, F> {
                     None => self.a.as_ptr().wrapping_add(row * a_row + pc * a_col),
                 },
                 a_row: if packed_a.is_some() { 1 } else { a_row },
+                a_row4: 4 * if packed_a.is_some() { 1 } else { a_row },
                 a_col: if packed_a.is_some() { height } else { a_col },
                 a_tile: height * if packed_a.is_some() { kc } else { a_row },
                 b,
                 b_row,
+                panels,
                 c: c.wrapping_add(row * c_row),
                 c_row,
                 d: d.wrapping_add(row * d_row),
@@ -174,10 +185,6 @@ impl<T: Real, F: Tail<T>> Product<'_, T, F> {
                 strip_product(simd, &strip, tiles - skipped, height, vectors, packed_b.is_none() && last < lanes)
             };
         }
-        if pc + kc == self.a.cols() {
-            let block = self.c.reborrow().block(rows.first..rows.first + rows.len(), column..column + cols);
-            self.tail.finish(simd, rows.first, column, block);
-        }
     }
 
     /// A product with few columns, of A whose columns are contiguous, as Cᵀ ← Bᵀ·Aᵀ: the lanes run along the rows of C, where a
@@ -188,16 +195,16 @@ impl<T: Real, F: Tail<T>> Product<'_, T, F> {
         for first in (0..m).step_by(STRIP_ROWS) {
             let rows = first..m.min(first + STRIP_ROWS);
             let height = rows.len();
+            let (a, b) = (self.b.t(), self.a.rows_range(rows).t());
             // It has at most `NARROW` rows, fewer than lanes, and so is not transposed again.
             simd.run(&mut Product {
                 alpha: self.alpha,
-                a: self.b.t(),
-                b: self.a.rows_range(rows.clone()).t(),
+                a: &a,
+                b: &b,
                 weights: None,
                 addend: Addend::Zero,
-                c: MatrixMut::row_major(&mut buffer, n, height),
+                c: &mut MatrixMut::row_major(&mut buffer, n, height),
                 lower: false,
-                tail: NoTail,
                 workspace: &mut *self.workspace,
             });
             for i in 0..height {
@@ -210,7 +217,6 @@ impl<T: Real, F: Tail<T>> Product<'_, T, F> {
                     };
                 }
             }
-            self.tail.finish(simd, first, 0, self.c.reborrow().rows_range(rows));
         }
     }
 
@@ -239,7 +245,21 @@ impl<T: Real, F: Tail<T>> Product<'_, T, F> {
         };
         // SAFETY: the dimensions and strides are those of the operands; C is borrowed mutably and so overlaps none of them.
         unsafe { dots.product(simd) };
-        self.tail.finish(simd, 0, 0, self.c.reborrow());
+    }
+}
+
+/// Panels side by side, of `len` columns each; all of whole registers if there are several.
+#[derive(Clone, Copy)]
+struct Columns {
+    first: usize,
+    len: usize,
+    panels: usize,
+}
+
+impl Columns {
+    #[inline(always)]
+    fn panel(first: usize, len: usize) -> Self {
+        Self { first, len, panels: 1 }
     }
 }
 
@@ -272,11 +292,6 @@ impl Rows {
         let height = len.div_ceil(tiles);
         let short = height * tiles - len;
         Self { first, height, tall: tiles - short, short }
-    }
-
-    #[inline(always)]
-    fn len(&self) -> usize {
-        self.tall * self.height + self.short * (self.height - 1)
     }
 
     #[inline(always)]

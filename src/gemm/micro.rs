@@ -8,29 +8,37 @@
 //! ```
 //!
 //! with `ROWS·VECTORS` accumulators: per step of k, `VECTORS` loads of B and, row by row, one number of A broadcast to
-//! `VECTORS` multiply–adds. The sum over k runs in order, in one chain per element of C. β = 0 never reads D, which is C
+//! `VECTORS` multiply–adds. The sum over k runs in order, in one chain per element of C, or two (even and odd steps) where accumulators are
+//! few. β = 0 never reads D, which is C
 //! itself or, with a row stride of 0, a row to be added to all. A tile costs `2·k·ROWS·VECTORS·LANES` flops.
 //!
 //! The last register of a panel may be cut: `last` columns of it are written. Its rows in B are full registers, whose
 //! other lanes may hold anything (packed panels), or `MASKED`: just `last` numbers are read (B used in place).
 
-use super::blocks::tile_rows;
+use super::blocks::{WIDE_ROWS, tile_rows};
 use crate::Real;
 use crate::simd::{Kernel, Lanes, Simd};
+
+/// Accumulators that are too few to hide the latency of multiply–add (4 steps of 2 on most cores): each is then two, for even and for
+/// odd steps.
+const FEW: usize = 4;
 
 /// Operands of the micro-kernel. Strides are in elements.
 #[derive(Clone, Copy)]
 pub(super) struct Strip<T> {
     /// Length of the sums.
     pub k: usize,
-    /// First element of A, and the distance of its rows, of its columns, and of tiles.
+    /// First element of A, and the distance of its rows, of every fourth row, of its columns, and of tiles.
     pub a: *const T,
     pub a_row: usize,
+    pub a_row4: usize,
     pub a_col: usize,
     pub a_tile: usize,
     /// First element of the panel of B, and the distance of its rows.
     pub b: *const T,
     pub b_row: usize,
+    /// Panels side by side, all of them full if there are several.
+    pub panels: usize,
     /// First element of C, and the distance of its rows.
     pub c: *mut T,
     pub c_row: usize,
@@ -56,18 +64,22 @@ impl<T: Real, const ROWS: usize, const VECTORS: usize, const MASKED: bool> Kerne
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let &Strip { mut a, mut c, mut d, a_tile, c_row, d_row, .. } = self.strip;
-        for _ in 0..self.tiles {
-            // SAFETY: by the contract of `strip_product`.
-            unsafe { tile::<S, T, ROWS, VECTORS, MASKED>(simd, self.strip, a, c, d) };
+        let &Strip { panels, mut a, a_tile, c_row, d_row, .. } = self.strip;
+        let width = VECTORS * T::Lanes::<S>::LANES;
+        for row in (0..self.tiles).map(|tile| tile * ROWS) {
+            for column in (0..panels).map(|panel| panel * width) {
+                let b = self.strip.b.wrapping_add(column);
+                let c = self.strip.c.wrapping_add(row * c_row + column);
+                let d = self.strip.d.wrapping_add(row * d_row + column);
+                // SAFETY: by the contract of `strip_product`.
+                unsafe { tile::<S, T, ROWS, VECTORS, MASKED>(simd, self.strip, a, b, c, d) };
+            }
             a = a.wrapping_add(a_tile);
-            c = c.wrapping_add(ROWS * c_row);
-            d = d.wrapping_add(ROWS * d_row);
         }
     }
 }
 
-/// One tile, at `a`, `c` and `d`: the accumulators live in registers from the first step of k to the store.
+/// One tile, at `a`, `b`, `c` and `d`: the accumulators live in registers from the first step of k to the store.
 ///
 /// # Safety
 /// As [`strip_product`], for one tile.
@@ -76,40 +88,62 @@ unsafe fn tile<S: Simd, T: Real, const ROWS: usize, const VECTORS: usize, const 
     simd: S,
     strip: &Strip<T>,
     mut a: *const T,
+    mut b: *const T,
     c: *mut T,
     d: *const T,
 ) {
     let lanes = T::Lanes::<S>::LANES;
-    let &Strip { k, a_row, a_col, mut b, b_row, c_row, d_row, last, alpha, beta, .. } = strip;
-    let mut sums = [[T::Lanes::<S>::zero(simd); VECTORS]; ROWS];
-    // SAFETY: the caller vouches for `ROWS`×k elements of A and k rows of B, of `VECTORS` registers, the last of them cut
-    // to `last` if `MASKED`. Pointers beyond the last step are made, never read.
-    unsafe {
-        for _ in 0..k {
-            let mut row = [T::Lanes::<S>::zero(simd); VECTORS];
-            for (v, register) in row.iter_mut().enumerate() {
-                *register = if MASKED && v + 1 == VECTORS {
-                    T::Lanes::<S>::load_partial_ptr(simd, b.add(v * lanes), last)
-                } else {
-                    T::Lanes::<S>::load_ptr(simd, b.add(v * lanes))
-                };
-            }
-            for (i, sums) in sums.iter_mut().enumerate() {
-                let x = T::Lanes::<S>::splat(simd, *a.add(i * a_row));
-                for (sum, &row) in sums.iter_mut().zip(&row) {
-                    *sum = x.mul_add(row, *sum);
+    let &Strip { k, a_row, a_row4, a_col, b_row, c_row, d_row, last, alpha, beta, .. } = strip;
+    // The rows of A by fours, whose distance the compiler does not see to be four rows: else it finds its way from row to row by
+    // additions, each of which waits for the one before, and which take longer than the multiply–adds.
+    let step = |a: *const T, b: *const T, sums: &mut [[T::Lanes<S>; VECTORS]; ROWS]| {
+        let row: [_; VECTORS] = core::array::from_fn(|v| {
+            let cut = MASKED && v + 1 == VECTORS;
+            // SAFETY: the caller vouches for k rows of B, of `VECTORS` registers, the last of them cut to `last` if `MASKED`.
+            unsafe {
+                match cut {
+                    true => T::Lanes::<S>::load_partial_ptr(simd, b.add(v * lanes), last),
+                    false => T::Lanes::<S>::load_ptr(simd, b.add(v * lanes)),
                 }
             }
-            a = a.wrapping_add(a_col);
-            b = b.wrapping_add(b_row);
+        });
+        for (i, sums) in sums.iter_mut().enumerate() {
+            // SAFETY: the caller vouches for `ROWS`×k elements of A.
+            let x = T::Lanes::<S>::splat(simd, unsafe { *a.add(i / 4 * a_row4 + i % 4 * a_row) });
+            for (sum, &row) in sums.iter_mut().zip(&row) {
+                *sum = x.mul_add(row, *sum);
+            }
+        }
+    };
+    let mut sums = [[T::Lanes::<S>::zero(simd); VECTORS]; ROWS];
+    let mut left = k;
+    // Pointers beyond the last step are made, never read.
+    if ROWS * VECTORS <= FEW {
+        let mut odd = sums;
+        while left >= 2 {
+            step(a, b, &mut sums);
+            step(a.wrapping_add(a_col), b.wrapping_add(b_row), &mut odd);
+            (a, b) = (a.wrapping_add(2 * a_col), b.wrapping_add(2 * b_row));
+            left -= 2;
+        }
+        for (sum, &odd) in sums.as_flattened_mut().iter_mut().zip(odd.as_flattened()) {
+            *sum = *sum + odd;
         }
     }
+    for _ in 0..left {
+        step(a, b, &mut sums);
+        (a, b) = (a.wrapping_add(a_col), b.wrapping_add(b_row));
+    }
 
-    let alpha = T::Lanes::<S>::splat(simd, alpha);
+    if alpha != T::ONE {
+        let alpha = T::Lanes::<S>::splat(simd, alpha);
+        for sum in sums.as_flattened_mut() {
+            *sum = alpha * *sum;
+        }
+    }
     for (i, sums) in sums.iter().enumerate() {
-        for (v, &sum) in sums.iter().enumerate() {
+        for (v, &(mut sum)) in sums.iter().enumerate() {
             let cut = v + 1 == VECTORS && last < lanes;
-            let mut sum = alpha * sum;
             // SAFETY: the caller vouches for `ROWS` rows of C, and of D unless β = 0, with `last` columns in the last register.
             unsafe {
                 let c = c.add(i * c_row + v * lanes);
@@ -133,7 +167,7 @@ unsafe fn tile<S: Simd, T: Real, const ROWS: usize, const VECTORS: usize, const 
 /// Multiplies `tiles` tiles of `rows` rows each by a panel of `vectors` registers.
 ///
 /// # Safety
-/// `rows <= tile_rows::<S>()` and `vectors <= 2`, both positive. `strip` describes memory that is valid, as the module's
+/// `rows <= tile_rows::<S>()` and `vectors <= 2`, both positive, or `rows <= WIDE_ROWS` and four whole `vectors`. `strip` describes memory that is valid, as the module's
 /// contract says: `tiles·rows` rows of A (tile t begins at `t·a_tile`), of C and, unless `β = 0`, of D. C overlaps
 /// neither A nor B; D is C or does not overlap it.
 #[inline(always)]
@@ -146,11 +180,13 @@ pub(super) unsafe fn strip_product<S: Simd, T: Real>(
     masked: bool,
 ) {
     debug_assert!(rows <= tile_rows::<S>() && strip.last >= 1 && strip.last <= T::Lanes::<S>::LANES);
+    debug_assert!(vectors <= 2 || (vectors == 4 && rows <= WIDE_ROWS && strip.last == T::Lanes::<S>::LANES));
     macro_rules! kernel {
         ($rows:literal) => {
             match (vectors, masked && T::Lanes::<S>::MASKED_LOADS) {
                 (1, false) => simd.run(Tiles::<T, $rows, 1, false> { strip, tiles }),
                 (1, true) => simd.run(Tiles::<T, $rows, 1, true> { strip, tiles }),
+                (4, _) if $rows <= WIDE_ROWS => simd.run(Tiles::<T, $rows, 4, false> { strip, tiles }),
                 (_, false) => simd.run(Tiles::<T, $rows, 2, false> { strip, tiles }),
                 (_, true) => simd.run(Tiles::<T, $rows, 2, true> { strip, tiles }),
             }

@@ -13,8 +13,9 @@
 //! | 1 | rows | a tile: 6 or 12 | a tile of C in registers |
 //!
 //! and inside, the micro-kernel runs over k (`micro.rs`). What differs from BLIS is that copies are made only where they
-//! pay (`blocks.rs`): the micro-kernel broadcasts A, which needs no order, so row-major A is read in place; panels of
-//! row-major B are used in place by products of few rows. Panels that are packed are packed just before their first use.
+//! pay (`blocks.rs`): the micro-kernel broadcasts A, which needs no order, so row-major A is read in place, and so are panels of
+//! row-major B, whose rows the L2 cache delivers in time. Panels that are packed are packed just before their first use. Where B
+//! is small, loops 2 and 1 change places, so that C is written row by row; where A has few rows, panels are twice as wide.
 //! Small and skinny operands that lie contiguously along k go by dot products instead (`dot.rs`), and products of few columns
 //! with column-major A as their transpose (`loops.rs`).
 //!
@@ -35,7 +36,7 @@ pub(crate) use blocks::largest_workspace;
 pub use blocks::workspace_len;
 pub use matrix::{Matrix, MatrixMut};
 
-use crate::simd::{InstructionSet, Simd};
+use crate::simd::InstructionSet;
 use crate::{Error, Real};
 use loops::Product;
 use mirror::Mirror;
@@ -59,20 +60,6 @@ impl<'a, T: Real> Addend<'a, T> {
     }
 }
 
-/// What is done with every block of C as soon as it is finished, while it is in the L1 cache.
-pub(crate) trait Tail<T: Real> {
-    /// `block` is final; its first element is (row, column) of C. Implementations are `#[inline(always)]`.
-    fn finish<S: Simd>(&mut self, simd: S, row: usize, column: usize, block: MatrixMut<T>);
-}
-
-/// Nothing.
-pub(crate) struct NoTail;
-
-impl<T: Real> Tail<T> for NoTail {
-    #[inline(always)]
-    fn finish<S: Simd>(&mut self, _: S, _: usize, _: usize, _: MatrixMut<T>) {}
-}
-
 /// Which triangles of a symmetric product are filled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Triangle {
@@ -93,23 +80,21 @@ pub(crate) fn gemm<T: Real>(
     c: MatrixMut<T>,
     workspace: &mut [T],
 ) {
-    gemm_with(isa, alpha, a, b, Addend::scaled(beta), c, NoTail, workspace);
+    gemm_with(isa, alpha, a, b, Addend::scaled(beta), c, workspace);
 }
 
-/// C ← tail(α·A·B + addend), for checked operands.
-#[allow(clippy::too_many_arguments)]
+/// C ← α·A·B + addend, for checked operands.
 #[inline]
-pub(crate) fn gemm_with<T: Real, F: Tail<T>>(
+pub(crate) fn gemm_with<T: Real>(
     isa: InstructionSet,
     alpha: T,
     a: Matrix<T>,
     b: Matrix<T>,
     addend: Addend<T>,
-    c: MatrixMut<T>,
-    tail: F,
+    mut c: MatrixMut<T>,
     workspace: &mut [T],
 ) {
-    isa.run(&mut Product { alpha, a, b, weights: None, addend, c, lower: false, tail, workspace });
+    isa.run(&mut Product { alpha, a: &a, b: &b, weights: None, addend, c: &mut c, lower: false, workspace });
 }
 
 /// C ← α·A·diag(w)·Aᵀ + β·C, for checked operands; w is 1 if absent. β·C reads the lower triangle of C only.
@@ -124,8 +109,8 @@ pub(crate) fn gram<T: Real>(
     triangle: Triangle,
     workspace: &mut [T],
 ) {
-    let (addend, tail) = (Addend::scaled(beta), NoTail);
-    isa.run(&mut Product { alpha, a, b: a.t(), weights, addend, c: c.reborrow(), lower: true, tail, workspace });
+    let (b, addend) = (a.t(), Addend::scaled(beta));
+    isa.run(&mut Product { alpha, a: &a, b: &b, weights, addend, c: &mut c, lower: true, workspace });
     if triangle == Triangle::Both {
         isa.run(Mirror(&mut c));
     }

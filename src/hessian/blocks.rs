@@ -20,7 +20,7 @@
 
 use core::ops::Range;
 
-use crate::gemm::{self, Addend, Matrix, MatrixMut, NoTail, Triangle, gemm, gemm_with, gram};
+use crate::gemm::{self, Addend, Matrix, MatrixMut, Triangle, gemm, gemm_with, gram};
 use crate::hessian::contrasts::triangle;
 use crate::hessian::evaluation::Squares;
 use crate::hessian::factors::{self, Factors, Hats, HiddenHat, chunks};
@@ -178,7 +178,7 @@ impl<T: Real> Sum<'_, '_, T> {
             for tile in tiles(n) {
                 let rows = Matrix::row_major(&self.samples.h[tile.start * m..tile.end * m], tile.len(), m);
                 let out = MatrixMut::row_major(&mut y[..tile.len() * m], tile.len(), m);
-                gemm_with(isa, T::ONE, rows, Matrix::row_major(q, m, m), Addend::Row(sums), out, NoTail, packing);
+                gemm_with(isa, T::ONE, rows, Matrix::row_major(q, m, m), Addend::Row(sums), out, packing);
                 isa.vectorize(|| {
                     for (n, y) in tile.zip(y.chunks_exact(m)) {
                         let (h, h_hat) = (row(self.samples.h, m, n), row_mut(hats.g, m, n));

@@ -12,7 +12,7 @@
 //! Cost: two products of size N·M·D and seven of N·K·M beyond the forward pass.
 
 use crate::elementwise::softmax_jacobian_rows;
-use crate::gemm::{self, Addend, Matrix, MatrixMut, NoTail, gemm, gemm_with};
+use crate::gemm::{self, Addend, Matrix, MatrixMut, gemm, gemm_with};
 use crate::hessian::samples::Samples;
 use crate::network::{Parameters, ParametersMut, Shape};
 use crate::plan::product;
@@ -51,7 +51,7 @@ pub(crate) fn multiply<T: Real>(
 
     let u_dot = arena.take(n * m);
     let bias = Addend::Row(vector.hidden_bias);
-    gemm_with(isa, T::ONE, x, w_dot.t(), bias, MatrixMut::row_major(u_dot, n, m), NoTail, packing);
+    gemm_with(isa, T::ONE, x, w_dot.t(), bias, MatrixMut::row_major(u_dot, n, m), packing);
     let h_dot = arena.take(n * m);
     for ((h_dot, &u_dot), &f) in h_dot.iter_mut().zip(&*u_dot).zip(samples.f) {
         *h_dot = f * u_dot;
@@ -61,7 +61,7 @@ pub(crate) fn multiply<T: Real>(
     // ż, then ẑ̇
     let z_dot = arena.take(n * k);
     let bias = Addend::Row(vector.output_bias);
-    gemm_with(isa, T::ONE, h_dot, v.t(), bias, MatrixMut::row_major(z_dot, n, k), NoTail, packing);
+    gemm_with(isa, T::ONE, h_dot, v.t(), bias, MatrixMut::row_major(z_dot, n, k), packing);
     gemm(isa, T::ONE, h, v_dot.t(), T::ONE, MatrixMut::row_major(z_dot, n, k), packing);
     softmax_jacobian_rows(isa, k, samples.p, z_dot);
     crate::vector::scale(isa, z_dot, mean);

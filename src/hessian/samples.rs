@@ -11,7 +11,7 @@
 
 use crate::batch::Batch;
 use crate::elementwise;
-use crate::gemm::{self, Addend, Matrix, MatrixMut, NoTail, gemm_with};
+use crate::gemm::{self, Addend, Matrix, MatrixMut, gemm_with};
 use crate::network::{Network, Parameters, Shape};
 use crate::plan::{product, sum};
 use crate::real::Real;
@@ -95,7 +95,7 @@ impl<'w, T: Real> Samples<'w, T> {
         let weight = Matrix::row_major(theta.hidden_weight, m, d);
         let x = Matrix::row_major(batch.inputs(), n, d);
         let bias = Addend::Row(theta.hidden_bias);
-        gemm_with(isa, T::ONE, x, weight.t(), bias, MatrixMut::row_major(h, n, m), NoTail, packing);
+        gemm_with(isa, T::ONE, x, weight.t(), bias, MatrixMut::row_major(h, n, m), packing);
 
         let activation = network.activation;
         let mut layer = || arena.take(n * m);
@@ -119,7 +119,7 @@ impl<'w, T: Real> Samples<'w, T> {
         let hidden = Matrix::row_major(h, n, m);
         let weight = Matrix::row_major(theta.output_weight, k, m);
         let bias = Addend::Row(theta.output_bias);
-        gemm_with(isa, T::ONE, hidden, weight.t(), bias, MatrixMut::row_major(p, n, k), NoTail, packing);
+        gemm_with(isa, T::ONE, hidden, weight.t(), bias, MatrixMut::row_major(p, n, k), packing);
         let total = elementwise::cross_entropy_rows(isa, k, p, batch.targets(), r);
 
         Self { n, shape, x: batch.inputs(), v: theta.output_weight, u, h, f, e, t, p, r, loss: total / n as f64 }

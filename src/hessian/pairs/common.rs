@@ -13,7 +13,7 @@
 
 use core::ops::Range;
 
-use crate::gemm::{self, Addend, Matrix, MatrixMut, NoTail, gemm, gemm_with};
+use crate::gemm::{self, Addend, Matrix, MatrixMut, gemm, gemm_with};
 use crate::hessian::evaluation::Squares;
 use crate::hessian::factors::{CHUNK, Factors, Hats};
 use crate::hessian::pairs::{Features, Sum, Tile, tile_len};
@@ -195,7 +195,7 @@ impl<'w, T: Real> Common<'w, T> {
             scale(isa, ones, cross);
             let hats_out = MatrixMut::row_major(hats, n, rm);
             let products = Matrix::row_major(products, d, rm);
-            gemm_with(isa, T::ONE, x, products, Addend::Row(ones), hats_out, NoTail, packing);
+            gemm_with(isa, T::ONE, x, products, Addend::Row(ones), hats_out, packing);
             if own != T::ZERO {
                 for (i, hats) in hats.chunks_exact_mut(rm).enumerate() {
                     let x = row(sum.samples.x, d, sum.range.start + i);
