@@ -17,7 +17,9 @@ use crate::real::sqrt;
 
 /// tr H and tr H², split by the blocks of H that they come from.
 ///
-/// "Output" means the parameters V and c, "hidden" means W and b, "cross" the two off-diagonal blocks together.
+/// "Output" means the parameters V and c, "hidden" means W and b, "cross" the two off-diagonal blocks together. In the
+/// [tangent form](crate::Form::Tangent) the cross and the hidden share of tr H² are differences of sums: where they are much smaller than
+/// tr H² they have its rounding error, and may even be negative.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub struct Traces {
     /// The output block's share of tr H.

@@ -6,7 +6,7 @@ use std::num::NonZeroU64;
 
 use common::call::{Quantity, nan};
 use common::problem::{Instance, Labels, Problem, Recipe, Way};
-use common::reference::{Reference, roundings};
+use common::reference::{Reference, hessian, roundings};
 use flatmin::{Activation, Averages, Direction, Hsr, Plan, Real, Sam, Sgd, State, Step};
 
 const PLAIN: Sgd = Sgd::new(0.1);
@@ -100,7 +100,7 @@ fn direction<T: Real>(problem: &Problem, instance: &Instance<T>, optimizer: Opti
             let moved = Problem { theta, ..problem.clone() };
             let there = moved.instance::<T>();
             // Rounding the point moves the gradient there by H times that.
-            let hessian = Reference::at(&moved).hessian();
+            let hessian = hessian(&moved);
             let slack = |row: usize| -> f64 {
                 let row = &hessian[row * size..][..size];
                 row.iter().zip(&moved.theta).map(|(h, x)| relative * h.terms * (x.abs() + radius)).sum()

@@ -13,8 +13,8 @@ mod report;
 use common::call::Quantity;
 use common::double::Double;
 use common::number::Tracked;
-use common::problem::{Instance, Way};
-use common::reference::Reference;
+use common::problem::{Problem, Way};
+use common::reference::{Reference, product};
 use flatmin::{InstructionSet, Real};
 use problems::{Family, Sized};
 use report::Report;
@@ -77,14 +77,8 @@ fn variance_is_known<T: Real>(reference: &Reference<Double>) -> bool {
 }
 
 /// Everything of one problem, in one type, with the current instruction set.
-fn measure<T: Real>(
-    family: Family,
-    instance: &Instance<T>,
-    reference: &Reference<Double>,
-    v: &[f64],
-    report: &mut Report,
-) {
-    let set = InstructionSet::current();
+fn measure<T: Real>(family: Family, problem: &Problem, reference: &Reference<Double>, v: &[f64], report: &mut Report) {
+    let (set, instance) = (InstructionSet::current(), problem.instance::<T>());
     let mut note = |what: Measured, given: f64, expected: Tracked<Double>| {
         report.note::<T>(family, set, what, given, expected);
     };
@@ -94,7 +88,7 @@ fn measure<T: Real>(
         note(Measured::LossGradient, given.to_f64(), expected);
     }
     let vector: Vec<T> = v.iter().map(|&x| T::from_f64(x)).collect();
-    for (given, expected) in instance.product(&vector).iter().zip(reference.product(v)) {
+    for (given, expected) in instance.product(&vector).iter().zip(product(problem, v)) {
         note(Measured::Product, given.to_f64(), expected);
     }
     let ways = if family.pairs() { &Way::ALL[..] } else { &Way::ALL[2..] };
@@ -138,8 +132,8 @@ fn main() -> std::process::ExitCode {
             let reference = Reference::<Double>::within(&problem, &direction);
             for set in InstructionSet::all_supported() {
                 set.force().expect("a supported set");
-                measure::<f32>(family, &problem.instance(), &reference, &direction, &mut report);
-                measure::<f64>(family, &problem.instance(), &reference, &direction, &mut report);
+                measure::<f32>(family, &problem, &reference, &direction, &mut report);
+                measure::<f64>(family, &problem, &reference, &direction, &mut report);
             }
         }
         eprintln!("{}: done", family.name());

@@ -3,6 +3,12 @@
 //! One pass of back-propagation over duals in the direction of θ_i gives column i of H; with a second, inner dual in the direction d
 //! it gives the derivative of that column too. Traces, bounds and all of their directional derivatives follow. Nothing here knows the
 //! closed forms that the crate is built on.
+//!
+//! What the terms of a number are depends on the basis, though. Loss, gradient, H and products with it are computed class by class. What
+//! traces and their gradients are made of is a vector over the classes times an orthonormal basis of contrasts, or minus its last entry, so
+//! that entries of very different size meet before they cancel: a class of probability 10⁻⁶ with a weight of 1, among classes with
+//! weights of 0, adds 10⁻⁶ to tr H, as the sum of terms of order 1. No entry of such a basis exceeds one, so each entry of the
+//! vector has at most the terms of the whole vector: see [`Classes`].
 
 use super::call::Quantity;
 use super::number::{Dual, Number, Tracked};
@@ -28,12 +34,35 @@ fn activation<R: Number>(kind: Activation, u: R) -> R {
     }
 }
 
+/// Which terms a number of one class has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Classes {
+    /// Its own.
+    Apart,
+    /// Those of all classes: of output weights of one unit, and of residuals of one sample.
+    Together,
+}
+
+impl Classes {
+    /// The same numbers, with those terms.
+    fn terms<R: Number>(self, vector: &mut [R], stride: usize) {
+        if self == Self::Together {
+            let half = R::constant(0.5);
+            let sum = vector.iter().step_by(stride).fold(R::constant(0.0), |sum, &x| sum + half * x);
+            // Zero, but for its terms.
+            let nothing = sum + -sum;
+            vector.iter_mut().step_by(stride).for_each(|x| *x = *x + nothing);
+        }
+    }
+}
+
 /// The mean cross-entropy and, by back-propagation, its gradient.
-pub fn loss_and_gradient<R: Number>(problem: &Problem, theta: &[R]) -> (R, Vec<R>) {
+fn loss_and_gradient<R: Number>(problem: &Problem, theta: &[R], classes: Classes) -> (R, Vec<R>) {
     let shape = problem.shape();
     let (d, m, k) = (shape.inputs(), shape.hidden(), shape.classes());
     let (w, b) = (&theta[shape.hidden_weight()], &theta[shape.hidden_bias()]);
-    let (v, c) = (&theta[shape.output_weight()], &theta[shape.output_bias()]);
+    let (mut v, c) = (theta[shape.output_weight()].to_vec(), &theta[shape.output_bias()]);
+    (0..m).for_each(|j| classes.terms(&mut v[j..], m));
     let mean = R::constant(problem.samples as f64).recip();
     let zero = R::constant(0.0);
     let (mut loss, mut gradient) = (zero, vec![zero; theta.len()]);
@@ -54,11 +83,11 @@ pub fn loss_and_gradient<R: Number>(problem: &Problem, theta: &[R]) -> (R, Vec<R
         let sum = weights.iter().fold(zero, |sum, &weight| sum + weight);
         let (log_sum, inverse) = (sum.ln(), sum.recip());
 
+        let mut residuals: Vec<R> = (0..k).map(|l| mean * (weights[l] * inverse - R::constant(y[l]))).collect();
+        classes.terms(&mut residuals, 1);
         let mut back = vec![zero; m];
-        for l in 0..k {
-            let target = R::constant(y[l]);
-            loss = loss + mean * target * (log_sum - (z[l] - most));
-            let r = mean * (weights[l] * inverse - target);
+        for (l, r) in residuals.into_iter().enumerate() {
+            loss = loss + mean * R::constant(y[l]) * (log_sum - (z[l] - most));
             for j in 0..m {
                 back[j] = back[j] + v[l * m + j] * r;
                 let entry = &mut gradient[shape.output_weight()][l * m + j];
@@ -99,18 +128,42 @@ impl<V: Number> Traces<V> {
         self.output_square + self.cross_square + self.hidden_square
     }
 
-    /// The shares of tr H² by block, output, cross and hidden, as they can be had in this way: the tangent form finds the sum first and
-    /// the hidden share by subtraction, so that its terms are those of the sum.
+    /// The shares of tr H² by block, output, cross and hidden, as they can be had in this way. The tangent form has the sum of all three,
+    /// `tr(SΘS'Θ)` with `Θ = Gg I + Ga W`, the sum of the first two, `Gg tr(SΘS')`, and the first, `Gg² ⟨S,S'⟩`: the others are
+    /// differences, whose terms are those of both numbers.
     pub fn squares_by(&self, way: Way) -> [Tracked<V>; 3] {
-        let hidden = match (way.route, way.form) {
-            (Route::Pairs, Form::Tangent) => Tracked { value: self.hidden_square.value, ..self.trace_of_square() },
-            _ => self.hidden_square,
-        };
-        [self.output_square, self.cross_square, hidden]
+        let [output, cross, hidden] = [self.output_square, self.cross_square, self.hidden_square];
+        match (way.route, way.form) {
+            (Route::Pairs, Form::Tangent) => {
+                // Gg tr(SΘS') holds half of the cross share, but counts twice.
+                let by_difference = |share: Tracked<V>, terms: Tracked<V>| Tracked { value: share.value, ..terms };
+                [output, by_difference(cross, output + output + cross), by_difference(hidden, self.trace_of_square())]
+            }
+            _ => [output, cross, hidden],
+        }
     }
 }
 
-/// Everything about a problem, and the derivatives of all of it in one direction.
+/// H·v.
+pub fn product<V: Number>(problem: &Problem, vector: &[f64]) -> Vec<Tracked<V>> {
+    let (_, gradient) = loss_and_gradient(problem, &moving(&problem.theta, vector), Classes::Apart);
+    gradient.into_iter().map(|entry: Dual<_>| entry.du).collect()
+}
+
+/// H, row-major.
+pub fn hessian(problem: &Problem) -> Vec<Tracked> {
+    let size = problem.shape().parameters();
+    let unit = |i: usize| (0..size).map(|j| f64::from(i == j)).collect::<Vec<_>>();
+    (0..size).flat_map(|column| product(problem, &unit(column))).collect()
+}
+
+/// θ, with its derivative in a direction.
+fn moving<V: Number>(theta: &[f64], direction: &[f64]) -> Vec<Dual<Tracked<V>>> {
+    let leaf = |(&x, &dx): (&f64, &f64)| Dual { re: Tracked::constant(x), du: Tracked::constant(dx) };
+    theta.iter().zip(direction).map(leaf).collect()
+}
+
+/// Loss and traces of a problem with all that follows from them, and the derivatives of all of it in one direction.
 ///
 /// In `f64`, unless [`within`](Reference::within) is asked for another type of number.
 pub struct Reference<V = f64> {
@@ -119,7 +172,7 @@ pub struct Reference<V = f64> {
     output: usize,
     loss: Dual<Tracked<V>>,
     pub gradient: Vec<Tracked<V>>,
-    /// H and its derivative, row-major.
+    /// H and its derivative, row-major, with the terms of [`Classes::Together`].
     hessian: Vec<Dual<Tracked<V>>>,
 }
 
@@ -139,39 +192,17 @@ impl<V: Number> Reference<V> {
     /// Evaluates a problem in numbers V.
     pub fn within(problem: &Problem, direction: &[f64]) -> Self {
         let size = problem.shape().parameters();
+        let theta = moving(&problem.theta, direction);
+        let (loss, gradient) = loss_and_gradient(problem, &theta, Classes::Apart);
         let mut hessian = Vec::with_capacity(size * size);
-        let (mut loss, mut gradient) = (None, Vec::new());
         for column in 0..size {
             let unit = |i: usize| Dual::constant(f64::from(i == column));
-            let theta: Vec<Dual<Dual<Tracked<V>>>> = problem
-                .theta
-                .iter()
-                .zip(direction)
-                .enumerate()
-                .map(|(i, (&x, &dx))| Dual {
-                    re: Dual { re: Tracked::constant(x), du: Tracked::constant(dx) },
-                    du: unit(i),
-                })
-                .collect();
-            let (value, slopes) = loss_and_gradient(problem, &theta);
+            let theta: Vec<_> = theta.iter().enumerate().map(|(i, &re)| Dual { re, du: unit(i) }).collect();
+            let (_, slopes) = loss_and_gradient(problem, &theta, Classes::Together);
             hessian.extend(slopes.iter().map(|slope| slope.du));
-            if column == 0 {
-                loss = Some(value.re);
-                gradient = slopes.iter().map(|slope| slope.re.re).collect();
-            }
         }
-        let loss = loss.expect("at least one parameter");
+        let gradient = gradient.into_iter().map(|entry| entry.re).collect();
         Self { parameters: size, output: problem.shape().output_weight().start, loss, gradient, hessian }
-    }
-
-    pub fn hessian(&self) -> Vec<Tracked<V>> {
-        self.hessian.iter().map(|entry| entry.re).collect()
-    }
-
-    /// H·v.
-    pub fn product(&self, vector: &[f64]) -> Vec<Tracked<V>> {
-        let row = |row: &[Dual<Tracked<V>>]| row.iter().zip(vector).map(|(h, &v)| h.re * Tracked::constant(v)).sum();
-        self.hessian.chunks_exact(self.parameters).map(row).collect()
     }
 
     fn traces_dual(&self) -> [Dual<Tracked<V>>; 5] {
