@@ -20,7 +20,7 @@ const MAX_PANEL: usize = if cfg!(target_arch = "x86_64") { 32 } else { 8 };
 const ALIGNMENT: usize = 64;
 /// Addresses so many bytes apart share a set of the L1 cache.
 const ALIASED: usize = 4096;
-/// So many rows of A that share a set stay in an L1 cache of 8 ways, beside B and C. Divides the rows of all tiles.
+/// So many rows of A or of C that share a set stay in an L1 cache of 8 ways, beside B and C. Divides the rows of all tiles.
 const ALIASED_ROWS: usize = 6;
 
 /// Rows of a tile: with two registers a row, as many accumulators as leave room for B and the broadcast A.
@@ -96,7 +96,7 @@ pub(super) struct Blocks {
 
 impl Blocks {
     #[inline(always)]
-    pub(super) fn new<S: Simd, T: Real>(a: &Matrix<T>, b: &Matrix<T>, weighted: bool) -> Self {
+    pub(super) fn new<S: Simd, T: Real>(a: &Matrix<T>, b: &Matrix<T>, c_row: usize, weighted: bool) -> Self {
         let (m, k, n) = (a.rows(), a.cols(), b.cols());
         let (rows, cols) = (tile_rows::<S>(), panel_cols::<S, T>());
         let aliased = |stride: usize| (stride * size_of::<T>()).is_multiple_of(ALIASED);
@@ -110,6 +110,8 @@ impl Blocks {
         let cut = n % cols != 0 && !<T::Lanes<S> as Lanes>::MASKED_LOADS;
         let b_aliased = k > 16 && aliased(b.row_stride());
         let pack_b = weighted || b.col_stride() != 1 || cut || (b_aliased && m > 2 * rows);
+        // Where k is short, C is most of what is touched.
+        let c_aliased = k <= 64 && aliased(c_row);
         let (pack_a, pack_b) = (pack_a && k > 0, pack_b && k > 0);
         // A single tile of rows reads B once: there is nothing to keep in a cache.
         let few = m <= rows;
@@ -117,7 +119,7 @@ impl Blocks {
             m: even(m, M_BLOCK, rows),
             k: even(k, K_BLOCK, 1),
             n: even(n, N_BLOCK, cols),
-            tile: if a_aliased && !pack_a { ALIASED_ROWS } else { rows },
+            tile: if (a_aliased && !pack_a) || c_aliased { ALIASED_ROWS } else { rows },
             pack_a,
             pack_b,
             one: !pack_a && !pack_b && (few || (m <= M_BLOCK && k <= K_BLOCK && n <= N_BLOCK)),

@@ -11,7 +11,7 @@ use crate::simd::{Kernel, Lanes, Simd};
 #[inline(always)]
 pub(super) const fn pays<S: Simd, T: Real>(m: usize, k: usize, n: usize) -> bool {
     let lanes = <T::Lanes<S> as Lanes>::LANES;
-    let (narrow, few) = (n <= lanes, m <= 16);
+    let (narrow, few) = (n <= 2 * lanes, m <= 16);
     if !narrow && !few {
         return false;
     }

@@ -49,7 +49,7 @@ impl<T: Real> Kernel for &mut Product<'_, '_, T> {
         if narrow && self.weights.is_none() && !self.lower {
             return self.transposed(simd);
         }
-        let blocks = Blocks::new::<S, T>(self.a, self.b, self.weights.is_some());
+        let blocks = Blocks::new::<S, T>(self.a, self.b, self.c.row_stride(), self.weights.is_some());
         if blocks.one {
             // Only loops 2 and 1 are left, and these change places where B stays in L1: C is then written row by row.
             let (rows, width) = (Rows::new(0, m, blocks.tile), panel_cols::<S, T>());
