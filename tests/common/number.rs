@@ -29,6 +29,8 @@ pub trait Number: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = 
     fn tanh(self) -> Self;
     /// Φ, the distribution function of the normal distribution.
     fn normal(self) -> Self;
+    /// Gives each of some numbers the terms of the one that has most.
+    fn level(_: &mut [Self]) {}
 }
 
 impl Number for f64 {
@@ -145,6 +147,11 @@ impl<V: Number> Number for Tracked<V> {
         let density = (-0.5 * self.value() * self.value()).exp() / std::f64::consts::TAU.sqrt();
         self.apply(self.value.normal(), density)
     }
+    fn level(numbers: &mut [Self]) {
+        let most = |of: fn(&Self) -> f64| numbers.iter().map(of).fold(0.0, f64::max);
+        let (terms, scale) = (most(|x| x.terms), most(|x| x.scale));
+        numbers.iter_mut().for_each(|x| (x.terms, x.scale) = (terms, scale));
+    }
 }
 
 /// `re + du ε` with ε² = 0: a number and its derivative in one direction.
@@ -222,5 +229,11 @@ impl<R: Number> Number for Dual<R> {
         let exponent = R::constant(-0.5) * self.re * self.re;
         let density = exponent.exp() * (R::constant(2.0) * R::pi()).sqrt().recip();
         self.chain(self.re.normal(), density)
+    }
+    fn level(numbers: &mut [Self]) {
+        let (mut re, mut du): (Vec<R>, Vec<R>) = numbers.iter().map(|x| (x.re, x.du)).unzip();
+        R::level(&mut re);
+        R::level(&mut du);
+        numbers.iter_mut().zip(re.into_iter().zip(du)).for_each(|(x, (re, du))| *x = Self { re, du });
     }
 }

@@ -7,8 +7,9 @@
 //! What the terms of a number are depends on the basis, though. Loss, gradient, H and products with it are computed class by class. What
 //! traces and their gradients are made of is a vector over the classes times an orthonormal basis of contrasts, or minus its last entry, so
 //! that entries of very different size meet before they cancel: a class of probability 10⁻⁶ with a weight of 1, among classes with
-//! weights of 0, adds 10⁻⁶ to tr H, as the sum of terms of order 1. No entry of such a basis exceeds one, so each entry of the
-//! vector has at most the terms of the whole vector: see [`Classes`].
+//! weights of 0, adds 10⁻⁶ to tr H, as the sum of terms of order 1. Rounding is then relative to the whole
+//! vector: each of its entries has the terms of the one that has most, see [`Classes`]. (Of K entries, or of the two of a difference; the
+//! number of roundings counts the classes.)
 
 use super::call::Quantity;
 use super::number::{Dual, Number, Tracked};
@@ -39,21 +40,8 @@ fn activation<R: Number>(kind: Activation, u: R) -> R {
 pub enum Classes {
     /// Its own.
     Apart,
-    /// Those of all classes: of output weights of one unit, and of residuals of one sample.
+    /// Those of the class that has most: of output weights of one unit, and of residuals of one sample.
     Together,
-}
-
-impl Classes {
-    /// The same numbers, with those terms.
-    fn terms<R: Number>(self, vector: &mut [R], stride: usize) {
-        if self == Self::Together {
-            let half = R::constant(0.5);
-            let sum = vector.iter().step_by(stride).fold(R::constant(0.0), |sum, &x| sum + half * x);
-            // Zero, but for its terms.
-            let nothing = sum + -sum;
-            vector.iter_mut().step_by(stride).for_each(|x| *x = *x + nothing);
-        }
-    }
 }
 
 /// The mean cross-entropy and, by back-propagation, its gradient.
@@ -62,7 +50,13 @@ fn loss_and_gradient<R: Number>(problem: &Problem, theta: &[R], classes: Classes
     let (d, m, k) = (shape.inputs(), shape.hidden(), shape.classes());
     let (w, b) = (&theta[shape.hidden_weight()], &theta[shape.hidden_bias()]);
     let (mut v, c) = (theta[shape.output_weight()].to_vec(), &theta[shape.output_bias()]);
-    (0..m).for_each(|j| classes.terms(&mut v[j..], m));
+    if classes == Classes::Together {
+        for j in 0..m {
+            let mut column: Vec<R> = v[j..].iter().step_by(m).copied().collect();
+            R::level(&mut column);
+            v[j..].iter_mut().step_by(m).zip(column).for_each(|(v, leveled)| *v = leveled);
+        }
+    }
     let mean = R::constant(problem.samples as f64).recip();
     let zero = R::constant(0.0);
     let (mut loss, mut gradient) = (zero, vec![zero; theta.len()]);
@@ -84,7 +78,9 @@ fn loss_and_gradient<R: Number>(problem: &Problem, theta: &[R], classes: Classes
         let (log_sum, inverse) = (sum.ln(), sum.recip());
 
         let mut residuals: Vec<R> = (0..k).map(|l| mean * (weights[l] * inverse - R::constant(y[l]))).collect();
-        classes.terms(&mut residuals, 1);
+        if classes == Classes::Together {
+            R::level(&mut residuals);
+        }
         let mut back = vec![zero; m];
         for (l, r) in residuals.into_iter().enumerate() {
             loss = loss + mean * R::constant(y[l]) * (log_sum - (z[l] - most));

@@ -19,8 +19,9 @@ use flatmin::Real;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, FailurePersistence, FileFailurePersistence};
 
-/// This many cases; failures are kept beside the sources.
+/// This many cases, or those of `PROPTEST_CASES`; failures are kept beside the sources.
 fn cases(count: u32) -> Config {
+    let count = std::env::var("PROPTEST_CASES").map_or(count, |cases| cases.parse().expect("a number of cases"));
     let persistence: Box<dyn FailurePersistence> = Box::new(FileFailurePersistence::WithSource("regressions"));
     Config { failure_persistence: Some(persistence), ..Config::with_cases(count) }
 }
