@@ -7,6 +7,28 @@ use core::ops::Range;
 use crate::real::Real;
 use crate::simd::{Kernel, Lanes, Simd};
 
+/// Runs over the classes by blocks of four, two and one, so that sums over the other sample's classes are as many chains at once and what
+/// all rows of a block read is read once.
+macro_rules! by_blocks {
+    ($classes:expr, $class:ident, $rows:ident => $work:block) => {{
+        let mut $class = 0;
+        while $class + 4 <= $classes {
+            const $rows: usize = 4;
+            $work
+            $class += $rows;
+        }
+        if $class + 2 <= $classes {
+            const $rows: usize = 2;
+            $work
+            $class += $rows;
+        }
+        if $class < $classes {
+            const $rows: usize = 1;
+            $work
+        }
+    }};
+}
+
 /// One row of a tile: a sample against all columns.
 pub(super) struct Row<'a, T> {
     pub classes: usize,
@@ -98,53 +120,26 @@ impl<T: Real> Row<'_, T> {
         }
         gg.store(&mut theta[r * line + r * lanes..]);
 
-        // The leads' row and columns become zero. α: means of rows; β: of columns; γ: of both, each divided by σ once a mean.
         beta.fill(T::ZERO);
         lead_row.copy_from_slice(&theta[lead * line..][..line]);
+        let mut block = Block { line, theta, own_hat, alpha, beta, other_hat, lead_row, other_q, other_lead };
         let mut gamma = zero;
-        for (i, (row, alpha)) in theta.chunks_exact_mut(line).zip(alpha.chunks_exact_mut(lanes)).enumerate() {
-            let (q, mut shift, mut mean) = (own_q(i), zero, zero);
-            let entries = row.chunks_exact_mut(lanes).zip(lead_row.chunks_exact(lanes));
-            for ((entry, lead), other_lead) in entries.zip(other_lead.chunks_exact(lanes)) {
-                let shifted = register(entry) - register(lead);
-                shifted.store(entry);
-                shift = register(other_lead).mul_add(shifted, shift);
-            }
-            let entries = row.chunks_exact_mut(lanes).zip(beta.chunks_exact_mut(lanes));
-            for ((entry, beta), other_q) in entries.zip(other_q.chunks_exact(lanes)) {
-                let shifted = register(entry) - shift;
-                shifted.store(entry);
-                mean = register(other_q).mul_add(shifted, mean);
-                q.mul_add(shifted, register(beta)).store(beta);
-            }
-            mean.store(alpha);
-            gamma = q.mul_add(mean, gamma);
-        }
-
-        let sigma = splat(self.sigma);
+        by_blocks!(k, class, ROWS => {
+            let q = core::array::from_fn::<_, ROWS, _>(|i| own_q(class + i));
+            gamma = block.subtract_means(simd, class, q, gamma);
+        });
+        let (sigma, twice) = (splat(self.sigma), splat(T::TWO) * weight);
         let gamma = sigma * gamma;
-        for beta in beta.chunks_exact_mut(lanes) {
+        for beta in block.beta.chunks_exact_mut(lanes) {
             (sigma * (register(beta) - gamma)).store(beta);
         }
-        let twice = splat(T::TWO) * weight;
         let (mut total, mut trace) = (zero, zero);
-        other_hat.fill(T::ZERO);
-        let rows = theta.chunks_exact_mut(line).zip(alpha.chunks_exact(lanes)).zip(own_hat.chunks_exact_mut(lanes));
-        for (i, ((row, alpha), own_hat)) in rows.enumerate() {
-            let (q, mean, mut hat) = (own_q(i), sigma * register(alpha), zero);
-            let entries = row.chunks_exact_mut(lanes).zip(beta.chunks_exact(lanes));
-            let others = other_q.chunks_exact(lanes).zip(other_hat.chunks_exact_mut(lanes));
-            for ((entry, beta), (other_q, other_hat)) in entries.zip(others) {
-                let centred = register(entry) - (mean + register(beta));
-                let (left, other_q) = (q * centred, register(other_q));
-                hat = (other_q * centred).mul_add(centred, hat);
-                left.mul_add(centred, register(other_hat)).store(other_hat);
-                (left * other_q).store(entry);
-            }
-            total = q.mul_add(hat, total);
-            trace = trace + register(&row[i * lanes..]);
-            twice.mul_add(hat, register(own_hat)).store(own_hat);
-        }
+        block.other_hat.fill(T::ZERO);
+        by_blocks!(k, class, ROWS => {
+            let q = core::array::from_fn::<_, ROWS, _>(|i| own_q(class + i));
+            (total, trace) = block.square(simd, class, q, sigma, twice, (total, trace));
+        });
+        let Block { theta, other_hat, .. } = block;
 
         let ss = read(&self.ss[start..]);
         let output = gg * ss;
@@ -174,6 +169,107 @@ impl<T: Real> Row<'_, T> {
             }
         }
         shares
+    }
+}
+
+/// Θ of a register of pairs and what is made of it; a class of either sample has a register, a row of classes `line` numbers.
+struct Block<'a, T> {
+    line: usize,
+    /// Θ, K rows; becomes what is left of it by subtraction, then X.
+    theta: &'a mut [T],
+    own_hat: &'a mut [T],
+    /// Means of rows, and of columns.
+    alpha: &'a mut [T],
+    beta: &'a mut [T],
+    other_hat: &'a mut [T],
+    /// Θ's row of the row sample's lead.
+    lead_row: &'a [T],
+    other_q: &'a [T],
+    other_lead: &'a [T],
+}
+
+impl<T: Real> Block<'_, T> {
+    /// Makes the leads' row and columns zero, in the rows from `class`, whose q is given; adds to the means, and to γ, the mean of both.
+    /// Each is divided by σ once a mean.
+    #[inline(always)]
+    fn subtract_means<S: Simd, const ROWS: usize>(
+        &mut self,
+        simd: S,
+        class: usize,
+        q: [T::Lanes<S>; ROWS],
+        mut gamma: T::Lanes<S>,
+    ) -> T::Lanes<S> {
+        let (line, lanes) = (self.line, <T::Lanes<S> as Lanes>::LANES);
+        let theta = &mut self.theta[class * line..][..ROWS * line];
+        let mut shift = [T::Lanes::<S>::zero(simd); ROWS];
+        let mut mean = shift;
+        for at in (0..line).step_by(lanes) {
+            let other_lead = T::Lanes::<S>::load(simd, &self.other_lead[at..]);
+            let lead = T::Lanes::<S>::load(simd, &self.lead_row[at..]);
+            for i in 0..ROWS {
+                let entry = T::Lanes::<S>::load(simd, &theta[i * line + at..]);
+                shift[i] = other_lead.mul_add(entry - lead, shift[i]);
+            }
+        }
+        for at in (0..line).step_by(lanes) {
+            let other_q = T::Lanes::<S>::load(simd, &self.other_q[at..]);
+            let lead = T::Lanes::<S>::load(simd, &self.lead_row[at..]);
+            let mut beta = T::Lanes::<S>::load(simd, &self.beta[at..]);
+            for i in 0..ROWS {
+                let entry = &mut theta[i * line + at..][..lanes];
+                let shifted = (T::Lanes::<S>::load(simd, entry) - lead) - shift[i];
+                shifted.store(entry);
+                mean[i] = other_q.mul_add(shifted, mean[i]);
+                beta = q[i].mul_add(shifted, beta);
+            }
+            beta.store(&mut self.beta[at..]);
+        }
+        for i in 0..ROWS {
+            mean[i].store(&mut self.alpha[(class + i) * lanes..]);
+            gamma = q[i].mul_add(mean[i], gamma);
+        }
+        gamma
+    }
+
+    /// Centres the rows from `class`, and makes X of them: adds to q̂ and q̂', to the trace of ΘX and to that of X.
+    #[inline(always)]
+    fn square<S: Simd, const ROWS: usize>(
+        &mut self,
+        simd: S,
+        class: usize,
+        q: [T::Lanes<S>; ROWS],
+        sigma: T::Lanes<S>,
+        twice: T::Lanes<S>,
+        (mut total, mut trace): (T::Lanes<S>, T::Lanes<S>),
+    ) -> (T::Lanes<S>, T::Lanes<S>) {
+        let (line, lanes) = (self.line, <T::Lanes<S> as Lanes>::LANES);
+        let theta = &mut self.theta[class * line..][..ROWS * line];
+        let mut hat = [T::Lanes::<S>::zero(simd); ROWS];
+        let mut mean = hat;
+        for (i, mean) in mean.iter_mut().enumerate() {
+            *mean = sigma * T::Lanes::<S>::load(simd, &self.alpha[(class + i) * lanes..]);
+        }
+        for at in (0..line).step_by(lanes) {
+            let other_q = T::Lanes::<S>::load(simd, &self.other_q[at..]);
+            let beta = T::Lanes::<S>::load(simd, &self.beta[at..]);
+            let mut other_hat = T::Lanes::<S>::load(simd, &self.other_hat[at..]);
+            for i in 0..ROWS {
+                let entry = &mut theta[i * line + at..][..lanes];
+                let centred = T::Lanes::<S>::load(simd, entry) - (mean[i] + beta);
+                let left = q[i] * centred;
+                hat[i] = (other_q * centred).mul_add(centred, hat[i]);
+                other_hat = left.mul_add(centred, other_hat);
+                (left * other_q).store(entry);
+            }
+            other_hat.store(&mut self.other_hat[at..]);
+        }
+        for i in 0..ROWS {
+            total = q[i].mul_add(hat[i], total);
+            trace = trace + T::Lanes::<S>::load(simd, &theta[i * line + (class + i) * lanes..]);
+            let own_hat = &mut self.own_hat[(class + i) * lanes..][..lanes];
+            twice.mul_add(hat[i], T::Lanes::<S>::load(simd, own_hat)).store(own_hat);
+        }
+        (total, trace)
     }
 }
 

@@ -18,6 +18,12 @@ use crate::workspace::{Arena, row, row_mut};
 /// Entries of W whose Gram matrices are formed by one product, and whose products are folded at once.
 const GROUP: usize = 4;
 
+/// Numbers from one entry of W over a tile to the next: a row more than the entry has. A pair's entries are read together, and at a
+/// distance of a power of two all of them would fall into one set of the L1 cache.
+pub(super) fn stride(tile: &Tile) -> usize {
+    (tile.rows.len() + 1) * tile.columns.len()
+}
+
 /// U, and the entries of W of a part of a tile.
 #[derive(Debug)]
 pub(super) struct Entries<'w, T> {
@@ -26,7 +32,7 @@ pub(super) struct Entries<'w, T> {
     pub u_hat: &'w mut [T],
     /// U_k∘U_l for k ≤ l, R₂×M.
     uu: &'w mut [T],
-    /// Entries of W, R₂ times rows × columns; then of 2w Ŵ.
+    /// Entries of W, a [`stride`] apart, each rows × columns; then of 2w Ŵ.
     pub w: &'w mut [T],
     /// Rows f of a part times something, for a group of entries.
     scaled: &'w mut [T],
@@ -42,8 +48,8 @@ const fn lengths(shape: Shape, part: usize) -> [u64; 6] {
         product(&[r, m]),
         product(&[r, m]),
         product(&[r2, m]),
-        product(&[r2, part, part]),
-        product(&[GROUP, part, m]),
+        product(&[r2, part + 1, part]),
+        product(&[GROUP, part + 1, m]),
         product(&[GROUP, m]),
     ]
 }
@@ -56,7 +62,7 @@ pub(super) const fn elements(shape: Shape, part: usize) -> u64 {
 /// Elements of packing space that the products need.
 pub(super) const fn packing_elements(shape: Shape, part: usize) -> u64 {
     let m = shape.hidden();
-    gemm::largest_workspace(&[[GROUP * part, m, part], [part, part, m]])
+    gemm::largest_workspace(&[[GROUP * (part + 1), m, part], [part, part, m]])
 }
 
 impl<'w, T: Real> Entries<'w, T> {
@@ -85,18 +91,20 @@ impl<'w, T: Real> Entries<'w, T> {
         let f = Features::of_batch(sum.samples.f, m, &sum.range);
         let (height, width) = (tile.rows.len(), tile.columns.len());
         if tile.is_diagonal() {
-            for (uu, w) in self.uu.chunks_exact(m).zip(self.w.chunks_exact_mut(tile.len())) {
-                let w = MatrixMut::row_major(w, height, width);
+            for (uu, w) in self.uu.chunks_exact(m).zip(self.w.chunks_exact_mut(stride(tile))) {
+                let w = MatrixMut::row_major(&mut w[..tile.len()], height, width);
                 gemm::gram(isa, T::ONE, f.rows(&tile.rows), Some(uu), T::ZERO, w, gemm::Triangle::Both, packing);
             }
             return;
         }
         let rows = &f.data[tile.rows.start * m..tile.rows.end * m];
-        let w = &mut self.w[..self.uu.len() / m * tile.len()];
-        for (uu, w) in self.uu.chunks(GROUP * m).zip(w.chunks_mut(GROUP * tile.len())) {
-            let scaled = &mut self.scaled[..uu.len() * height];
+        let w = &mut self.w[..self.uu.len() / m * stride(tile)];
+        for (uu, w) in self.uu.chunks(GROUP * m).zip(w.chunks_mut(GROUP * stride(tile))) {
+            // As many rows as from one entry to the next, the last one empty.
+            let scaled = &mut self.scaled[..uu.len() * (height + 1)];
             isa.vectorize(|| {
-                for (uu, scaled) in uu.chunks_exact(m).zip(scaled.chunks_exact_mut(height * m)) {
+                for (uu, scaled) in uu.chunks_exact(m).zip(scaled.chunks_exact_mut((height + 1) * m)) {
+                    scaled[height * m..].fill(T::ZERO);
                     for (scaled, f) in scaled.chunks_exact_mut(m).zip(rows.chunks_exact(m)) {
                         for ((scaled, &f), &uu) in scaled.iter_mut().zip(f).zip(uu) {
                             *scaled = f * uu;
@@ -104,7 +112,7 @@ impl<'w, T: Real> Entries<'w, T> {
                     }
                 }
             });
-            let stacked = uu.len() / m * height;
+            let stacked = uu.len() / m * (height + 1);
             let (scaled, w) = (Matrix::row_major(scaled, stacked, m), MatrixMut::row_major(w, stacked, width));
             gemm(isa, T::ONE, scaled, f.rows(&tile.columns).t(), T::ZERO, w, packing);
         }
@@ -117,14 +125,14 @@ impl<'w, T: Real> Entries<'w, T> {
         let all_f = Features::of_batch(sum.samples.f, m, &sum.range);
         let count = T::from_f64(tile.count());
         let mut index = entries(r);
-        for (w, uu) in self.w.chunks(GROUP * tile.len()).zip(self.uu.chunks(GROUP * m)) {
+        for (w, uu) in self.w.chunks(GROUP * stride(tile)).zip(self.uu.chunks(GROUP * m)) {
             let group: [_; GROUP] = core::array::from_fn(|_| index.next());
             // An entry off the diagonal stands for two.
             let twice = group.map(|entry| if entry.is_some_and(|(k, l)| k == l) { T::ONE } else { T::TWO });
             let mut side = |from: &Range<usize>, to: &Range<usize>, sums: Option<&mut [T]>| {
                 let products = &mut self.scaled[..uu.len() * to.len()];
-                for (w, products) in w.chunks_exact(tile.len()).zip(products.chunks_exact_mut(to.len() * m)) {
-                    let w = Matrix::row_major(w, tile.rows.len(), tile.columns.len());
+                for (w, products) in w.chunks_exact(stride(tile)).zip(products.chunks_exact_mut(to.len() * m)) {
+                    let w = Matrix::row_major(&w[..tile.len()], tile.rows.len(), tile.columns.len());
                     let w = if *to == tile.rows { w } else { w.t() };
                     gemm(
                         isa,

@@ -49,16 +49,19 @@ use crate::workspace::{Arena, row, row_mut};
 use centring::Row;
 use entries::Entries;
 
-/// Numbers that the entries of W over a part of a tile may take: a share of the L2 cache.
-const PART_LEN: usize = 1 << 18;
+/// Bytes that the entries of W over a part of a tile may take: the L2 cache of a server's core, which is 1 MiB or more.
+const PART_BYTES: u64 = 1 << 20;
 
-/// Samples on a side of a part of a tile: W is formed, used and dropped part by part.
-const fn part_len(shape: Shape, n: usize) -> usize {
-    let mut part = tile_len(n);
-    while part > 32 && (triangle(shape.classes() - 1)).saturating_mul(part * part) > PART_LEN {
-        part = 32;
-    }
-    part
+/// Samples on a side of a part of a tile, for numbers of `bytes`: W is formed, used and dropped part by part.
+const fn part_len(shape: Shape, n: usize, bytes: usize) -> usize {
+    let part = tile_len(n);
+    let all = product(&[bytes, triangle(shape.classes() - 1), part, part]);
+    if part > 32 && all > PART_BYTES { 32 } else { part }
+}
+
+/// The largest part of any type: that of the smallest numbers.
+const fn largest_part(shape: Shape, n: usize) -> usize {
+    part_len(shape, n, size_of::<f32>())
 }
 
 /// Feature rows of the samples, and the entries of W of a tile.
@@ -118,21 +121,24 @@ const fn lengths(shape: Shape, n: usize) -> [u64; 12] {
 
 /// Elements that [`Tangent::new`] takes.
 pub(super) const fn elements(shape: Shape, n: usize) -> u64 {
-    sum(&[entries::elements(shape, part_len(shape, n)), sum(&lengths(shape, n))])
+    sum(&[entries::elements(shape, largest_part(shape, n)), sum(&lengths(shape, n))])
 }
 
 /// Elements of packing space that the products need.
 pub(super) const fn packing_elements(shape: Shape, n: usize) -> u64 {
     let (m, r, t) = (shape.hidden(), shape.classes() - 1, tile_len(n));
     let tiles = gemm::largest_workspace(&[[t, t, m], [t, triangle(r), t]]);
-    largest(&[entries::packing_elements(shape, part_len(shape, n)), tiles])
+    let parts = entries::packing_elements(shape, largest_part(shape, n));
+    // A smaller part of wider numbers may be packed otherwise.
+    let wide = entries::packing_elements(shape, part_len(shape, n, size_of::<f64>()));
+    largest(&[parts, wide, tiles])
 }
 
 impl<'w, T: Real> Tangent<'w, T> {
     pub(super) fn new(sum: &Sum<'_, '_, T>, factors: &Factors<'_, T>, arena: &mut Arena<'w, T>) -> Self {
         let (shape, n) = (sum.samples.shape, sum.range.len());
         let k = shape.classes();
-        let entries = Entries::new(shape, part_len(shape, n), sum.samples.v, arena);
+        let entries = Entries::new(shape, largest_part(shape, n), sum.samples.v, arena);
         let [q, leads, q_hat, o, o_hat, d, od, d_hat, ss, full_u_hat, a_row, registers] =
             arena.take_all(lengths(shape, n));
         for hat in [&mut *q_hat, o_hat, d_hat] {
@@ -192,7 +198,7 @@ impl<'w, T: Real> Tangent<'w, T> {
 
         let mut total = [0.0; 3];
         let mut hats = hats;
-        for part in tile.parts(part_len(shape, n)) {
+        for part in tile.parts(part_len(shape, n, size_of::<T>())) {
             self.entries.form(sum, &part, packing);
             let from = part.columns.start - tile.columns.start;
             let columns = from..from + part.columns.len();
@@ -214,7 +220,7 @@ impl<'w, T: Real> Tangent<'w, T> {
                     gg: &mut row_mut(common.gg, width, in_tile)[columns.clone()],
                     ss: &row(self.ss, width, in_tile)[columns.clone()],
                     w: &mut self.entries.w[i * part.columns.len()..],
-                    stride: part.len(),
+                    stride: entries::stride(&part),
                     registers: self.registers,
                     q_hat: hats.as_deref_mut().map(|hats| row_mut(hats.p, k, sum.range.start + sample)),
                 });
