@@ -1,38 +1,61 @@
-//! Copies the lower triangle of a symmetric matrix to the upper one.
+//! Copies one triangle of a symmetric matrix to the other one.
 
 use super::MatrixMut;
 use crate::Real;
-use crate::simd::{Kernel, Lanes, Simd};
+use crate::simd::{InstructionSet, Kernel, Lanes, Simd};
 
-/// c(j, i) ← c(i, j) for j < i. Blocks of `LANES` rows are transposed in registers up to the block on the diagonal.
-pub(super) struct Mirror<'a, 'b, T>(pub &'b mut MatrixMut<'a, T>);
+/// The triangle that is copied, without the diagonal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Half {
+    Lower,
+    Upper,
+}
+
+/// c(j, i) ← c(i, j) for j < i if the lower half is copied, for j > i if the upper one is.
+pub(crate) fn mirror<T: Real>(isa: InstructionSet, mut c: MatrixMut<T>, half: Half) {
+    isa.run(Mirror { c: &mut c, half });
+}
+
+/// Blocks of `LANES` rows are transposed in registers, up to the block on the diagonal or from there on.
+struct Mirror<'a, 'b, T> {
+    c: &'b mut MatrixMut<'a, T>,
+    half: Half,
+}
 
 impl<T: Real> Kernel for Mirror<'_, '_, T> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let (n, stride) = (self.0.rows(), self.0.row_stride());
-        debug_assert!(self.0.cols() == n, "a square matrix");
+        let (n, stride) = (self.c.rows(), self.c.row_stride());
+        debug_assert!(self.c.cols() == n, "a square matrix");
         let (lanes, step) = (T::Lanes::<S>::LANES, T::Lanes::<S>::TRANSPOSE);
-        let c = self.0.as_mut_ptr();
-        let whole = n - n % lanes;
-        for first in (0..whole).step_by(lanes) {
-            for j in (0..first).step_by(step) {
-                // SAFETY: rows `first..first + LANES` and columns `j..j + TRANSPOSE` lie below the diagonal, their mirror
-                // image above it; `TRANSPOSE` divides `LANES`.
+        let c = self.c.as_mut_ptr();
+        for first in (0..n).step_by(lanes) {
+            let last = n.min(first + lanes);
+            // The columns beside the block on the diagonal, as many as are transposed in registers.
+            let beside = match self.half {
+                Half::Lower => 0..first,
+                Half::Upper => last..n,
+            };
+            let whole = if last - first == lanes { beside.len() - beside.len() % step } else { 0 };
+            for j in (beside.start..beside.start + whole).step_by(step) {
+                // SAFETY: rows `first..first + LANES` and columns `j..j + TRANSPOSE` lie on one side of the diagonal, their mirror
+                // image on the other.
                 unsafe {
-                    let (lower, upper) = (c.add(first * stride + j), c.add(j * stride + first));
-                    T::Lanes::<S>::transpose_ptr(simd, lower, stride, lanes, upper, stride);
+                    let (block, image) = (c.add(first * stride + j), c.add(j * stride + first));
+                    T::Lanes::<S>::transpose_ptr(simd, block, stride, lanes, image, stride);
                 }
             }
-        }
-        // The blocks on the diagonal, and the rows that fill no block.
-        for i in 0..n {
-            let first = if i < whole { i - i % lanes } else { 0 };
-            for j in first..i {
-                // SAFETY: both elements lie in the matrix.
-                unsafe { *c.add(j * stride + i) = *c.add(i * stride + j) };
+            for i in first..last {
+                let within = match self.half {
+                    Half::Lower => first..i,
+                    Half::Upper => i + 1..last,
+                };
+                for j in within.chain(beside.start + whole..beside.end) {
+                    // SAFETY: both elements lie in the matrix.
+                    unsafe { *c.add(j * stride + i) = *c.add(i * stride + j) };
+                }
             }
         }
     }

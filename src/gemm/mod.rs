@@ -35,11 +35,11 @@ mod tests;
 pub(crate) use blocks::largest_workspace;
 pub use blocks::workspace_len;
 pub use matrix::{Matrix, MatrixMut};
+pub(crate) use mirror::{Half, mirror};
 
 use crate::simd::InstructionSet;
 use crate::{Error, Real};
 use loops::Product;
-use mirror::Mirror;
 
 /// What is added to a product.
 #[derive(Clone, Copy, Debug)]
@@ -112,7 +112,7 @@ pub(crate) fn gram<T: Real>(
     let (b, addend) = (a.t(), Addend::scaled(beta));
     isa.run(&mut Product { alpha, a: &a, b: &b, weights, addend, c: &mut c, lower: true, workspace });
     if triangle == Triangle::Both {
-        isa.run(Mirror(&mut c));
+        mirror(isa, c, Half::Lower);
     }
 }
 

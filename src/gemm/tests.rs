@@ -232,6 +232,24 @@ fn bias<T: Real>(isa: InstructionSet) {
     }
 }
 
+/// Either triangle, of sizes around those of blocks.
+fn mirrored<T: Real>(isa: InstructionSet) {
+    for n in [0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 37, 48, 70] {
+        for half in [Half::Lower, Half::Upper] {
+            let stride = n + 3;
+            let before: Vec<T> = random(n * stride, 11);
+            let mut c = before.clone();
+            mirror(isa, MatrixMut::strided(&mut c, n, n, stride).unwrap(), half);
+            for (index, (&after, &before_here)) in c.iter().zip(&before).enumerate() {
+                let (i, j) = (index / stride, index % stride);
+                let copied = j < n && if half == Half::Lower { j > i } else { j < i };
+                let expected = if copied { before[j * stride + i] } else { before_here };
+                assert!(after == expected, "{isa} {n} {half:?} ({i}, {j})");
+            }
+        }
+    }
+}
+
 /// All tests of an instruction set; one that the CPU lacks runs as `Portable` (see `promised_sets_are_there`).
 macro_rules! suites {
     ($($(#[$cfg:meta])? $module:ident: $set:ident, $real:ident;)*) => {$(
@@ -254,6 +272,11 @@ macro_rules! suites {
             #[test]
             fn symmetric_products() {
                 super::symmetric_products::<$real>(SET);
+            }
+
+            #[test]
+            fn mirrored() {
+                super::mirrored::<$real>(SET);
             }
 
             #[test]

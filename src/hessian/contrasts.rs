@@ -23,6 +23,7 @@
 
 use core::f64::consts::{FRAC_1_SQRT_2, SQRT_2};
 
+use crate::gemm::{self, Half, MatrixMut};
 use crate::plan::product;
 use crate::real::Real;
 use crate::simd::InstructionSet;
@@ -170,29 +171,7 @@ pub(crate) fn unfold<T: Real>(isa: InstructionSet, flat: &[T], full: &mut [T], n
             rest = below;
         }
     });
-    mirror(full, n);
-}
-
-/// Copies the upper triangle of an n×n matrix to the lower one, in squares that stay in the L1 cache.
-fn mirror<T: Real>(full: &mut [T], n: usize) {
-    const SQUARE: usize = 16;
-    for top in (0..n).step_by(SQUARE) {
-        for left in (top..n).step_by(SQUARE) {
-            for i in top..n.min(top + SQUARE) {
-                let (above, below) = full.split_at_mut((i + 1) * n);
-                let line = &above[i * n..];
-                let first = left.max(i + 1);
-                let last = n.min(left + SQUARE);
-                if first < last {
-                    for (place, &entry) in
-                        below[(first - i - 1) * n + i..].iter_mut().step_by(n).zip(&line[first..last])
-                    {
-                        *place = entry;
-                    }
-                }
-            }
-        }
-    }
+    gemm::mirror(isa, MatrixMut::row_major(full, n, n), Half::Upper);
 }
 
 #[cfg(test)]
