@@ -50,27 +50,30 @@ impl<T: Real> Kernel for &mut Product<'_, '_, T> {
             return self.transposed(simd);
         }
         let blocks = Blocks::new::<S, T>(self.a, self.b, self.c.row_stride(), self.weights.is_some());
-        if blocks.one {
-            // Only loops 2 and 1 are left, and these change places where B stays in L1: C is then written row by row.
-            let (rows, width) = (Rows::new(0, m, blocks.tile), panel_cols::<S, T>());
-            let mut first = 0;
-            for (len, pays) in [(2 * width, m <= WIDE_ROWS), (width, m <= blocks.tile || k * n <= near::<T>())] {
-                if pays && !self.lower && n - first >= len {
-                    let panels = (n - first) / len;
-                    self.panels(simd, rows, (0, k), Columns { first, len, panels }, None, None);
-                    first += panels * len;
-                }
-            }
-            for first in (first..n).step_by(width) {
-                self.panels(simd, rows, (0, k), Columns::panel(first, width.min(n - first)), None, None);
-            }
-        } else {
-            self.blocked(simd, &blocks);
-        }
+        if blocks.one { self.in_place(simd, &blocks) } else { self.blocked(simd, &blocks) }
     }
 }
 
 impl<T: Real> Product<'_, '_, T> {
+    /// Loop 2 of a product that is one block and nothing of which is packed. Loops 2 and 1 change places where B stays in the L1 cache
+    /// or has a single tile to be used for: C is then written row by row.
+    #[inline(always)]
+    fn in_place<S: Simd>(&mut self, simd: S, blocks: &Blocks) {
+        let (m, k, n) = (self.a.rows(), self.a.cols(), self.b.cols());
+        let (rows, width) = (Rows::new(0, m, blocks.tile), panel_cols::<S, T>());
+        let mut first = 0;
+        for (len, pays) in [(2 * width, m <= WIDE_ROWS), (width, m <= blocks.tile || k * n <= near::<T>())] {
+            if pays && !self.lower && n - first >= len {
+                let panels = (n - first) / len;
+                self.panels(simd, rows, (0, k), Columns { first, len, panels }, None, None);
+                first += panels * len;
+            }
+        }
+        for first in (first..n).step_by(width) {
+            self.panels(simd, rows, (0, k), Columns::panel(first, width.min(n - first)), None, None);
+        }
+    }
+
     /// Loops 5 to 2, with packing.
     fn blocked<S: Simd>(&mut self, simd: S, blocks: &Blocks) {
         let (m, k, n) = (self.a.rows(), self.a.cols(), self.b.cols());
@@ -103,7 +106,6 @@ impl<T: Real> Product<'_, '_, T> {
                             continue;
                         }
                         let cols = width.min(n - column);
-                        let lanes = T::Lanes::<S>::LANES;
                         if !blocks.pack_b {
                             self.panels(simd, rows, (pc, kc), Columns::panel(column, cols), strip, None);
                             continue;
@@ -112,7 +114,7 @@ impl<T: Real> Product<'_, '_, T> {
                         let used_first = ic == 0 || (self.lower && ic <= column);
                         if used_first || !blocks.keep_b {
                             let weights = self.weights.map(|weights| &weights[pc..pc + kc]);
-                            let (b, width) = (b.at(pc, column), cols.next_multiple_of(lanes));
+                            let (b, width) = (b.at(pc, column), cols.next_multiple_of(T::Lanes::<S>::LANES));
                             // SAFETY: the panel lies in B; its place in the workspace is as large.
                             unsafe { pack::Panel { b, k: kc, cols, weights, panel, width }.pack(simd) };
                         }
