@@ -147,11 +147,9 @@ impl<T: Real> Product<'_, '_, T> {
         };
         let c_row = self.c.row_stride();
         let c = self.c.as_mut_ptr().wrapping_add(column);
-        let (beta, d, d_row) = match self.addend {
-            _ if pc > 0 => (T::ONE, c.cast_const(), c_row),
-            Addend::Zero => (T::ZERO, c.cast_const(), c_row),
-            Addend::Output(beta) => (beta, c.cast_const(), c_row),
-            Addend::Row(row) => (T::ONE, row[column..column + panels * cols].as_ptr(), 0),
+        let (beta, d, d_row) = match pc {
+            0 => self.addend(column, panels * cols),
+            _ => (T::ONE, c.cast_const(), c_row),
         };
         let (a_row, a_col) = (self.a.row_stride(), self.a.col_stride());
         for Group { row, rows: height, tiles } in rows.groups() {
@@ -186,6 +184,17 @@ impl<T: Real> Product<'_, '_, T> {
             unsafe {
                 strip_product(simd, &strip, tiles - skipped, height, vectors, packed_b.is_none() && last < lanes)
             };
+        }
+    }
+
+    /// The addend of `cols` columns from `column` on, as β·D: β, the first element of D, and the distance of its rows.
+    #[inline(always)]
+    fn addend(&mut self, column: usize, cols: usize) -> (T, *const T, usize) {
+        let output = (self.c.as_mut_ptr().wrapping_add(column).cast_const(), self.c.row_stride());
+        match self.addend {
+            Addend::Zero => (T::ZERO, output.0, output.1),
+            Addend::Output(beta) => (beta, output.0, output.1),
+            Addend::Row(row) => (T::ONE, row[column..column + cols].as_ptr(), 0),
         }
     }
 
@@ -225,11 +234,7 @@ impl<T: Real> Product<'_, '_, T> {
     /// The whole product as dot products.
     fn dots<S: Simd>(&mut self, simd: S) {
         let (c, c_row) = (self.c.as_mut_ptr(), self.c.row_stride());
-        let (beta, d, d_row) = match self.addend {
-            Addend::Zero => (T::ZERO, c.cast_const(), c_row),
-            Addend::Output(beta) => (beta, c.cast_const(), c_row),
-            Addend::Row(row) => (T::ONE, row[..self.c.cols()].as_ptr(), 0),
-        };
+        let (beta, d, d_row) = self.addend(0, self.c.cols());
         let dots = Dots {
             m: self.a.rows(),
             k: self.a.cols(),

@@ -8,9 +8,9 @@
 //! ```
 //!
 //! with `ROWS·VECTORS` accumulators: per step of k, `VECTORS` loads of B and, row by row, one number of A broadcast to
-//! `VECTORS` multiply–adds. The sum over k runs in order, in one chain per element of C, or two (even and odd steps) where accumulators are
-//! few. β = 0 never reads D, which is C
-//! itself or, with a row stride of 0, a row to be added to all. A tile costs `2·k·ROWS·VECTORS·LANES` flops.
+//! `VECTORS` multiply–adds. The sum over k runs in order, in one chain per element of C, or in two, of even and of odd steps,
+//! where accumulators are few. β = 0 never reads D, which is C itself or, with a row stride of 0, a row to be added to all.
+//! A tile costs `2·k·ROWS·VECTORS·LANES` flops.
 //!
 //! The last register of a panel may be cut: `last` columns of it are written. Its rows in B are full registers, whose
 //! other lanes may hold anything (packed panels), or `MASKED`: just `last` numbers are read (B used in place).
@@ -167,8 +167,8 @@ unsafe fn tile<S: Simd, T: Real, const ROWS: usize, const VECTORS: usize, const 
 /// Multiplies `tiles` tiles of `rows` rows each by a panel of `vectors` registers.
 ///
 /// # Safety
-/// `rows <= tile_rows::<S>()` and `vectors <= 2`, both positive, or `rows <= WIDE_ROWS` and four whole `vectors`. `strip` describes memory that is valid, as the module's
-/// contract says: `tiles·rows` rows of A (tile t begins at `t·a_tile`), of C and, unless `β = 0`, of D. C overlaps
+/// `rows <= tile_rows::<S>()` and `vectors <= 2`, both positive, or `rows <= WIDE_ROWS` and four whole `vectors`. `strip`
+/// describes memory that is valid, as the module's contract says: `tiles·rows` rows of A (tile t begins at `t·a_tile`), of C and, unless `β = 0`, of D. C overlaps
 /// neither A nor B; D is C or does not overlap it.
 #[inline(always)]
 pub(super) unsafe fn strip_product<S: Simd, T: Real>(

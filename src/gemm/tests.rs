@@ -208,6 +208,30 @@ fn check_symmetric<T: Real>(isa: InstructionSet, n: usize, k: usize, layout: Lay
     }
 }
 
+/// Rows of all operands that begin a multiple of 4096 bytes apart, and so share cache sets: they are read, packed and cut otherwise.
+fn aliased_rows<T: Real>(isa: InstructionSet) {
+    const STRIDE: usize = 1024;
+    for (m, k, n) in [(30, 10, 70), (60, 70, 40), (60, 70, 150), (150, 20, 150)] {
+        let (a, b): (Vec<T>, Vec<T>) = (random(m * STRIDE, 12), random(k * STRIDE, 13));
+        let a = Matrix::strided(&a, m, k, STRIDE, 1).unwrap();
+        let b = Matrix::strided(&b, k, n, STRIDE, 1).unwrap();
+        let mut c = std::vec![T::NAN; m * STRIDE];
+        let mut workspace = std::vec![T::NAN; workspace_len(m, k, n)];
+        gemm(isa, T::ONE, a, b, T::ZERO, MatrixMut::strided(&mut c, m, n, STRIDE).unwrap(), &mut workspace);
+        for (index, x) in c.iter().enumerate() {
+            let (i, j) = (index / STRIDE, index % STRIDE);
+            if j >= n {
+                assert!(x.to_f64().is_nan(), "{isa} {m}x{k}x{n} wrote between rows");
+                continue;
+            }
+            let (sum, magnitude) = sums(&a, None, &b, i, j);
+            let error = (x.to_f64() - sum).abs();
+            let bound = (k + 4) as f64 * T::EPSILON.to_f64() * magnitude;
+            assert!(error <= bound, "{isa} {m}x{k}x{n} ({i}, {j}): error {error:e}, bound {bound:e}");
+        }
+    }
+}
+
 /// A row that is added to all: a bias.
 fn bias<T: Real>(isa: InstructionSet) {
     for (m, k, n) in
@@ -272,6 +296,11 @@ macro_rules! suites {
             #[test]
             fn symmetric_products() {
                 super::symmetric_products::<$real>(SET);
+            }
+
+            #[test]
+            fn aliased_rows() {
+                super::aliased_rows::<$real>(SET);
             }
 
             #[test]
