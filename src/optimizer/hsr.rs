@@ -129,6 +129,49 @@ impl Hsr {
         Ok(step)
     }
 
+    /// [`step`](Self::step) with random numbers from a source of the caller's: the step of a sampled penalty whose seed is the next `u64`.
+    ///
+    /// One word is taken at every call, whatever the shapes, the penalty, and whether the step succeeds; it is the step's key for the
+    /// crate's generator. So a training is resumed by restoring the state and the source, and on another shape, or with another subset,
+    /// all that the source is used for afterwards stays the same.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`step`](Self::step).
+    ///
+    /// ```
+    /// use flatmin::{Activation, Batch, Hsr, Network, Plan, Sampling, Sgd, Shape, State, Targets};
+    /// use rand::{SeedableRng, rngs::ChaCha8Rng};
+    ///
+    /// let shape = Shape::new(2, 3, 2)?;
+    /// let plan = Plan::new(Network::new(shape, Activation::Tanh), 4)?;
+    /// let batch = Batch::new(shape, &[0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0], Targets::Classes(&[0, 1, 1, 0]))?;
+    /// let mut theta: Vec<f64> = (0..shape.parameters()).map(|i| (i as f64).sin()).collect();
+    /// let hsr = Hsr::sampled(Sgd::new(0.1), 0.05, Sampling::default());
+    /// let mut workspace = vec![0.0; hsr.workspace_len(&plan)?];
+    /// let (mut source, mut state) = (ChaCha8Rng::seed_from_u64(1), State::new(&mut []));
+    /// let step = hsr.step_with(&mut source, &plan, &mut theta, &batch, &mut state, &mut workspace)?;
+    /// assert!(step.estimate.is_some());
+    /// # Ok::<(), flatmin::Error>(())
+    /// ```
+    #[cfg(feature = "rand_core")]
+    pub fn step_with<T: Real, R: rand_core::Rng + ?Sized>(
+        &self,
+        source: &mut R,
+        plan: &Plan,
+        theta: &mut [T],
+        batch: &Batch<'_, T>,
+        state: &mut State<'_, T>,
+        workspace: &mut [T],
+    ) -> Result<Step> {
+        let seed = source.next_u64();
+        let penalty = match self.penalty {
+            Penalty::Exact => Penalty::Exact,
+            Penalty::Sampled(sampling) => Penalty::Sampled(Sampling { seed, ..sampling }),
+        };
+        Self { penalty, ..*self }.step(plan, theta, batch, state, workspace)
+    }
+
     /// Writes the gradient of `loss_weight · L + rho · Λ`. Returns what was seen, and the averages after the step.
     #[allow(clippy::too_many_arguments, reason = "those of a step, and where the gradient goes")]
     fn differentiate<T: Real>(

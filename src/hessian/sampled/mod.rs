@@ -74,7 +74,7 @@
 //! epochs and at equal time, for all parameters and activations.
 //!
 //! A step's random numbers are a function of the seed and of [`State::steps`](crate::State): a training that is stored and resumed goes on to the
-//! last bit.
+//! last bit. The feature `rand_core` adds `Hsr::step_with`, which takes each step's seed from a generator of the caller's.
 
 mod evaluate;
 mod features;
