@@ -7,7 +7,7 @@ use crate::real::{Real, power_of_two_near, sqrt};
 use crate::simd::InstructionSet;
 
 /// Terms that are summed in the type itself.
-const BLOCK: usize = 256;
+pub(crate) const BLOCK: usize = 256;
 
 /// Independent partial sums, so that the compiler can keep them in vector registers.
 const LANES: usize = 16;

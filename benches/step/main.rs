@@ -33,7 +33,7 @@ fn main() {
     match arguments.filter.as_str() {
         "contest" => return contest("", rounds),
         "growth" => return growth::print(rounds),
-        "planner" => return planner::print(rounds),
+        "planner" => return planner(rounds),
         _ => {}
     }
     let mut criterion = Criterion::default()
@@ -53,7 +53,7 @@ fn main() {
         growth::print(rounds);
     }
     if arguments.test {
-        planner::print(rounds);
+        planner(rounds);
     }
 }
 
@@ -67,6 +67,13 @@ fn contest(filter: &str, rounds: Rounds) {
             Ok(files) => files.iter().for_each(|file| println!("written: {}", file.display())),
             Err(error) => println!("not written: {error}"),
         }
+    }
+}
+
+/// The plan's choice against the fastest way.
+fn planner(rounds: Rounds) {
+    if let Err(error) = planner::print(rounds) {
+        println!("not written: {error:#}");
     }
 }
 

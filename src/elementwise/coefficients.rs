@@ -1,7 +1,8 @@
 //! Polynomials and constants of the elementary functions, per number type.
 //!
 //! The polynomials are minimax fits by Remez' exchange in 60-digit arithmetic, with their coefficients rounded to the type
-//! (where possible one by one, refitting the others). Intervals, weights and errors are noted with each.
+//! (where possible one by one, refitting the others). Where the constant term decides the last place it is kept in two parts.
+//! Intervals, weights and errors are noted with each.
 
 /// What the elementary functions need to know of a number type.
 pub trait Coefficients: Sized + 'static {
@@ -13,9 +14,13 @@ pub trait Coefficients: Sized + 'static {
     const LN: &'static [Self];
     /// In `t = 2q − 1`: `ln(1 + q)/q` for `0 <= q <= 1`.
     const LN_1P: &'static [Self];
+    /// What rounding took off the constant term of that polynomial.
+    const LN_1P_LOW: Self;
     /// In `t = (a − c)/(a + c)`, c being [`MILLS_CENTER`](Self::MILLS_CENTER): `(a + c) e^(a²/2) (1 − Φ(a))`, for `a >= 0` as far as the
     /// exponential is not 0.
     const MILLS: &'static [Self];
+    /// What rounding took off the constant term of that polynomial.
+    const MILLS_LOW: Self;
     /// Where the variable of that polynomial is 0: a compromise of fast convergence (large) and good conditioning (small).
     const MILLS_CENTER: Self;
     /// ln 2, to so few bits that its product with an exponent is exact.
@@ -42,33 +47,36 @@ impl Coefficients for f32 {
     const EXP_ODD: &'static [Self] = &[0.16666667, 0.008333191, 0.00019959324];
     // Error 1.6e-9 relative to s.
     const LN: &'static [Self] = &[0.66666776, 0.3997758, 0.2987093];
-    // Relative error 2.9e-8 (4.7e-9 before rounding).
+    // Relative error 4.9e-9.
     const LN_1P: &'static [Self] = &[
         0.8109302,
         -0.14426355,
-        0.03315262,
-        -0.008461044,
-        0.0022883762,
-        -0.0006424948,
-        0.00018267284,
-        -5.319405e-05,
-        1.9720304e-05,
-        -6.1243345e-06,
+        0.03315226,
+        -0.008460996,
+        0.0022896733,
+        -0.00064273836,
+        0.00018094324,
+        -5.2820415e-05,
+        2.0489713e-05,
+        -6.303811e-06,
     ];
-    // Relative error 3.3e-8 (2.0e-8 before rounding), a <= 13.3.
+    const LN_1P_LOW: Self = 2.7536917e-08;
+    // Relative error 3.8e-9, a <= 13.3.
     const MILLS: &'static [Self] = &[
         0.672408,
-        -0.33140454,
-        0.028798556,
-        0.03672085,
-        -0.00048422138,
-        -0.006746497,
-        -0.0018866998,
-        0.00087155716,
-        0.0007150204,
-        4.1321284e-05,
-        -6.79646e-05,
+        -0.33140448,
+        0.028797386,
+        0.036719464,
+        -0.00046997942,
+        -0.0067349775,
+        -0.001950417,
+        0.0008250779,
+        0.00083428866,
+        0.00013063446,
+        -0.00014761489,
+        -6.405413e-05,
     ];
+    const MILLS_LOW: Self = 2.0024876e-08;
     const MILLS_CENTER: Self = 2.0;
     const LN_2_HIGH: Self = 0.693_359_375;
     const LN_2_LOW: Self = -2.121_944_400_546_905_7e-4;
@@ -102,57 +110,59 @@ impl Coefficients for f64 {
         0.15314069808338232,
         0.14795807316599718,
     ];
-    // Relative error 6.7e-17 (5.5e-17 before rounding).
+    // Relative error 5.8e-17.
     const LN_1P: &'static [Self] = &[
         0.8109302162163288,
         -0.14426354954966197,
-        0.0331524384385568,
-        -0.008461080413868931,
-        0.002288240907450393,
-        -0.0006421503725015126,
-        0.0001849030051305767,
-        -5.426089800672333e-05,
-        1.615692655567813e-05,
-        -4.866878363412803e-06,
-        1.4799546368320966e-06,
-        -4.535410261477052e-07,
-        1.3970369183674998e-07,
-        -4.3317130900682656e-08,
-        1.378507712468648e-08,
-        -4.332799641930136e-09,
-        1.1188515189873914e-09,
-        -3.4389476779151554e-10,
-        2.2369307360088772e-10,
-        -7.27733240279137e-11,
+        0.033152438438559834,
+        -0.00846108041386981,
+        0.0022882409073966777,
+        -0.0006421503724809119,
+        0.00018490300556258255,
+        -5.426089818533373e-05,
+        1.6156924674751813e-05,
+        -4.866877575620024e-06,
+        1.479959446025296e-06,
+        -4.535430181248885e-07,
+        1.396962615254256e-07,
+        -4.3314117382561445e-08,
+        1.3791898284940551e-08,
+        -4.335498080998803e-09,
+        1.1154276229098122e-09,
+        -3.425749052714552e-10,
+        2.2441658607306636e-10,
+        -7.304519423509493e-11,
     ];
-    // Relative error 1.1e-16 (5.4e-17 before rounding), a <= 37.8.
+    const LN_1P_LOW: Self = -5.01659380611027e-17;
+    // Relative error 5.8e-17, a <= 37.8.
     const MILLS: &'static [Self] = &[
         0.7066566569028765,
-        -0.43369214184698246,
-        0.13198727850249609,
-        0.009239174616204751,
-        -0.016390025391648744,
-        -0.0016250100045054324,
-        0.002538158555013056,
-        0.0007592016854342385,
-        -0.00032422361823343293,
-        -0.0002625427399551942,
-        -1.82372454072351e-05,
-        5.64145676580099e-05,
-        2.946958539129714e-05,
-        -8.392250187803444e-07,
-        -8.516309884821213e-06,
-        -4.433842539870528e-06,
-        -6.294439345819339e-08,
-        1.3672815658076474e-06,
-        8.979855745254687e-07,
-        6.728751705969344e-08,
-        -2.7395299101204765e-07,
-        -1.4857430115202132e-07,
-        1.0826704591991944e-08,
-        3.099951910737636e-08,
-        7.309098670074719e-09,
+        -0.43369214184698257,
+        0.13198727850249056,
+        0.009239174616212384,
+        -0.016390025391466057,
+        -0.0016250100046895511,
+        0.0025381585522182945,
+        0.0007592016876412144,
+        -0.00032422359430596306,
+        -0.0002625427551987451,
+        -1.8237372045748716e-05,
+        5.6414633135562545e-05,
+        2.947002325704631e-05,
+        -8.394068964878036e-07,
+        -8.517327087866532e-06,
+        -4.43351147886313e-06,
+        -6.13456659835138e-08,
+        1.3668910175819522e-06,
+        8.963104139287345e-07,
+        6.75734983155911e-08,
+        -2.728340637812156e-07,
+        -1.4869153128478355e-07,
+        1.0396844925525999e-08,
+        3.1019849855217175e-08,
+        7.381111452040385e-09,
     ];
+    const MILLS_LOW: Self = 4.9117190777136495e-17;
     const MILLS_CENTER: Self = 2.5;
     const LN_2_HIGH: Self = 6.931_471_803_691_238_164_90e-01;
     const LN_2_LOW: Self = 1.908_214_929_270_587_7e-10;

@@ -30,14 +30,22 @@ fn reduce<V: Lanes>(x: V, tail: Option<V>) -> Reduced<V> {
     let rounded = tail.map_or(x, |tail| x + tail);
     let n = rounded.mul_add(constant(x, core::f64::consts::LOG2_E), shift) - shift;
     let r = n.neg_mul_add(splat(x, V::Scalar::LN_2_HIGH), x);
-    let r = tail.map_or(r, |tail| r + tail);
-    let r = n.neg_mul_add(splat(x, V::Scalar::LN_2_LOW), r);
+    let ln_2_low = splat(x, V::Scalar::LN_2_LOW);
+    // A tail is given where the last digits count: then what rounding takes off r goes into the bend.
+    let (r, rest) = match tail {
+        None => (n.neg_mul_add(ln_2_low, r), None),
+        Some(tail) => {
+            let Pair { high, low } = Pair::sum_of_any(r, n.neg_mul_add(ln_2_low, tail));
+            (high, Some(low))
+        }
+    };
 
     let square = r * r;
     let half = square * constant(x, 0.5);
     let even = (square * square).mul_add(polynomial(square, V::Scalar::EXP_EVEN), half);
     let odd = (square * r) * polynomial(square, V::Scalar::EXP_ODD);
-    Reduced { n, r, bend: even + odd }
+    let bend = even + odd;
+    Reduced { n, r, bend: rest.map_or(bend, |rest| bend + rest) }
 }
 
 /// `eˣ`: 0 at −∞, ∞ from overflow on, NaN at NaN; gradual underflow.

@@ -4,7 +4,7 @@
 //! `s = f/(2 + f)`, `ln(1 + f) = 2 artanh s = f − (f²/2 − s (f²/2 + R))` and R a polynomial in `s²`.
 
 use super::pair::Pair;
-use super::{constant, long_polynomial, polynomial, splat};
+use super::{constant, long_polynomial_pair, polynomial, splat};
 use crate::elementwise::Coefficients;
 use crate::real::Real;
 use crate::simd::Lanes;
@@ -25,7 +25,7 @@ pub(super) fn ln_1p<V: Lanes>(x: V) -> V {
 #[inline(always)]
 pub(super) fn ln_1p_unit<V: Lanes>(q: Pair<V>) -> V {
     let t = (q.high + q.high) - constant(q.high, 1.0);
-    q.scaled(long_polynomial(t, V::Scalar::LN_1P)).value()
+    q.times(long_polynomial_pair(t, V::Scalar::LN_1P, V::Scalar::LN_1P_LOW)).value()
 }
 
 /// Natural logarithm: −∞ at ±0, NaN below, ∞ at ∞, NaN at NaN. Subnormal numbers are exact.

@@ -39,6 +39,7 @@ use crate::activation::Activation;
 use crate::real::Real;
 use crate::simd::{InstructionSet, Kernel, Lanes, Scalar, Simd};
 use functions::{Exp, Function, Gelu, Identity, Ln, Sigmoid, Silu, Softplus, Tanh};
+use pair::Pair;
 
 /// Overwrites every `u` by `φ(u)`.
 pub(crate) fn activate<T: Real>(isa: InstructionSet, activation: Activation, u_to_h: &mut [T]) {
@@ -167,6 +168,13 @@ fn long_polynomial<V: Lanes>(x: V, coefficients: &[V::Scalar]) -> V {
         polynomial(x, rest)
     };
     high.mul_add(x_8, polynomial(x, low))
+}
+
+/// The same plus `low`, for a constant term that outweighs the others: rounded little more than they are.
+#[inline(always)]
+fn long_polynomial_pair<V: Lanes>(x: V, coefficients: &[V::Scalar], low: V::Scalar) -> Pair<V> {
+    let (constant_term, rest) = coefficients.split_at(1);
+    Pair::sum(splat(x, constant_term[0]), x * long_polynomial(x, rest), splat(x, low))
 }
 
 /// `Σ coefficients[i] xⁱ` by Horner's rule.

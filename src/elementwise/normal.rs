@@ -7,7 +7,7 @@
 
 use super::exp::Decay;
 use super::pair::{Pair, split};
-use super::{constant, long_polynomial, splat};
+use super::{constant, long_polynomial_pair, splat};
 use crate::elementwise::Coefficients;
 use crate::simd::Lanes;
 
@@ -37,8 +37,7 @@ impl<V: Lanes> Normal<V> {
 
         let y = Pair::sum_of_any(a, splat(a, V::Scalar::MILLS_CENTER)).reciprocal();
         let t = (y.low + y.low).mul_add(a, (y.high + y.high).mul_add(a, constant(a, -1.0)));
-        let (constant_term, rest) = V::Scalar::MILLS.split_at(1);
-        let g = Pair::sum(splat(a, constant_term[0]), t * long_polynomial(t, rest), V::zero(a.simd()));
+        let g = long_polynomial_pair(t, V::Scalar::MILLS, V::Scalar::MILLS_LOW);
         let tail = exponential.times(y).times(g);
         Self { density: exponential.times(scale).shifted(decay.scale), tail: tail.shifted(decay.scale), square }
     }

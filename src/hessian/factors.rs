@@ -27,7 +27,7 @@ use crate::network::Shape;
 use crate::plan::{product, sum};
 use crate::real::{Real, power_of_two_near};
 use crate::simd::{InstructionSet, Kernel, Lanes, Simd};
-use crate::vector::{LaneSums, largest_magnitude, scale};
+use crate::vector::{largest_magnitude, scale};
 use crate::workspace::{Arena, row, row_mut};
 
 /// The factors that are kept for every sample, and the larger ones of a chunk of samples at a time.
@@ -35,6 +35,8 @@ use crate::workspace::{Arena, row, row_mut};
 pub(crate) struct Factors<'w, T> {
     /// σ, which S, r, d and q are divided by.
     pub sigma: f64,
+    /// M
+    units: usize,
     /// S flat, N×R₂.
     pub s: &'w mut [T],
     /// r, N×R.
@@ -180,6 +182,7 @@ impl<'w, T: Real> Factors<'w, T> {
         }
         Self {
             sigma,
+            units: m,
             s: all_s,
             r: all_r,
             d,
@@ -245,11 +248,10 @@ impl<'w, T: Real> Factors<'w, T> {
     }
 
     /// tr A = Σ_j f_j² (VᵀSV)_jj + Σ_j d_j of sample `n`, the `i`-th of those loaded.
-    pub(crate) fn trace_of_a(&self, isa: InstructionSet, samples: &Samples<'_, T>, i: usize, n: usize) -> f64 {
+    pub(crate) fn trace_of_a(&self, isa: InstructionSet, samples: &Samples<'_, T>, i: usize, n: usize) -> T {
         let (m, r) = self.sizes();
         let (f, d) = (row(samples.f, m, n), row(self.d, m, n));
-        let squares = isa.run(WeightedSquares { v: self.v, sv: row(self.sv, r * m, i), f });
-        squares + d.iter().map(|d| d.to_f64()).sum::<f64>()
+        isa.run(TraceOfA { v: self.v, sv: row(self.sv, r * m, i), f, d })
     }
 
     /// Adds the way back from B̂ (R×M each; zero if absent) and Â of the loaded samples `range` to the hats.
@@ -380,9 +382,7 @@ impl<'w, T: Real> Factors<'w, T> {
 
     /// M and R.
     fn sizes(&self) -> (usize, usize) {
-        let rows = self.c.len();
-        let m = self.a_hat.len().isqrt();
-        (m, rows / m)
+        (self.units, self.c.len() / self.units)
     }
 }
 
@@ -439,28 +439,31 @@ fn fold_into<T: Real>(full: &[T], flat: &mut [T], n: usize) {
     }
 }
 
-/// Σ_kj f_j² V_kj (SV)_kj.
-struct WeightedSquares<'a, T> {
+/// Σ_j ( f_j² ω_j + d_j ), where `ω_j = Σ_k V_kj (SV)_kj`.
+struct TraceOfA<'a, T> {
     v: &'a [T],
     sv: &'a [T],
     f: &'a [T],
+    d: &'a [T],
 }
 
-impl<T: Real> Kernel for WeightedSquares<'_, T> {
-    type Output = f64;
+impl<T: Real> Kernel for TraceOfA<'_, T> {
+    type Output = T;
 
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) -> f64 {
-        let m = self.f.len();
-        let mut total = 0.0;
-        for (v, sv) in self.v.chunks_exact(m).zip(self.sv.chunks_exact(m)) {
-            let mut sums = LaneSums::new();
-            for (j, ((&v, &sv), &f)) in v.iter().zip(sv).zip(self.f).enumerate() {
-                sums.add(j, v * f * (sv * f));
+    fn run<S: Simd>(self, simd: S) -> T {
+        let (m, lanes) = (self.f.len(), <T::Lanes<S> as Lanes>::LANES);
+        let mut trace = T::Lanes::<S>::zero(simd);
+        for start in (0..m).step_by(lanes) {
+            let read = |from: &[T]| T::Lanes::<S>::load_first(simd, &from[start..], lanes.min(m - start));
+            let mut omega = T::Lanes::<S>::zero(simd);
+            for (v, sv) in self.v.chunks_exact(m).zip(self.sv.chunks_exact(m)) {
+                omega = read(v).mul_add(read(sv), omega);
             }
-            total += sums.total();
+            let f = read(self.f);
+            trace = (f * f).mul_add(omega, trace + read(self.d));
         }
-        total
+        trace.reduce_sum()
     }
 }
 

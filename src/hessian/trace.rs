@@ -12,8 +12,8 @@ use crate::hessian::contrasts::triangle;
 use crate::hessian::factors::{CHUNK, Factors, Hats, HiddenHat, chunks};
 use crate::hessian::samples::Samples;
 use crate::real::Real;
-use crate::simd::InstructionSet;
-use crate::vector::{add_scaled, dot_inline};
+use crate::simd::{InstructionSet, Kernel, Lanes, Simd};
+use crate::vector::{BLOCK, add_scaled};
 use crate::workspace::{row, row_mut};
 
 /// tr H by block: output parameters, hidden parameters.
@@ -30,7 +30,7 @@ pub(crate) fn trace<T: Real>(
         let (of_g, of_a) = (squared_norms(isa, samples.h, m, &chunk), squared_norms(isa, samples.x, d, &chunk));
         for (i, n) in chunk.enumerate() {
             output += factors.trace_of_s(n).to_f64() * of_g[i];
-            hidden += factors.trace_of_a(isa, samples, i, n) * of_a[i];
+            hidden += factors.trace_of_a(isa, samples, i, n).to_f64() * of_a[i];
         }
     }
     let mean = factors.sigma / samples.n as f64;
@@ -68,12 +68,32 @@ pub(crate) fn add<T: Real>(
 
 /// ‖\[row; 1\]‖² of each sample of a chunk.
 fn squared_norms<T: Real>(isa: InstructionSet, rows: &[T], width: usize, chunk: &Range<usize>) -> [f64; CHUNK] {
-    let mut norms = [0.0; CHUNK];
-    isa.vectorize(|| {
-        let rows = rows[chunk.start * width..chunk.end * width].chunks_exact(width);
-        for (norm, row) in norms.iter_mut().zip(rows) {
-            *norm = dot_inline(row, row) + 1.0;
+    isa.run(SquaredNorms { rows: &rows[chunk.start * width..chunk.end * width], width })
+}
+
+struct SquaredNorms<'a, T> {
+    rows: &'a [T],
+    width: usize,
+}
+
+impl<T: Real> Kernel for SquaredNorms<'_, T> {
+    type Output = [f64; CHUNK];
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> [f64; CHUNK] {
+        let lanes = <T::Lanes<S> as Lanes>::LANES;
+        let mut norms = [0.0; CHUNK];
+        for (norm, row) in norms.iter_mut().zip(self.rows.chunks_exact(self.width)) {
+            *norm = 1.0;
+            for block in row.chunks(BLOCK) {
+                let mut sum = T::Lanes::<S>::zero(simd);
+                for start in (0..block.len()).step_by(lanes) {
+                    let x = T::Lanes::<S>::load_first(simd, &block[start..], lanes.min(block.len() - start));
+                    sum = x.mul_add(x, sum);
+                }
+                *norm += sum.reduce_sum().to_f64();
+            }
         }
-    });
-    norms
+        norms
+    }
 }

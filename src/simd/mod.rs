@@ -207,6 +207,12 @@ pub trait Lanes:
         unsafe { Self::load_partial_ptr(simd, source.as_ptr(), source.len()) }
     }
 
+    /// The first `len` numbers of `source`, at most `LANES`, and 0 in the other lanes. Panics if it is shorter.
+    #[inline(always)]
+    fn load_first(simd: Self::Simd, source: &[Self::Scalar], len: usize) -> Self {
+        if len == Self::LANES { Self::load(simd, source) } else { Self::load_partial(simd, &source[..len]) }
+    }
+
     /// Writes all lanes to the beginning of `target`. Panics if it is shorter.
     #[inline(always)]
     fn store(self, target: &mut [Self::Scalar]) {

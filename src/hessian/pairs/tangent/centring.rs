@@ -89,7 +89,7 @@ impl<T: Real> Row<'_, T> {
         let (k, r, n, lead, lanes) = (self.classes, self.classes - 1, self.n, self.lead, <T::Lanes<S> as Lanes>::LANES);
         let zero = T::Lanes::<S>::zero(simd);
         let splat = |x: T| T::Lanes::<S>::splat(simd, x);
-        let read = |from: &[T]| first::<T::Lanes<S>>(simd, from, len);
+        let read = |from: &[T]| T::Lanes::<S>::load_first(simd, from, len);
         let register = |from: &[T]| T::Lanes::<S>::load(simd, from);
         let (weight, ga, gg) = (read(&self.weights[start..]), read(&self.ga[start..]), read(&self.gg[start..]));
         let at = self.columns.start + start;
@@ -271,10 +271,4 @@ impl<T: Real> Block<'_, T> {
         }
         (total, trace)
     }
-}
-
-/// The first `len` numbers in a register, 0 in its other lanes.
-#[inline(always)]
-fn first<V: Lanes>(simd: V::Simd, from: &[V::Scalar], len: usize) -> V {
-    if len == V::LANES { V::load(simd, from) } else { V::load_partial(simd, &from[..len]) }
 }

@@ -1,0 +1,157 @@
+//! The output–hidden block: `Q = Σ (a⊗h) bᵀ`, `Σ a bᵀ` and, on the diagonals, `Σ a (r⊗f)ᵀ`.
+
+use core::ops::Range;
+
+use crate::gemm::{self, Matrix, MatrixMut, gemm};
+use crate::hessian::blocks::{Sum, TILE, tile_len, tiles};
+use crate::hessian::factors::{Factors, Hats, HiddenHat, chunks};
+use crate::network::Shape;
+use crate::plan::{product, sum};
+use crate::real::Real;
+use crate::vector::{LaneSums, dot};
+use crate::workspace::{Arena, row, row_mut};
+
+/// Flops a sample of value and adjoints.
+pub(super) const fn flops(shape: Shape) -> u64 {
+    let m = shape.hidden();
+    product(&[6, shape.classes() - 1, shape.inputs() + 1, m, m])
+}
+
+/// Elements that the block takes.
+pub(super) const fn elements(shape: Shape, n: usize) -> u64 {
+    let (d, m, tile) = (shape.inputs(), shape.hidden(), tile_len(n));
+    let rm = (shape.classes() - 1).saturating_mul(m);
+    sum(&[
+        product(&[tile, d + 1]),
+        product(&[2, tile, d + 1, m]),
+        product(&[3, tile, rm]),
+        product(&[d + 1, m, rm]),
+        product(&[2, d + 1, rm]),
+    ])
+}
+
+/// Elements of packing space that the products need.
+pub(super) const fn packing_elements(shape: Shape, n: usize) -> u64 {
+    let (d, m, tile) = (shape.inputs(), shape.hidden(), tile_len(n));
+    let (rm, am) = ((shape.classes() - 1).saturating_mul(m), m.saturating_mul(d + 1));
+    gemm::largest_workspace(&[[am, tile, rm], [tile, am, rm], [tile, rm, am], [d + 1, tile, rm], [tile, d + 1, rm]])
+}
+
+impl<T: Real> Sum<'_, '_, T> {
+    /// The output–hidden block and its transpose.
+    pub(super) fn cross(
+        &self,
+        factors: &mut Factors<'_, T>,
+        hats: Option<&mut Hats<'_, T>>,
+        mut arena: Arena<'_, T>,
+        packing: &mut [T],
+    ) -> f64 {
+        let (isa, samples, shape) = (self.isa, self.samples, self.samples.shape);
+        let (d, m, r, tile) = (shape.inputs(), shape.hidden(), shape.classes() - 1, samples.n.min(TILE));
+        let (rm, am) = (r * m, (d + 1) * m);
+        let a = arena.take(tile * (d + 1));
+        let (ah, ah_hat) = (arena.take(tile * am), arena.take(tile * am));
+        let (b, b_hat, rf) = (arena.take(tile * rm), arena.take(tile * rm), arena.take(tile * rm));
+        let (q, ones, diagonals) = (arena.take(am * rm), arena.take((d + 1) * rm), arena.take((d + 1) * rm));
+
+        for rows in tiles(samples.n) {
+            let (beta, height) = (if rows.start == 0 { T::ZERO } else { T::ONE }, rows.len());
+            self.write_cross(factors, &rows, [&mut *a, &mut *ah, &mut *b, &mut *rf], packing);
+            let a = Matrix::row_major(&a[..height * (d + 1)], height, d + 1);
+            let ah = Matrix::row_major(&ah[..height * am], height, am);
+            let (b, rf) = (&b[..height * rm], &rf[..height * rm]);
+            let (b, rf) = (Matrix::row_major(b, height, rm), Matrix::row_major(rf, height, rm));
+            gemm(isa, T::ONE, ah.t(), b, beta, MatrixMut::row_major(q, am, rm), packing);
+            gemm(isa, T::ONE, a.t(), b, beta, MatrixMut::row_major(ones, d + 1, rm), packing);
+            gemm(isa, T::ONE, a.t(), rf, beta, MatrixMut::row_major(diagonals, d + 1, rm), packing);
+        }
+        // The diagonals go into Q, and come back whole.
+        for (i, diagonals) in diagonals.chunks_exact_mut(rm).enumerate() {
+            for (at, entry) in diagonals.iter_mut().enumerate() {
+                let j = at % m;
+                let place = &mut q[(i * m + j) * rm + at];
+                *place += *entry;
+                *entry = *place;
+            }
+        }
+        let square = dot(isa, q, q) + dot(isa, ones, ones);
+
+        let Some(hats) = hats else { return 2.0 * self.weight * square };
+        let factor = T::from_f64(4.0 * self.weight);
+        let (q, ones) = (Matrix::row_major(q, am, rm), Matrix::row_major(ones, d + 1, rm));
+        let diagonals = Matrix::row_major(diagonals, d + 1, rm);
+        for rows in tiles(samples.n) {
+            let height = rows.len();
+            self.write_cross(factors, &rows, [&mut *a, &mut *ah, &mut *b, &mut *rf], packing);
+            {
+                let ah = Matrix::row_major(&ah[..height * am], height, am);
+                let (a, b) = (Matrix::row_major(&a[..height * (d + 1)], height, d + 1), &b[..height * rm]);
+                let mut to = MatrixMut::row_major(&mut b_hat[..height * rm], height, rm);
+                gemm(isa, factor, ah, q, T::ZERO, to.reborrow(), packing);
+                gemm(isa, factor, a, ones, T::ONE, to, packing);
+                let to = MatrixMut::row_major(&mut ah_hat[..height * am], height, am);
+                gemm(isa, factor, Matrix::row_major(b, height, rm), q.t(), T::ZERO, to, packing);
+                let rf_hat = MatrixMut::row_major(&mut rf[..height * rm], height, rm);
+                gemm(isa, factor, a, diagonals, T::ZERO, rf_hat, packing);
+            }
+            isa.vectorize(|| {
+                for (i, n) in rows.clone().enumerate() {
+                    let (f, f_hat) = (row(samples.f, m, n), row_mut(hats.f, m, n));
+                    let h_hat = row_mut(hats.g, m, n);
+                    for (ah_hat, &a) in row(ah_hat, am, i).chunks_exact(m).zip(row(a, d + 1, i)) {
+                        for (h_hat, &ah_hat) in h_hat.iter_mut().zip(ah_hat) {
+                            *h_hat += a * ah_hat;
+                        }
+                    }
+                    for (l, rf_hat) in row(rf, rm, i).chunks_exact(m).enumerate() {
+                        let (residual, mut r_hat) = (factors.r[n * r + l], LaneSums::new());
+                        for (j, ((&rf_hat, &f), f_hat)) in rf_hat.iter().zip(f).zip(&mut *f_hat).enumerate() {
+                            *f_hat += residual * rf_hat;
+                            r_hat.add(j, rf_hat * f);
+                        }
+                        hats.r[n * r + l] += T::from_f64(r_hat.total());
+                    }
+                }
+            });
+            for chunk in chunks(rows.clone()) {
+                factors.load(isa, &chunk, packing);
+                let b_hat = &b_hat[(chunk.start - rows.start) * rm..];
+                factors.back(isa, samples, &chunk, Some(b_hat), HiddenHat::Zero, hats, packing);
+            }
+        }
+        2.0 * self.weight * square
+    }
+
+    /// a, a⊗h, B and r⊗f of a tile of samples.
+    fn write_cross(
+        &self,
+        factors: &mut Factors<'_, T>,
+        rows: &Range<usize>,
+        [a, ah, b, rf]: [&mut [T]; 4],
+        packing: &mut [T],
+    ) {
+        let (isa, samples, shape) = (self.isa, self.samples, self.samples.shape);
+        let (d, m, r) = (shape.inputs(), shape.hidden(), shape.classes() - 1);
+        for chunk in chunks(rows.clone()) {
+            factors.load(isa, &chunk, packing);
+            factors.write_b(isa, samples, &chunk, &mut b[(chunk.start - rows.start) * r * m..]);
+        }
+        isa.vectorize(|| {
+            for (i, n) in rows.clone().enumerate() {
+                let (h, f, a) = (row(samples.h, m, n), row(samples.f, m, n), row_mut(a, d + 1, i));
+                a[..d].copy_from_slice(row(samples.x, d, n));
+                a[d] = T::ONE;
+                for (ah, &a) in row_mut(ah, (d + 1) * m, i).chunks_exact_mut(m).zip(&*a) {
+                    for (ah, &h) in ah.iter_mut().zip(h) {
+                        *ah = a * h;
+                    }
+                }
+                for (rf, &r) in row_mut(rf, r * m, i).chunks_exact_mut(m).zip(row(factors.r, r, n)) {
+                    for (rf, &f) in rf.iter_mut().zip(f) {
+                        *rf = r * f;
+                    }
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,118 @@
+//! tr H² by the explicit blocks of H, linear in the number of samples.
+//!
+//! In the basis of contrasts (see [`factors`](super::factors)), with `R₂`, `M₂`, `D₂` for R(R+1)/2, M(M+1)/2, (D+1)(D+2)/2 and e for an
+//! entry of a flat symmetric matrix, each block is a sum over samples:
+//!
+//! | block | formed as | multiply–adds a sample, value and adjoints |
+//! |---|---|---|
+//! | [output–output](output) | for each e of S: `Q_e = Σ S_e h hᵀ` and `Σ S_e h`, `Σ S_e` | `1.5 R₂M²` |
+//! | [output–hidden](cross) | `Q = Σ (a⊗h) bᵀ`, one product; `Σ a bᵀ` and, on the diagonals, `Σ a (r⊗f)ᵀ` | `3 R(D+1)M²` |
+//! | [hidden–hidden](hidden) | `Q = Σ (aaᵀ) Aᵀ`, both flat, one product | `2 D₂M₂`, and A itself, `R(M₂ + M²)` |
+//! | [all](whole), K = 2, D ≤ 4 | H itself, one symmetric product | `1.5 (D+2)²M²` |
+//!
+//! then squared, and multiplied with the factors on either side for the derivatives of the other. No outer product of a sample with M²
+//! entries is written but A. A is visited in tiles of samples, twice, and so are the rows a⊗h.
+//!
+//! **Self pairs.** Squaring the sum weighs all pairs alike. Where self pairs weigh differently, the difference is added sample by
+//! sample by [`pairs`], each sample being a batch of its own.
+//!
+//! **Memory**: one block at a time, a tile of rows, and N numbers.
+
+mod cross;
+mod hidden;
+mod output;
+mod whole;
+
+use core::ops::Range;
+
+use crate::hessian::evaluation::Squares;
+use crate::hessian::factors::{self, Factors, Hats};
+use crate::hessian::pairs;
+use crate::hessian::samples::Samples;
+use crate::network::Shape;
+use crate::plan::{Form, largest, product, sum};
+use crate::real::Real;
+use crate::simd::InstructionSet;
+use crate::workspace::Arena;
+
+/// Samples a tile.
+const TILE: usize = 64;
+
+const fn tile_len(n: usize) -> usize {
+    if n < TILE { n } else { TILE }
+}
+
+/// The tiles of `n` samples.
+fn tiles(n: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..n).step_by(TILE).map(move |start| start..(start + TILE).min(n))
+}
+
+/// Flops of value and adjoints for `n` samples, all pairs weighing alike.
+pub(crate) const fn flops(shape: Shape, n: usize) -> u64 {
+    let blocks = if whole::applies(shape) {
+        whole::flops(shape)
+    } else {
+        sum(&[output::flops(shape), cross::flops(shape), hidden::flops(shape), factors::flops(shape)])
+    };
+    product(&[n]).saturating_mul(blocks)
+}
+
+/// Elements that [`add`] cuts off a workspace.
+pub(crate) const fn elements(shape: Shape, n: usize) -> u64 {
+    let blocks = if whole::applies(shape) {
+        whole::elements(shape, n)
+    } else {
+        largest(&[output::elements(shape, n), cross::elements(shape, n), hidden::elements(shape, n)])
+    };
+    // The correction for self pairs comes after the blocks, in the same memory.
+    largest(&[blocks, pairs::elements(shape, 1, Form::Flat)])
+}
+
+/// Elements of packing space that the products need.
+pub(crate) const fn packing_elements(shape: Shape, n: usize) -> u64 {
+    let blocks = if whole::applies(shape) {
+        whole::packing_elements(shape, n)
+    } else {
+        let [output, cross] = [output::packing_elements(shape, n), cross::packing_elements(shape, n)];
+        largest(&[output, cross, hidden::packing_elements(shape, n)])
+    };
+    largest(&[blocks, pairs::packing_elements(shape, 1, Form::Flat)])
+}
+
+/// What all blocks read.
+struct Sum<'a, 'w, T> {
+    isa: InstructionSet,
+    samples: &'a Samples<'w, T>,
+    weight: f64,
+}
+
+/// Sums over all pairs of samples; adds the derivatives to the hats, if there are any.
+pub(crate) fn add<T: Real>(
+    isa: InstructionSet,
+    samples: &Samples<'_, T>,
+    (self_weight, cross_weight): (f64, f64),
+    factors: &mut Factors<'_, T>,
+    mut hats: Option<&mut Hats<'_, T>>,
+    mut arena: Arena<'_, T>,
+    packing: &mut [T],
+) -> Squares {
+    let sum = Sum { isa, samples, weight: cross_weight };
+    let mut squares = if whole::applies(samples.shape) {
+        sum.whole(factors, hats.as_deref_mut(), arena.scope(), packing)
+    } else {
+        Squares {
+            output: sum.output(factors, hats.as_deref_mut(), arena.scope(), packing),
+            cross: sum.cross(factors, hats.as_deref_mut(), arena.scope(), packing),
+            hidden: sum.hidden(factors, hats.as_deref_mut(), arena.scope(), packing),
+        }
+    };
+    if self_weight != cross_weight {
+        let difference = (self_weight - cross_weight, 0.0);
+        for n in 0..samples.n {
+            let hats = hats.as_deref_mut();
+            let (one, arena) = (n..n + 1, arena.scope());
+            squares += pairs::add(isa, samples, one, difference, Form::Flat, factors, hats, arena, packing);
+        }
+    }
+    squares
+}
