@@ -344,7 +344,7 @@ const char *flatmin_version(void);
 // names another one. Results are the same bits wherever it is the same.
 const char *flatmin_instruction_set(void);
 
-// Plans for a network and batches of up to `samples` samples, by the route with the fewer flops.
+// Plans for a network and batches of up to `samples` samples, by the route that takes less time.
 flatmin_status flatmin_plan_new(size_t inputs,
                                 size_t hidden,
                                 size_t classes,

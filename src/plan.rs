@@ -5,7 +5,7 @@
 //! - [`Route::Pairs`]: inner products of the features of every pair of samples, `N²` times a cost that does not contain `D` but once;
 //! - [`Route::Blocks`]: the blocks of H themselves, `N` times a cost that grows with `M²D²`.
 //!
-//! [`Plan::new`] counts the flops of both and picks the cheaper.
+//! [`Plan::new`] counts the flops of both, corrected by measured rates, and picks the cheaper.
 
 use core::fmt;
 
@@ -127,6 +127,41 @@ pub struct Flops {
     pub penalty: u64,
 }
 
+/// Flops of some work, and its cost: how many flops a large matrix product does in the same time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Work {
+    pub flops: u64,
+    pub cost: u64,
+}
+
+impl Work {
+    /// At the rate of a large product divided by `slowness`.
+    pub(crate) const fn new(flops: u64, slowness: u64) -> Self {
+        Self { flops, cost: flops.saturating_mul(slowness) }
+    }
+
+    /// Work that takes its time without any flops worth counting.
+    pub(crate) const fn overhead(cost: u64) -> Self {
+        Self { flops: 0, cost }
+    }
+
+    /// The same, `n` times.
+    pub(crate) const fn times(self, n: usize) -> Self {
+        Self { flops: self.flops.saturating_mul(n as u64), cost: self.cost.saturating_mul(n as u64) }
+    }
+
+    /// All of it.
+    pub(crate) const fn sum(parts: &[Self]) -> Self {
+        let (mut total, mut at) = (Self::overhead(0), 0);
+        while at < parts.len() {
+            total.flops = total.flops.saturating_add(parts[at].flops);
+            total.cost = total.cost.saturating_add(parts[at].cost);
+            at += 1;
+        }
+        total
+    }
+}
+
 /// Network, batch size, route: all that fixes cost and memory of a computation.
 ///
 /// ```
@@ -149,7 +184,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Plans for batches of up to `samples` samples, by the route with the fewer flops.
+    /// Plans for batches of up to `samples` samples, by the route that takes less time: with the smaller [`cost`](Self::cost).
     ///
     /// # Errors
     ///
@@ -159,7 +194,7 @@ impl Plan {
         let plan = Self { network, samples, route: Route::Pairs, form, pair_weights: PairWeights::Batch };
         let pairs = plan.with_route(Route::Pairs);
         match plan.with_route(Route::Blocks) {
-            Ok(blocks) if pairs.is_err() || blocks.flops().penalty < plan.flops().penalty => Ok(blocks),
+            Ok(blocks) if pairs.is_err() || blocks.cost() < plan.cost() => Ok(blocks),
             _ => pairs,
         }
     }
@@ -231,21 +266,29 @@ impl Plan {
 
     /// Flops of one evaluation on a full batch, by the plan's route. Counts that overflow stand at `u64::MAX`.
     pub const fn flops(&self) -> Flops {
+        Flops { gradient: sweep::flops(self.network.shape, self.samples), penalty: self.penalty().flops }
+    }
+
+    /// What the choice of route and form goes by: how many flops a large matrix product does in the time that the penalty takes. Each kind
+    /// of work has its measured rate (`cargo bench --bench step -- planner` measures them all): tile products of the tangent form, and H
+    /// of two classes, run at about that of large products, feature rows and separate blocks at half of it, centring at a ninth.
+    pub const fn cost(&self) -> u64 {
+        self.penalty().cost
+    }
+
+    const fn penalty(&self) -> Work {
         let (shape, n) = (self.network.shape, self.samples);
-        let route = match self.route {
-            Route::Pairs => pairs::flops(shape, n, self.form),
+        match self.route {
+            Route::Pairs => pairs::work(shape, n, self.form),
             Route::Blocks => {
-                let blocks = blocks::flops(shape, n);
+                let blocks = blocks::work(shape, n);
                 match self.pair_weights {
                     PairWeights::Batch => blocks,
                     // The self pairs' other weight is put right pair by pair.
-                    PairWeights::DataSet { .. } => {
-                        blocks.saturating_add(pairs::flops(shape, 1, Form::Flat).saturating_mul(n as u64))
-                    }
+                    PairWeights::DataSet { .. } => Work::sum(&[blocks, pairs::work(shape, 1, Form::Flat).times(n)]),
                 }
             }
-        };
-        Flops { gradient: sweep::flops(shape, n), penalty: route }
+        }
     }
 
     /// Elements of workspace with which every function of the crate runs on this plan.

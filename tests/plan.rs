@@ -53,12 +53,12 @@ fn crossovers() {
     // Wider networks turn from flat rows to tangent blocks, larger batches from pairs to blocks.
     let tangent = |n, d, k| first(2..2000, &|m| plan([n, d, m, k]).form() == Form::Tangent);
     let blocks = |d, m, k| first(1..20_000, &|n| plan([n, d, m, k]).route() == Route::Blocks);
-    assert_eq!([tangent(128, 784, 10), tangent(32, 784, 10), tangent(256, 30, 3)], [101, 71, 13]);
-    assert_eq!([blocks(2, 32, 2), blocks(4, 16, 3), blocks(30, 16, 10)], [83, 58, 703]);
+    assert_eq!([tangent(128, 784, 10), tangent(32, 784, 10), tangent(256, 30, 3)], [76, 58, 19]);
+    assert_eq!([blocks(2, 32, 2), blocks(4, 16, 3), blocks(30, 16, 10)], [41, 58, 749]);
 }
 
 #[test]
-fn the_way_with_fewer_flops_is_chosen() {
+fn the_cheapest_way_is_chosen() {
     let sizes = [1, 3, 10, 40, 100, 400];
     for n in sizes {
         for d in sizes {
@@ -69,10 +69,7 @@ fn the_way_with_fewer_flops_is_chosen() {
                         let other = way.of(chosen);
                         assert_eq!((other.route(), other.form()), (way.route, way.form));
                         assert_eq!(other.flops().gradient, chosen.flops().gradient);
-                        assert!(
-                            chosen.flops().penalty <= other.flops().penalty,
-                            "{n}, {d}, {m}, {k}: {way} is cheaper"
-                        );
+                        assert!(chosen.cost() <= other.cost(), "{n}, {d}, {m}, {k}: {way} is cheaper");
                     }
                 }
             }
@@ -90,6 +87,11 @@ fn counts_grow_with_every_size() {
             for place in 0..4 {
                 let mut larger = base;
                 larger[place] += 1;
+                // With two classes and few inputs H is formed whole: more flops than by blocks, in less time.
+                let whole = |sizes: [usize; 4]| sizes[3] == 2 && sizes[1] <= 4;
+                if way.route == Route::Blocks && whole(base) != whole(larger) {
+                    continue;
+                }
                 let plan = at(larger);
                 assert!(plan.flops().gradient > least.gradient, "{base:?} to {larger:?}");
                 assert!(plan.flops().penalty > least.penalty, "{base:?} to {larger:?} by {way}");

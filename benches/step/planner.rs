@@ -19,7 +19,7 @@ pub fn print(rounds: Rounds) -> anyhow::Result<()> {
     println!("\nplanner, f32: shapes on which the choice takes over 1.1 times the fastest way");
     for n in [16, 64, 256] {
         for d in [2, 4, 16, 128, 784] {
-            for m in [8, 32, 128, 256] {
+            for m in [8, 32, 48, 64, 128, 256] {
                 for k in [2, 3, 4, 10] {
                     if rounds == Rounds::Few && n + m > 64 {
                         continue;

@@ -49,7 +49,7 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
     for route in Route::ALL {
         for form in Form::ALL {
             if let Ok(other) = plan.with_form(form).and_then(|plan| plan.with_route(route)) {
-                assert!(plan.flops().penalty <= other.flops().penalty, "{plan} chosen over {other}");
+                assert!(plan.cost() <= other.cost(), "{plan} chosen over {other}");
                 assert!(other.workspace_len() <= isize::MAX as usize / 8);
             }
         }

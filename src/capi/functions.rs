@@ -38,7 +38,7 @@ pub extern "C" fn flatmin_instruction_set() -> *const c_char {
     name.as_ptr()
 }
 
-/// Plans for a network and batches of up to `samples` samples, by the route with the fewer flops.
+/// Plans for a network and batches of up to `samples` samples, by the route that takes less time.
 ///
 /// # Safety
 ///

@@ -35,8 +35,9 @@ impl<V: Lanes> Normal<V> {
         let scale =
             Pair { high: splat(a, V::Scalar::FRAC_1_SQRT_2PI_HIGH), low: splat(a, V::Scalar::FRAC_1_SQRT_2PI_LOW) };
 
-        let y = Pair::sum_of_any(a, splat(a, V::Scalar::MILLS_CENTER)).reciprocal();
-        let t = (y.low + y.low).mul_add(a, (y.high + y.high).mul_add(a, constant(a, -1.0)));
+        let center = splat(a, V::Scalar::MILLS_CENTER);
+        let y = Pair::sum_of_any(a, center).reciprocal();
+        let t = Pair::sum_of_any(a, -center).times(y).value();
         let g = long_polynomial_pair(t, V::Scalar::MILLS, V::Scalar::MILLS_LOW);
         let tail = exponential.times(y).times(g);
         Self { density: exponential.times(scale).shifted(decay.scale), tail: tail.shifted(decay.scale), square }

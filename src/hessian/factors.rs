@@ -24,7 +24,7 @@ use crate::hessian::contrasts::{self, Contrasts, triangle, unfold};
 use crate::hessian::samples::Samples;
 use crate::hessian::sweep::Adjoints;
 use crate::network::Shape;
-use crate::plan::{product, sum};
+use crate::plan::{Work, product, sum};
 use crate::real::{Real, power_of_two_near};
 use crate::simd::{InstructionSet, Kernel, Lanes, Simd};
 use crate::vector::{largest_magnitude, scale};
@@ -137,16 +137,16 @@ pub(crate) const fn packing_elements(shape: Shape, n: usize) -> u64 {
     gemm::largest_workspace(&[[n, r, m], [n, m, r], [r, n, m], [r, m, m], [chunk, m, r], [chunk, r, m], [r, chunk, m]])
 }
 
-/// Flops a sample: SV, forward and back, Ŝ and V̂.
-pub(crate) const fn flops(shape: Shape) -> u64 {
+/// A sample: SV, forward and back, Ŝ and V̂.
+pub(crate) const fn work(shape: Shape) -> Work {
     let (m, r) = (shape.hidden(), shape.classes() - 1);
-    product(&[8, r, r, m])
+    Work::new(product(&[8, r, r, m]), 4)
 }
 
-/// Flops a sample: forming A, and CÂ.
-pub(crate) const fn flops_of_a(shape: Shape) -> u64 {
+/// A sample: forming A, and CÂ.
+pub(crate) const fn work_of_a(shape: Shape) -> Work {
     let (m, r) = (shape.hidden(), shape.classes() - 1);
-    sum(&[product(&[2, r, triangle(m)]), product(&[2, r, m, m])])
+    Work::new(sum(&[product(&[2, r, triangle(m)]), product(&[2, r, m, m])]), 4)
 }
 
 impl<'w, T: Real> Factors<'w, T> {

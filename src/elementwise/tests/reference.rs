@@ -42,8 +42,8 @@ pub(super) type Value = (Exact, f64);
 pub(super) fn limits(activation: Activation) -> [f64; 4] {
     match activation {
         Activation::Tanh | Activation::Sigmoid => [1.25, 1.0, 1.25, 1.5],
-        Activation::Softplus => [2.25, 1.0, 1.0, 1.25],
-        Activation::Gelu => [2.5, 2.25, 1.75, 2.0],
+        Activation::Softplus => [1.5, 1.0, 1.0, 1.25],
+        Activation::Gelu => [2.0, 2.0, 1.75, 1.75],
         Activation::Silu => [1.75, 2.0, 1.75, 2.0],
         Activation::Identity => [0.0; 4],
     }

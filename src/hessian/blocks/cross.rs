@@ -5,16 +5,18 @@ use core::ops::Range;
 use crate::gemm::{self, Matrix, MatrixMut, gemm};
 use crate::hessian::blocks::{Sum, TILE, tile_len, tiles};
 use crate::hessian::factors::{Factors, Hats, HiddenHat, chunks};
+use crate::hessian::samples::Samples;
 use crate::network::Shape;
-use crate::plan::{product, sum};
+use crate::plan::{Work, product, sum};
 use crate::real::Real;
-use crate::vector::{LaneSums, dot};
+use crate::simd::{Kernel, Lanes, Simd};
+use crate::vector::dot;
 use crate::workspace::{Arena, row, row_mut};
 
-/// Flops a sample of value and adjoints.
-pub(super) const fn flops(shape: Shape) -> u64 {
+/// Value and adjoints of a sample.
+pub(super) const fn work(shape: Shape) -> Work {
     let m = shape.hidden();
-    product(&[6, shape.classes() - 1, shape.inputs() + 1, m, m])
+    Work::new(product(&[6, shape.classes() - 1, shape.inputs() + 1, m, m]), 2)
 }
 
 /// Elements that the block takes.
@@ -94,25 +96,7 @@ impl<T: Real> Sum<'_, '_, T> {
                 let rf_hat = MatrixMut::row_major(&mut rf[..height * rm], height, rm);
                 gemm(isa, factor, a, diagonals, T::ZERO, rf_hat, packing);
             }
-            isa.vectorize(|| {
-                for (i, n) in rows.clone().enumerate() {
-                    let (f, f_hat) = (row(samples.f, m, n), row_mut(hats.f, m, n));
-                    let h_hat = row_mut(hats.g, m, n);
-                    for (ah_hat, &a) in row(ah_hat, am, i).chunks_exact(m).zip(row(a, d + 1, i)) {
-                        for (h_hat, &ah_hat) in h_hat.iter_mut().zip(ah_hat) {
-                            *h_hat += a * ah_hat;
-                        }
-                    }
-                    for (l, rf_hat) in row(rf, rm, i).chunks_exact(m).enumerate() {
-                        let (residual, mut r_hat) = (factors.r[n * r + l], LaneSums::new());
-                        for (j, ((&rf_hat, &f), f_hat)) in rf_hat.iter().zip(f).zip(&mut *f_hat).enumerate() {
-                            *f_hat += residual * rf_hat;
-                            r_hat.add(j, rf_hat * f);
-                        }
-                        hats.r[n * r + l] += T::from_f64(r_hat.total());
-                    }
-                }
-            });
+            isa.run(Back { shape, rows: rows.clone(), a, ah_hat, rf_hat: rf, r: factors.r, samples, hats });
             for chunk in chunks(rows.clone()) {
                 factors.load(isa, &chunk, packing);
                 let b_hat = &b_hat[(chunk.start - rows.start) * rm..];
@@ -153,5 +137,56 @@ impl<T: Real> Sum<'_, '_, T> {
                 }
             }
         });
+    }
+}
+
+/// The way back of a tile of samples from their rows a⊗h and r⊗f: `ĥ += Σ_i a_i (ah)^_i`, `f̂ += Σ_l r_l (rf)^_l`, `r̂_l += (rf)^_l·f`.
+struct Back<'a, 's, 'h, T> {
+    shape: Shape,
+    rows: Range<usize>,
+    a: &'a [T],
+    ah_hat: &'a [T],
+    rf_hat: &'a [T],
+    /// r of all samples.
+    r: &'a [T],
+    samples: &'a Samples<'s, T>,
+    hats: &'a mut Hats<'h, T>,
+}
+
+impl<T: Real> Kernel for Back<'_, '_, '_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let lanes = <T::Lanes<S> as Lanes>::LANES;
+        let (d, m, r) = (self.shape.inputs(), self.shape.hidden(), self.shape.classes() - 1);
+        let splat = |x: T| T::Lanes::<S>::splat(simd, x);
+        for (i, n) in self.rows.enumerate() {
+            let (a, ah_hat, rf_hat) =
+                (row(self.a, d + 1, i), row(self.ah_hat, (d + 1) * m, i), row(self.rf_hat, r * m, i));
+            let (residuals, f) = (row(self.r, r, n), row(self.samples.f, m, n));
+            let (h_hat, f_hat) = (row_mut(self.hats.g, m, n), row_mut(self.hats.f, m, n));
+            for start in (0..m).step_by(lanes) {
+                let len = lanes.min(m - start);
+                let read = |from: &[T]| T::Lanes::<S>::load_first(simd, &from[start..], len);
+                let (mut of_h, mut of_f) = (read(h_hat), read(f_hat));
+                for (&a, ah_hat) in a.iter().zip(ah_hat.chunks_exact(m)) {
+                    of_h = splat(a).mul_add(read(ah_hat), of_h);
+                }
+                for (&residual, rf_hat) in residuals.iter().zip(rf_hat.chunks_exact(m)) {
+                    of_f = splat(residual).mul_add(read(rf_hat), of_f);
+                }
+                of_h.store_partial(&mut h_hat[start..start + len]);
+                of_f.store_partial(&mut f_hat[start..start + len]);
+            }
+            for (r_hat, rf_hat) in row_mut(self.hats.r, r, n).iter_mut().zip(rf_hat.chunks_exact(m)) {
+                let mut sum = T::Lanes::<S>::zero(simd);
+                for start in (0..m).step_by(lanes) {
+                    let read = |from: &[T]| T::Lanes::<S>::load_first(simd, &from[start..], lanes.min(m - start));
+                    sum = read(rf_hat).mul_add(read(f), sum);
+                }
+                *r_hat += sum.reduce_sum();
+            }
+        }
     }
 }

@@ -7,15 +7,15 @@ use crate::hessian::blocks::{Sum, TILE, tile_len, tiles};
 use crate::hessian::contrasts::triangle;
 use crate::hessian::factors::{self, Factors, Hats, HiddenHat, chunks};
 use crate::network::Shape;
-use crate::plan::{product, sum};
+use crate::plan::{Work, product, sum};
 use crate::real::Real;
 use crate::vector::dot;
 use crate::workspace::{Arena, row, row_mut};
 
-/// Flops a sample of value and adjoints.
-pub(super) const fn flops(shape: Shape) -> u64 {
+/// Value and adjoints of a sample.
+pub(super) const fn work(shape: Shape) -> Work {
     let products = product(&[4, triangle(shape.inputs() + 1), triangle(shape.hidden())]);
-    sum(&[products, factors::flops_of_a(shape)])
+    Work::sum(&[Work::new(products, 2), factors::work_of_a(shape)])
 }
 
 /// Elements that the block takes.

@@ -30,7 +30,7 @@ use crate::hessian::factors::{self, Factors, Hats};
 use crate::hessian::pairs;
 use crate::hessian::samples::Samples;
 use crate::network::Shape;
-use crate::plan::{Form, largest, product, sum};
+use crate::plan::{Form, Work, largest};
 use crate::real::Real;
 use crate::simd::InstructionSet;
 use crate::workspace::Arena;
@@ -47,14 +47,14 @@ fn tiles(n: usize) -> impl Iterator<Item = Range<usize>> {
     (0..n).step_by(TILE).map(move |start| start..(start + TILE).min(n))
 }
 
-/// Flops of value and adjoints for `n` samples, all pairs weighing alike.
-pub(crate) const fn flops(shape: Shape, n: usize) -> u64 {
-    let blocks = if whole::applies(shape) {
-        whole::flops(shape)
+/// Value and adjoints for `n` samples, all pairs weighing alike.
+pub(crate) const fn work(shape: Shape, n: usize) -> Work {
+    let sample = if whole::applies(shape) {
+        whole::work(shape)
     } else {
-        sum(&[output::flops(shape), cross::flops(shape), hidden::flops(shape), factors::flops(shape)])
+        Work::sum(&[output::work(shape), cross::work(shape), hidden::work(shape), factors::work(shape)])
     };
-    product(&[n]).saturating_mul(blocks)
+    sample.times(n)
 }
 
 /// Elements that [`add`] cuts off a workspace.

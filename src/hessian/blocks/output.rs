@@ -5,14 +5,17 @@ use crate::hessian::blocks::{Sum, TILE, tile_len, tiles};
 use crate::hessian::contrasts::triangle;
 use crate::hessian::factors::{Factors, Hats};
 use crate::network::Shape;
-use crate::plan::{product, sum};
+use crate::plan::{Work, product, sum};
 use crate::real::Real;
-use crate::vector::{LaneSums, dot};
+use crate::simd::{Kernel, Lanes, Simd};
+use crate::vector::dot;
 use crate::workspace::{Arena, row, row_mut};
 
-/// Flops a sample of value and adjoints.
-pub(super) const fn flops(shape: Shape) -> u64 {
-    product(&[3, triangle(shape.classes() - 1), shape.hidden(), shape.hidden()])
+/// Value and adjoints of a sample. On small networks each entry's pass over the rows takes longer than its products.
+pub(super) const fn work(shape: Shape) -> Work {
+    let r2 = triangle(shape.classes() - 1);
+    let products = Work::new(product(&[3, r2, shape.hidden(), shape.hidden()]), 2);
+    Work::sum(&[products, Work::overhead(product(&[2000, r2]))])
 }
 
 /// Elements that the block takes.
@@ -60,19 +63,57 @@ impl<T: Real> Sum<'_, '_, T> {
                 let rows = Matrix::row_major(&self.samples.h[tile.start * m..tile.end * m], tile.len(), m);
                 let out = MatrixMut::row_major(&mut y[..tile.len() * m], tile.len(), m);
                 gemm_with(isa, T::ONE, rows, Matrix::row_major(q, m, m), Addend::Row(sums), out, packing);
-                isa.vectorize(|| {
-                    for (n, y) in tile.zip(y.chunks_exact(m)) {
-                        let (h, h_hat) = (row(self.samples.h, m, n), row_mut(hats.g, m, n));
-                        let (factor, mut s_hat) = (T::TWO * twice * weights[n], LaneSums::new());
-                        for (j, ((&y, &sum), (&h, h_hat))) in y.iter().zip(sums).zip(h.iter().zip(h_hat)).enumerate() {
-                            *h_hat += factor * y;
-                            s_hat.add(j, h * (y + sum));
-                        }
-                        hats.s[n * r2 + e] += twice * (T::from_f64(s_hat.total()) + total);
-                    }
+                isa.run(Back {
+                    s: &weights[tile.clone()],
+                    h: &self.samples.h[tile.start * m..tile.end * m],
+                    y,
+                    sums,
+                    total,
+                    twice,
+                    h_hat: &mut hats.g[tile.start * m..tile.end * m],
+                    s_hat: &mut hats.s[tile.start * r2 + e..],
+                    stride: r2,
                 });
             }
         }
         self.weight * square
+    }
+}
+
+/// The way back of a tile of samples from `y = Q_e h + Σ S_e h`, one row each:
+/// `ĥ += 4w S_e y` and `Ŝ_e += 2w ( h·(y + Σ S_e h) + Σ S_e )`.
+struct Back<'a, T> {
+    s: &'a [T],
+    h: &'a [T],
+    y: &'a [T],
+    sums: &'a [T],
+    total: T,
+    /// 2w
+    twice: T,
+    h_hat: &'a mut [T],
+    /// Ŝ_e of the samples, a stride apart.
+    s_hat: &'a mut [T],
+    stride: usize,
+}
+
+impl<T: Real> Kernel for Back<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let (m, lanes) = (self.sums.len(), <T::Lanes<S> as Lanes>::LANES);
+        for (i, (&s, s_hat)) in self.s.iter().zip(self.s_hat.iter_mut().step_by(self.stride)).enumerate() {
+            let factor = T::Lanes::<S>::splat(simd, T::TWO * self.twice * s);
+            let (h, y, h_hat) = (row(self.h, m, i), row(self.y, m, i), row_mut(self.h_hat, m, i));
+            let mut sum = T::Lanes::<S>::zero(simd);
+            for start in (0..m).step_by(lanes) {
+                let len = lanes.min(m - start);
+                let read = |from: &[T]| T::Lanes::<S>::load_first(simd, &from[start..], len);
+                let y = read(y);
+                sum = read(h).mul_add(y + read(self.sums), sum);
+                factor.mul_add(y, read(h_hat)).store_partial(&mut h_hat[start..start + len]);
+            }
+            *s_hat += self.twice * (sum.reduce_sum() + self.total);
+        }
     }
 }

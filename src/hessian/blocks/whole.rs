@@ -24,7 +24,7 @@ use crate::hessian::evaluation::Squares;
 use crate::hessian::factors::{Factors, Hats};
 use crate::hessian::samples::Samples;
 use crate::network::Shape;
-use crate::plan::{product, sum};
+use crate::plan::{Work, product, sum};
 use crate::real::Real;
 use crate::simd::{InstructionSet, Kernel, Lanes, Simd};
 use crate::vector::dot;
@@ -47,9 +47,9 @@ const fn width(shape: Shape) -> usize {
     shape.hidden().saturating_mul(shape.inputs().saturating_add(2))
 }
 
-/// Flops a sample of value and adjoints.
-pub(super) const fn flops(shape: Shape) -> u64 {
-    product(&[3, width(shape), width(shape)])
+/// Value and adjoints of a sample.
+pub(super) const fn work(shape: Shape) -> Work {
+    Work::new(product(&[3, width(shape), width(shape)]), 1)
 }
 
 /// Lengths of the pieces that [`Sum::whole`] takes, in its order.

@@ -18,7 +18,7 @@ use crate::hessian::evaluation::Squares;
 use crate::hessian::factors::{CHUNK, Factors, Hats};
 use crate::hessian::pairs::{Features, Sum, Tile, tile_len};
 use crate::network::Shape;
-use crate::plan::{product, sum};
+use crate::plan::{Work, product, sum};
 use crate::real::Real;
 use crate::simd::{InstructionSet, Kernel, Simd};
 use crate::vector::{LaneSums, add_scaled, dot, dot_inline, scale, sum_rows};
@@ -50,14 +50,14 @@ pub(super) struct Common<'w, T> {
     inputs: &'w mut [T],
 }
 
-/// Flops of Gram matrices and hats for `n` samples.
-pub(super) const fn flops(shape: Shape, n: usize) -> u64 {
+/// Gram matrices and hats of `n` samples.
+pub(super) const fn work(shape: Shape, n: usize) -> Work {
     let (d, m, r) = (shape.inputs(), shape.hidden(), shape.classes() - 1);
     let (grams, hats) =
         (sum(&[product(&[d]), product(&[2, m]), product(&[r])]), sum(&[product(&[2, m]), product(&[r])]));
     // Twice the products, and two flops each.
     let x = if x_is_linear(shape, n) { product(&[8, n, d + 1, r, m]) } else { product(&[4, n, n, r, m]) };
-    product(&[n, n]).saturating_mul(sum(&[grams, hats, hats])).saturating_add(x)
+    Work::new(product(&[n, n]).saturating_mul(sum(&[grams, hats, hats])).saturating_add(x), 2)
 }
 
 /// Whether x is summed by way of the inputs, rather than by pairs.

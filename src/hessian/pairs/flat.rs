@@ -17,7 +17,7 @@ use crate::hessian::factors::{Factors, Hats, HiddenHat};
 use crate::hessian::pairs::common::Common;
 use crate::hessian::pairs::{Features, Sum, Tile, tile_len};
 use crate::network::Shape;
-use crate::plan::{product, sum};
+use crate::plan::{Work, product, sum};
 use crate::real::Real;
 use crate::simd::InstructionSet;
 use crate::vector::{LaneSums, add_scaled, dot};
@@ -36,11 +36,11 @@ pub(super) struct Flat<'w, T> {
 }
 
 /// Flops of Gram matrices and hats for `n` samples.
-pub(super) const fn flops(shape: Shape, n: usize) -> u64 {
+pub(super) const fn work(shape: Shape, n: usize) -> Work {
     let (m, r) = (shape.hidden(), shape.classes() - 1);
     let (r2, m2) = (triangle(r) as u64, triangle(m) as u64);
     let pair = sum(&[r2, product(&[r, m]), 2 * r2, product(&[2, r, m]), m2.saturating_mul(2)]);
-    product(&[n, n]).saturating_mul(pair)
+    Work::new(product(&[n, n]).saturating_mul(pair), 2)
 }
 
 /// Lengths of the slices of [`Flat`], in their order.

@@ -29,7 +29,7 @@ use crate::hessian::evaluation::Squares;
 use crate::hessian::factors::{self, Factors, Hats, chunks};
 use crate::hessian::samples::Samples;
 use crate::network::Shape;
-use crate::plan::{Form, largest, product, sum};
+use crate::plan::{Form, Work, largest, sum};
 use crate::real::Real;
 use crate::simd::InstructionSet;
 use crate::workspace::Arena;
@@ -44,18 +44,19 @@ const fn tile_len(n: usize) -> usize {
     if n < TILE { n } else { TILE }
 }
 
-/// The form with fewer flops.
+/// The cheaper form.
 pub(crate) const fn cheaper_form(shape: Shape, n: usize) -> Form {
-    if flops(shape, n, Form::Tangent) < flops(shape, n, Form::Flat) { Form::Tangent } else { Form::Flat }
+    let (flat, tangent) = (work(shape, n, Form::Flat), work(shape, n, Form::Tangent));
+    if tangent.cost < flat.cost { Form::Tangent } else { Form::Flat }
 }
 
-/// Flops of value and derivatives for `n` samples.
-pub(crate) const fn flops(shape: Shape, n: usize, form: Form) -> u64 {
+/// Value and derivatives for `n` samples.
+pub(crate) const fn work(shape: Shape, n: usize, form: Form) -> Work {
     let own = match form {
-        Form::Flat => sum(&[flat::flops(shape, n), product(&[n]).saturating_mul(factors::flops_of_a(shape))]),
-        Form::Tangent => tangent::flops(shape, n),
+        Form::Flat => Work::sum(&[flat::work(shape, n), factors::work_of_a(shape).times(n)]),
+        Form::Tangent => tangent::work(shape, n),
     };
-    sum(&[common::flops(shape, n), own, product(&[n]).saturating_mul(factors::flops(shape))])
+    Work::sum(&[common::work(shape, n), own, factors::work(shape).times(n)])
 }
 
 /// Elements that [`add`] cuts off a workspace for `n` samples.

@@ -41,7 +41,7 @@ use crate::hessian::factors::{Factors, Hats, HiddenHat};
 use crate::hessian::pairs::common::Common;
 use crate::hessian::pairs::{Features, Sum, Tile, tile_len};
 use crate::network::Shape;
-use crate::plan::{largest, product, sum};
+use crate::plan::{Work, largest, product, sum};
 use crate::real::Real;
 use crate::simd::{InstructionSet, MAX_LANES};
 use crate::vector::{add_scaled, dot};
@@ -90,13 +90,14 @@ pub(super) struct Tangent<'w, T> {
     registers: &'w mut [T],
 }
 
-/// Flops of Gram matrices, hats and traces for `n` samples.
-pub(super) const fn flops(shape: Shape, n: usize) -> u64 {
+/// Gram matrices, hats and traces of `n` samples.
+pub(super) const fn work(shape: Shape, n: usize) -> Work {
     let (m, k) = (shape.hidden(), shape.classes());
     let products = sum(&[product(&[3, triangle(k - 1), m]), product(&[4, m]), product(&[3, triangle(k - 1)]) / 3]);
     // Tiles on the diagonal are visited whole, the others once for two.
     let visited = product(&[n, n]).saturating_add(product(&[n, tile_len(n)])) / 2;
-    sum(&[product(&[n, n]).saturating_mul(products), visited.saturating_mul(product(&[15, k, k]))])
+    let centring = visited.saturating_mul(product(&[15, k, k]));
+    Work::sum(&[Work::new(product(&[n, n]).saturating_mul(products), 1), Work::new(centring, 9)])
 }
 
 /// Lengths of the slices of [`Tangent`], in their order.
