@@ -15,8 +15,8 @@ pub(super) const fn pays<S: Simd, T: Real>(m: usize, k: usize, n: usize) -> bool
     if !narrow && !few {
         return false;
     }
-    // A transposed block of 16 elements takes about 5 operations.
-    let copy = k * n / 3;
+    // A transposed block of 16 elements takes about 5 operations; that the tiles wait for the copy, and two more calls, as much as 900.
+    let copy = k * n / 3 + 900;
     m * n * (k.div_ceil(lanes) + <T::Lanes<S> as Lanes>::SUM_OPERATIONS) < m * k * n.div_ceil(lanes) + copy
 }
 

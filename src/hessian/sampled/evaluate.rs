@@ -3,7 +3,8 @@
 use crate::batch::Batch;
 use crate::error::Result;
 use crate::hessian::evaluation::{Run, finite, first_order_packing};
-use crate::hessian::sampled::features::{Features, Hats, Sizes};
+use crate::hessian::sampled::back::{self, Hats};
+use crate::hessian::sampled::features::{Features, Sizes};
 use crate::hessian::sampled::pairs::{self, Pairs, Weights};
 use crate::hessian::sampled::subset::{self, Subset};
 use crate::hessian::sampled::{Averages, Estimate, Mixture, Sampling};
@@ -59,13 +60,14 @@ pub(super) const fn workspace_elements(shape: Shape, n: usize, size: usize, sket
         subset::elements(n, size),
         sizes.feature_elements(),
         pairs::elements(sizes),
+        back::elements(sizes),
     ])
 }
 
 /// Elements of packing space for all matrix products.
 const fn packing(shape: Shape, n: usize, size: usize, sketch: bool) -> u64 {
     let sizes = Sizes::new(shape, size, sketch);
-    largest(&[first_order_packing(shape, n), sizes.feature_packing(), pairs::packing(sizes)])
+    largest(&[first_order_packing(shape, n), sizes.feature_packing(), pairs::packing(sizes), back::packing(sizes)])
 }
 
 /// Writes the gradient of what is aimed at. Nothing is written unless the values are finite; the gradient may not be.
@@ -92,7 +94,7 @@ pub(crate) fn differentiate_sampled<'a, T: Real>(
     let sizes = Sizes::new(shape, subset.len(), sampling.sketch);
     let random = Random::new(sampling.seed, counter, Stream::Signs);
     let activation = plan.network().activation;
-    let mut features = Features::new(isa, sizes, activation, &samples, subset.rows, random, arena, packing);
+    let features = Features::new(isa, sizes, activation, &samples, subset.rows, random, arena, packing);
     let weights = Weights { samples: subset.weights, pairs: pair_weights, mean: 1.0 / samples.n as f64 };
     let mut pairs = Pairs::new(isa, &features, arena, packing);
     let [trace, trace_of_square] = pairs.values(isa, &features, weights);
@@ -104,12 +106,10 @@ pub(crate) fn differentiate_sampled<'a, T: Real>(
     };
 
     let wanted = aim.weights(&estimate, sampling.guard, shape);
-    let mut hats = Hats::new(sizes, arena);
-    let slopes = [wanted.trace, wanted.trace_of_square];
-    let diagonal = pairs.spread(isa, &features, weights, slopes, &mut hats, packing);
-    features.back(isa, samples.v, &diagonal, &mut hats, gradient.output_weight, packing);
+    pairs.differentiate(isa, weights, [wanted.trace, wanted.trace_of_square]);
+    let hats = Hats::new(isa, features, &pairs, samples.v, gradient.output_weight, arena, packing);
     let adjoints = Adjoints {
-        scattered: Some(Scattered { subset, logits: hats.logits, units: hats.h }),
+        scattered: Some(Scattered { subset, logits: hats.logits, units: hats.units }),
         ..Adjoints::of_loss(shape, samples.n, arena)
     };
     sweep::sweep(isa, &samples, wanted.loss, adjoints, gradient, packing);

@@ -76,6 +76,7 @@
 //! A step's random numbers are a function of the seed and of [`State::steps`](crate::State): a training that is stored and resumed goes on to the
 //! last bit. The feature `rand_core` adds `Hsr::step_with`, which takes each step's seed from a generator of the caller's.
 
+mod back;
 mod evaluate;
 mod features;
 mod pairs;

@@ -10,7 +10,8 @@
 //! t̂1 = (1/N) Σ_i w_i ( Gg Σ_l Zz + Ga ( Σ_l Zζ + Σ d ) )_ii
 //! ```
 //!
-//! Where z is random, κ of a sample with itself has all but ω² right in the mean; that becomes `ω̃²`, `ω̃ = (z·z̃) Gg + Ga ζ·ζ̃`.
+//! Where z is random, κ of a sample with itself has all but ω² right in the mean; that becomes `ω̃²`, `ω̃ = (z·z̃) Gg + Ga ζ·ζ̃`: once t̂1 is
+//! known, z·z̃ and ζ·ζ̃ stand on the diagonals of Zz and Zζ.
 //!
 //! As W and κ are symmetric, the derivative with respect to a sample's features is twice that of its own side of each pair. With
 //! `Ω = 4 W ω`, and t̂1 on the diagonals:
@@ -20,13 +21,18 @@
 //! π̂ = Σ' 4 W Ga Zr f'        f̂ = Σ' 4 W Ga ( Rr f' + (Zr)ᵀ π' )        μ̂ = Σ' 2 W Ga² d'        d̂ = Σ' 2 W Ga² μ'
 //! ```
 //!
-//! **Loop order.** Every Gram matrix is one product over all pairs. One pass over the pairs gives the values; a second one, when the slopes
-//! of Λ are known, replaces the Gram matrices by coefficients; every kind of feature gets its hat by one product.
+//! With ω̃ in place of ω, half of what concerns z and ζ on the diagonal is between z and z̃, ζ and ζ̃, either way.
 //!
-//! **Cost**, multiply–adds a pair for L = 1: `D + 4K + 5M` for the Gram matrices, `4K + 7M` for the hats.
+//! **Loop order.** Every Gram matrix is one product over all pairs, in memory without gaps. One pass over the pairs gives the values; a
+//! second one, when the slopes of Λ are known, replaces the Gram matrices by coefficients. Their sums are [`back`](super::back)'s.
+//!
+//! **Cost**, multiply–adds a pair for L = 1: `D + 3K + 5M` for the Gram matrices, `9K + 7M` for the sums.
+
+use core::ops::Range;
 
 use crate::gemm::{self, Matrix, MatrixMut, gemm};
-use crate::hessian::sampled::features::{Features, Hats, Sizes};
+use crate::hessian::sampled::features::{Features, Sizes};
+use crate::hessian::sampled::sketch::{get, put, registers};
 use crate::plan::{product, sum};
 use crate::real::Real;
 use crate::simd::{InstructionSet, Kernel, Lanes, Simd};
@@ -50,30 +56,32 @@ pub(super) struct Pairs<'w, T> {
     sizes: Sizes,
     /// W, n×n.
     weights: &'w mut [T],
-    /// W where ω² counts: 0 on the diagonal where z̃ stands in.
-    square_weights: &'w mut [T],
     /// Ga, n×n.
     ga: &'w mut [T],
     /// Gg, n×n, and the coefficients of h.
     gg: &'w mut [T],
-    gg_hat: &'w mut [T],
-    /// [z | r]ᵀ[z | r].
+    pub gg_hat: &'w mut [T],
+    /// Zz, nL×nL.
+    zz: &'w mut [T],
+    /// [z | z̃ | r]ᵀ r, W×n: Zr, what is not needed, and Rr.
     zr: &'w mut [T],
     /// Zζ, nL×nL.
-    zeta: &'w mut [T],
+    pub zeta: &'w mut [T],
     /// [π; f] fᵀ, (nL + n)×n.
-    pf: &'w mut [T],
+    pub pf: &'w mut [T],
     /// Y, n×n.
-    y: &'w mut [T],
-    diagonal: Diagonal<'w, T>,
+    pub y: &'w mut [T],
+    /// Coefficients between [z | z̃ | r] and [z | z̃ | r], W×W.
+    pub classes: &'w mut [T],
+    pub diagonal: Diagonal<'w, T>,
 }
 
 /// What concerns a sample and itself, one number a sample.
 #[derive(Debug)]
 pub(super) struct Diagonal<'w, T> {
-    /// z·z̃; then the coefficient between z and z̃.
-    pub z: &'w mut [T],
-    /// ζ·ζ̃; then the coefficient between ζ and ζ̃.
+    /// Σ_l ‖z‖².
+    z: &'w mut [T],
+    /// The coefficient between ζ and ζ̃.
     pub zeta: &'w mut [T],
     /// Σ d; then the constant part of d̂.
     pub d: &'w mut [T],
@@ -81,13 +89,13 @@ pub(super) struct Diagonal<'w, T> {
 
 /// Elements that [`Pairs::new`] takes.
 pub(super) const fn elements(sizes: Sizes) -> u64 {
-    let Sizes { n, .. } = sizes;
-    let (vectors, paired) = (sizes.vectors(), sizes.paired());
+    let (n, vectors, width) = (sizes.n, sizes.vectors(), sizes.width());
     sum(&[
-        product(&[6, n, n]),
-        product(&[paired, paired]),
-        product(&[vectors, vectors]),
-        product(&[paired, n]),
+        product(&[5, n, n]),
+        product(&[2, vectors, vectors]),
+        product(&[width, n]),
+        product(&[sizes.paired(), n]),
+        product(&[width, width]),
         product(&[3, n]),
     ])
 }
@@ -100,15 +108,10 @@ pub(super) const fn packing(sizes: Sizes) -> u64 {
     gemm::largest_workspace(&[
         [n, d, n],
         [n, m, n],
-        [paired, k, paired],
+        [vectors, k, vectors],
+        [sizes.width(), k, n],
         [vectors, m, vectors],
         [paired, m, n],
-        [k, paired, paired],
-        [n, n, m],
-        [vectors, vectors, m],
-        [vectors, n, m],
-        [n, paired, m],
-        [n, n, m.saturating_mul(2)],
     ])
 }
 
@@ -116,10 +119,12 @@ pub(super) const fn packing(sizes: Sizes) -> u64 {
 pub(super) const fn flops(sizes: Sizes) -> u64 {
     let Sizes { n, shape, .. } = sizes;
     let (d, m, k) = (shape.inputs(), shape.hidden(), shape.classes());
-    let (vectors, paired) = (sizes.vectors(), sizes.paired());
+    let (vectors, paired, width) = (sizes.vectors(), sizes.paired(), sizes.width());
     sum(&[
         product(&[2, n, n, d]),
-        product(&[4, paired, paired, k]),
+        product(&[2, vectors, vectors, k]),
+        product(&[2, width, n, k]),
+        product(&[2, width, width, k]),
         product(&[4, n, n, m]),
         product(&[4, vectors, vectors, m]),
         product(&[4, paired, n, m]),
@@ -127,6 +132,9 @@ pub(super) const fn flops(sizes: Sizes) -> u64 {
         product(&[6, n, n, m]),
     ])
 }
+
+/// Terms that are summed in the type itself.
+const BLOCK: usize = 256;
 
 impl<'w, T: Real> Pairs<'w, T> {
     /// Forms the Gram matrices.
@@ -144,14 +152,15 @@ impl<'w, T: Real> Pairs<'w, T> {
         let new = Self {
             sizes,
             weights: take(n * n),
-            square_weights: take(n * n),
             ga: take(n * n),
             gg: take(n * n),
             gg_hat: take(n * n),
-            zr: take(paired * paired),
+            zz: take(vectors * vectors),
+            zr: take(width * n),
             zeta: take(vectors * vectors),
             pf: take(paired * n),
             y: take(n * n),
+            classes: take(width * width),
             diagonal: Diagonal { z: take(n), zeta: take(n), d: take(n) },
         };
         let mut multiply = |a: Matrix<'_, T>, b: Matrix<'_, T>, out: &mut [T]| {
@@ -161,20 +170,16 @@ impl<'w, T: Real> Pairs<'w, T> {
         multiply(x, x.t(), new.ga);
         let h = Matrix::row_major(&*features.h, n, m);
         multiply(h, h.t(), new.gg);
-        let zr = Matrix::row_major(&*features.zr, k, width).cols_range(0..paired);
-        multiply(zr.t(), zr, new.zr);
-        let zeta = Matrix::row_major(&*features.zeta, vectors, m);
+        let zr = Matrix::row_major(&*features.zr, k, width);
+        let z = zr.cols_range(0..vectors);
+        multiply(z.t(), z, new.zz);
+        multiply(zr.t(), zr.cols_range(sizes.sketches()..width), new.zr);
+        let zeta = Matrix::row_major(&features.zeta[..vectors * m], vectors, m);
         multiply(zeta, zeta.t(), new.zeta);
         let pi_f = Matrix::row_major(&*features.pi_f, paired, m);
         multiply(pi_f, pi_f.rows_range(vectors..paired).t(), new.pf);
-        let d_mu = Matrix::row_major(&*features.d_mu, n, 2 * m);
-        multiply(d_mu.cols_range(m..2 * m), d_mu.cols_range(0..m).t(), new.y);
-        isa.vectorize(|| {
-            for (ga, gg) in new.ga.iter_mut().zip(&mut *new.gg) {
-                *ga += T::ONE;
-                *gg += T::ONE;
-            }
-        });
+        let [mu, d] = [&*features.mu, &*features.d].map(|rows| Matrix::row_major(rows, n, m));
+        multiply(mu, d.t(), new.y);
         new
     }
 
@@ -188,185 +193,172 @@ impl<'w, T: Real> Pairs<'w, T> {
         isa.run(Values { pairs: self, features, weights })
     }
 
+    /// Replaces the Gram matrices by the coefficients of `trace_slope · t̂1 + square_slope · t̂2`.
+    pub(super) fn differentiate(&mut self, isa: InstructionSet, weights: Weights<'_, T>, slopes: [f64; 2]) {
+        isa.run(Coefficients { pairs: self, weights, slopes });
+    }
+
+    /// Where ω of pairs of vectors stands: ranges of pairs, and the first of each in Zz and Zζ. With one vector a sample these are the
+    /// same places.
+    #[inline(always)]
+    fn spans(sizes: Sizes) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+        let Sizes { n, l, .. } = sizes;
+        let vectors = sizes.vectors();
+        let count = if l == 1 { (n * n).div_ceil(BLOCK) } else { vectors * l };
+        (0..count).map(move |at| {
+            if l == 1 {
+                let span = at * BLOCK..(n * n).min((at + 1) * BLOCK);
+                return (span.clone(), span);
+            }
+            let (li, other) = (at / l, at % l);
+            let first = li * vectors + other * n;
+            (li % n * n..(li % n + 1) * n, first..first + n)
+        })
+    }
+
     #[inline(always)]
     fn form_weights<S: Simd>(&mut self, simd: S, weights: Weights<'_, T>) {
         let n = self.sizes.n;
         let (own, cross) = (T::from_f64(weights.pairs.0), T::from_f64(weights.pairs.1));
         for (i, &w) in weights.samples.iter().enumerate() {
             let factor = T::Lanes::<S>::splat(simd, w * cross);
-            let out = [row_mut(self.weights, n, i), row_mut(self.square_weights, n, i)];
-            map_registers!(T, S, simd, [other] = [weights.samples], [_x0, _x1] = out => [factor * other, factor * other]);
+            let out = [row_mut(self.weights, n, i)];
+            map_registers!(T, S, simd, [other] = [weights.samples], [_x0] = out => [factor * other]);
             self.weights[i * n + i] = w * own;
-            self.square_weights[i * n + i] = if self.sizes.second { T::ZERO } else { w * own };
         }
     }
 
-    /// What concerns a sample and itself.
+    /// N t̂1. Puts what concerns a sample and itself in place.
     #[inline(always)]
-    fn form_diagonal<S: Simd>(&mut self, simd: S, features: &Features<'_, T>) {
-        let m = self.sizes.shape.hidden();
-        for (sum, d_mu) in self.diagonal.d.iter_mut().zip(features.d_mu.chunks_exact(2 * m)) {
-            *sum = sum_registers!(T, S, simd, [d] = [&d_mu[..m]] => d).reduce_sum();
-        }
-        if self.sizes.second {
-            let (width, paired) = (self.sizes.width(), self.sizes.paired());
-            let n = self.sizes.n;
-            self.diagonal.z.fill(T::ZERO);
-            for zr in features.zr.chunks_exact(width) {
-                let inputs = [&zr[..n], &zr[paired..]];
-                map_registers!(T, S, simd, [z, second] = inputs, [sum] = [&mut *self.diagonal.z] => {
-                    [z.mul_add(second, sum)]
-                });
+    fn diagonals<S: Simd>(&mut self, simd: S, features: &Features<'_, T>, weights: Weights<'_, T>) -> f64 {
+        let Sizes { n, l, second, shape } = self.sizes;
+        let (m, vectors, width) = (shape.hidden(), self.sizes.vectors(), self.sizes.width());
+        let one = T::Lanes::<S>::splat(simd, T::ONE);
+        map_registers!(T, S, simd, [] = [], [ga, gg] = [&mut *self.ga, &mut *self.gg] => [ga + one, gg + one]);
+        let mut trace = 0.0;
+        for i in 0..n {
+            let d = sum_registers!(T, S, simd, [d] = [row(features.d, m, i)] => d).reduce_sum();
+            let (mut z, mut zeta) = (T::ZERO, d);
+            for li in (0..l).map(|l| (l * n + i) * (vectors + 1)) {
+                z += self.zz[li];
+                zeta += self.zeta[li];
             }
-            let rows = features.zeta.chunks_exact(m).zip(features.zeta_second.chunks_exact(m));
-            for (inner, (zeta, second)) in self.diagonal.zeta.iter_mut().zip(rows) {
-                let sum = sum_registers!(T, S, simd, [zeta, second] = [zeta, second] => zeta * second);
-                *inner = sum.reduce_sum();
+            (self.diagonal.z[i], self.diagonal.d[i]) = (z, d);
+            let own = i * (n + 1);
+            trace += weights.samples[i].to_f64() * (self.gg[own] * z + self.ga[own] * zeta).to_f64();
+            if second {
+                let rows = [row(features.zeta, m, i), row(features.zeta, m, n + i)];
+                let inner = sum_registers!(T, S, simd, [zeta, second] = rows => zeta * second);
+                self.zeta[own] = inner.reduce_sum();
             }
         }
-    }
-
-    /// `Gg Σ_l Zz + Ga (Σ_l Zζ + Σ d)` of sample `i`.
-    #[inline(always)]
-    fn trace_of(&self, i: usize) -> T {
-        let Sizes { n, l, .. } = self.sizes;
-        let (vectors, paired) = (self.sizes.vectors(), self.sizes.paired());
-        let (mut z, mut zeta) = (T::ZERO, self.diagonal.d[i]);
-        for li in (0..l).map(|l| l * n + i) {
-            z += self.zr[li * paired + li];
-            zeta += self.zeta[li * vectors + li];
+        if second {
+            for samples in registers::<T, S>(n) {
+                let mut inner = T::Lanes::<S>::zero(simd);
+                for class in (0..shape.classes()).map(|class| class * width) {
+                    let at = |first: usize| class + first + samples.start..class + first + samples.end;
+                    let z: T::Lanes<S> = get(simd, &features.zr[at(0)]);
+                    inner = z.mul_add(get(simd, &features.zr[at(n)]), inner);
+                }
+                // By way of the coefficient's place, which is free until later.
+                put(inner, &mut self.diagonal.zeta[samples.clone()]);
+                for i in samples {
+                    self.zz[i * (n + 1)] = self.diagonal.zeta[i];
+                }
+            }
         }
-        self.gg[i * n + i] * z + self.ga[i * n + i] * zeta
+        trace
     }
 
     /// t̂2.
     #[inline(always)]
     fn square<S: Simd>(&self, simd: S) -> f64 {
-        let Sizes { n, l, second, .. } = self.sizes;
-        let (vectors, paired) = (self.sizes.vectors(), self.sizes.paired());
-        let (mut squares, mut residuals, mut own) = (0.0, 0.0, 0.0);
-        for i in 0..n {
-            let (ga, gg) = (row(self.ga, n, i), row(self.gg, n, i));
-            let (weights, square_weights) = (row(self.weights, n, i), row(self.square_weights, n, i));
-            let (mut square, mut residual) = (T::Lanes::<S>::zero(simd), T::Lanes::<S>::zero(simd));
-            for li in (0..l).map(|l| l * n + i) {
-                let (zz, zr) = row(self.zr, paired, li).split_at(vectors);
-                for (zz, zeta) in zz.chunks_exact(n).zip(row(self.zeta, vectors, li).chunks_exact(n)) {
-                    let inputs = [square_weights, ga, gg, zz, zeta];
-                    let sum = sum_registers!(T, S, simd, [w, ga, gg, zz, zeta] = inputs => {
-                        let omega = zz.mul_add(gg, ga * zeta);
-                        w * omega * omega
-                    });
-                    square = square + sum;
-                }
-                let inputs = [weights, ga, zr, row(self.pf, n, li)];
-                let sum = sum_registers!(T, S, simd, [w, ga, zr, pf] = inputs => w * ga * (zr * pf));
-                residual = residual + (sum + sum);
-            }
-            let rr = &row(self.zr, paired, vectors + i)[vectors..];
-            let inputs = [weights, ga, rr, row(self.pf, n, vectors + i), row(self.y, n, i)];
-            let sum = sum_registers!(T, S, simd, [w, ga, rr, ff, y] = inputs => w * ga * rr.mul_add(ff, ga * y));
-            squares += square.reduce_sum().to_f64();
-            residuals += (residual + sum).reduce_sum().to_f64();
-            if second {
-                let omega = self.diagonal.z[i] * gg[i] + ga[i] * self.diagonal.zeta[i];
-                own += (weights[i] * omega * omega).to_f64();
-            }
+        let Sizes { n, l, .. } = self.sizes;
+        let (mut squares, mut residuals) = (0.0, 0.0);
+        for (pairs, vectors) in Self::spans(self.sizes) {
+            let [w, ga, gg] = [&*self.weights, &*self.ga, &*self.gg].map(|x| &x[pairs.clone()]);
+            let inputs = [w, ga, gg, &self.zz[vectors.clone()], &self.zeta[vectors]];
+            let sum = sum_registers!(T, S, simd, [w, ga, gg, zz, zeta] = inputs => {
+                let omega = zz.mul_add(gg, ga * zeta);
+                w * omega * omega
+            });
+            squares += sum.reduce_sum().to_f64();
         }
-        squares + 2.0 * residuals + own
-    }
-
-    /// Replaces the Gram matrices by the coefficients of `trace_slope · t̂1 + square_slope · t̂2`; multiplies them with the features into the
-    /// hats. Returns what is left for the way back.
-    pub(super) fn spread(
-        mut self,
-        isa: InstructionSet,
-        features: &Features<'w, T>,
-        weights: Weights<'_, T>,
-        slopes: [f64; 2],
-        hats: &mut Hats<'_, T>,
-        packing: &mut [T],
-    ) -> Diagonal<'w, T> {
-        let Sizes { n, shape, .. } = self.sizes;
-        let (m, k) = (shape.hidden(), shape.classes());
-        let (vectors, paired, width) = (self.sizes.vectors(), self.sizes.paired(), self.sizes.width());
-        isa.run(Coefficients { pairs: &mut self, weights, slopes });
-
-        let mut multiply = |a: Matrix<'_, T>, b: Matrix<'_, T>, out: MatrixMut<'_, T>| {
-            gemm(isa, T::ONE, a, b, T::ZERO, out, packing);
-        };
-        let zr = Matrix::row_major(&*features.zr, k, width).cols_range(0..paired);
-        multiply(
-            zr,
-            Matrix::row_major(self.zr, paired, paired),
-            MatrixMut::row_major_strided(hats.zr, k, paired, width),
-        );
-        let h = Matrix::row_major(&*features.h, n, m);
-        multiply(Matrix::row_major(self.gg_hat, n, n), h, MatrixMut::row_major(hats.h, n, m));
-        let zeta = Matrix::row_major(&*features.zeta, vectors, m);
-        multiply(Matrix::row_major(self.zeta, vectors, vectors), zeta, MatrixMut::row_major(hats.zeta, vectors, m));
-        let (pf, pi_f) = (Matrix::row_major(&*self.pf, paired, n), Matrix::row_major(&*features.pi_f, paired, m));
-        let (pi_hat, f_hat) = hats.pi_f.split_at_mut(vectors * m);
-        let f = pi_f.rows_range(vectors..paired);
-        multiply(pf.rows_range(0..vectors), f, MatrixMut::row_major(pi_hat, vectors, m));
-        multiply(pf.t(), pi_f, MatrixMut::row_major(f_hat, n, m));
-        let d_mu = Matrix::row_major(&*features.d_mu, n, 2 * m);
-        multiply(Matrix::row_major(self.y, n, n), d_mu, MatrixMut::row_major(hats.mu_d, n, 2 * m));
-        self.diagonal
+        let (first_rr, first_ff) = (self.sizes.sketches() * n, self.sizes.vectors() * n);
+        for start in (0..n * n).step_by(BLOCK) {
+            let pairs = start..(n * n).min(start + BLOCK);
+            let at = |first: usize| first + pairs.start..first + pairs.end;
+            let [w, ga] = [&*self.weights, &*self.ga].map(|x| &x[pairs.clone()]);
+            let mut sum = T::Lanes::<S>::zero(simd);
+            for first in (0..l).map(|l| l * n * n) {
+                let inputs = [w, ga, &self.zr[at(first)], &self.pf[at(first)]];
+                sum = sum + sum_registers!(T, S, simd, [w, ga, zr, pf] = inputs => w * ga * (zr * pf));
+            }
+            let inputs = [w, ga, &self.zr[at(first_rr)], &self.pf[at(first_ff)], &self.y[pairs.clone()]];
+            let rest = sum_registers!(T, S, simd, [w, ga, rr, ff, y] = inputs => w * ga * rr.mul_add(ff, ga * y));
+            residuals += (sum + sum + rest).reduce_sum().to_f64();
+        }
+        squares + 2.0 * residuals
     }
 
     #[inline(always)]
     fn coefficients<S: Simd>(&mut self, simd: S, weights: Weights<'_, T>, [trace_slope, square_slope]: [f64; 2]) {
         let Sizes { n, l, second, .. } = self.sizes;
-        let (vectors, paired) = (self.sizes.vectors(), self.sizes.paired());
-        let four = T::from_f64(4.0 * square_slope);
-        let [half_lanes, four_lanes] = [T::HALF, four].map(|x| T::Lanes::<S>::splat(simd, x));
-        for i in 0..n {
-            let (ga, gg, gg_hat) = (row(self.ga, n, i), row(self.gg, n, i), row_mut(self.gg_hat, n, i));
-            let (weights_row, square_weights) = (row(self.weights, n, i), row(self.square_weights, n, i));
-            let trace = T::from_f64(2.0 * trace_slope * weights.mean * weights.samples[i].to_f64());
-            let mut trace_of_z = T::ZERO;
-            gg_hat.fill(T::ZERO);
-            for li in (0..l).map(|l| l * n + i) {
-                let (zz, zr) = row_mut(self.zr, paired, li).split_at_mut(vectors);
-                let zeta = row_mut(self.zeta, vectors, li);
-                trace_of_z += zz[li];
-                for (zz, zeta) in zz.chunks_exact_mut(n).zip(zeta.chunks_exact_mut(n)) {
-                    let (inputs, out) = ([square_weights, ga, gg], [zz, zeta, &mut *gg_hat]);
-                    map_registers!(T, S, simd, [w, ga, gg] = inputs, [zz, zeta, gg_hat] = out => {
-                        let omega = four_lanes * w * zz.mul_add(gg, ga * zeta);
-                        [omega * gg, omega * ga, omega.mul_add(zz, gg_hat)]
-                    });
-                }
-                zz[li] += trace * gg[i];
-                zeta[li] += trace * ga[i];
-                let out = [zr, row_mut(self.pf, n, li)];
-                map_registers!(T, S, simd, [w, ga] = [weights_row, ga], [zr, pf] = out => {
-                    let coefficient = four_lanes * w * ga;
-                    [coefficient * pf, coefficient * zr]
-                });
-            }
-            let rr = &mut row_mut(self.zr, paired, vectors + i)[vectors..];
-            let out = [rr, row_mut(self.pf, n, vectors + i), row_mut(self.y, n, i)];
-            map_registers!(T, S, simd, [w, ga] = [weights_row, ga], [rr, ff, _x0] = out => {
-                let coefficient = four_lanes * w * ga;
-                [coefficient * ff, coefficient * rr, half_lanes * coefficient * ga]
+        let (vectors, sketches, width) = (self.sizes.vectors(), self.sizes.sketches(), self.sizes.width());
+        let [half, four] = [0.5, 4.0 * square_slope].map(|x| T::Lanes::<S>::splat(simd, T::from_f64(x)));
+        self.gg_hat.fill(T::ZERO);
+        for (pairs, vectors) in Self::spans(self.sizes) {
+            let inputs = [&*self.weights, &*self.ga, &*self.gg].map(|x| &x[pairs.clone()]);
+            let out = [&mut self.zz[vectors.clone()], &mut self.zeta[vectors], &mut self.gg_hat[pairs]];
+            map_registers!(T, S, simd, [w, ga, gg] = inputs, [zz, zeta, gg_hat] = out => {
+                let omega = four * w * zz.mul_add(gg, ga * zeta);
+                [omega * gg, omega * ga, omega.mul_add(zz, gg_hat)]
             });
-            gg_hat[i] += trace * trace_of_z;
-            self.diagonal.d[i] = T::HALF * trace * ga[i];
+        }
+        for first in (0..l).map(|l| l * n * n) {
+            let out = [&mut self.zr[first..][..n * n], &mut self.pf[first..][..n * n]];
+            map_registers!(T, S, simd, [w, ga] = [&*self.weights, &*self.ga], [zr, pf] = out => {
+                let coefficient = four * w * ga;
+                [coefficient * pf, coefficient * zr]
+            });
+        }
+        let out = [&mut self.zr[sketches * n..], &mut self.pf[vectors * n..], &mut *self.y];
+        map_registers!(T, S, simd, [w, ga] = [&*self.weights, &*self.ga], [rr, ff, _x0] = out => {
+            let coefficient = four * w * ga;
+            [coefficient * ff, coefficient * rr, half * coefficient * ga]
+        });
+
+        self.classes[..].fill(T::ZERO);
+        for i in 0..n {
+            let own = i * (n + 1);
+            let (ga, gg) = (self.ga[own], self.gg[own]);
+            let trace = T::from_f64(2.0 * trace_slope * weights.mean * weights.samples[i].to_f64());
+            self.gg_hat[own] += trace * self.diagonal.z[i];
+            self.diagonal.d[i] = T::HALF * trace * ga;
             if second {
-                let (z, zeta) = (self.diagonal.z[i], self.diagonal.zeta[i]);
-                let omega = T::HALF * four * weights_row[i] * (z * gg[i] + ga[i] * zeta);
-                gg_hat[i] += T::TWO * omega * z;
-                self.diagonal.z[i] = omega * gg[i];
-                self.diagonal.zeta[i] = omega * ga[i];
+                let z = T::HALF * self.zz[own];
+                (self.classes[(n + i) * width + i], self.classes[i * width + n + i]) = (z, z);
+                self.diagonal.zeta[i] = T::HALF * self.zeta[own];
+                (self.zz[own], self.zeta[own]) = (T::ZERO, T::ZERO);
+            }
+            for li in (0..l).map(|l| (l * n + i) * (vectors + 1)) {
+                self.zz[li] += trace * gg;
+                self.zeta[li] += trace * ga;
             }
         }
-        // The coefficients between r and z are those between z and r.
         for li in 0..vectors {
-            for j in vectors..paired {
-                self.zr[j * paired + li] = self.zr[li * paired + j];
+            let (zz, zr) = (row(self.zz, vectors, li), row(self.zr, n, li));
+            let out = row_mut(self.classes, width, li);
+            map_registers!(T, S, simd, [zz] = [zz], [_x0] = [&mut out[..vectors]] => [zz]);
+            map_registers!(T, S, simd, [zr] = [zr], [_x0] = [&mut out[sketches..]] => [zr]);
+            // The coefficients between r and z are those between z and r.
+            for (j, &zr) in zr.iter().enumerate() {
+                self.classes[(sketches + j) * width + li] = zr;
             }
+        }
+        for i in 0..n {
+            let out = &mut row_mut(self.classes, width, sketches + i)[sketches..];
+            map_registers!(T, S, simd, [rr] = [row(self.zr, n, sketches + i)], [_x0] = [out] => [rr]);
         }
     }
 }
@@ -385,11 +377,7 @@ impl<T: Real> Kernel for Values<'_, '_, T> {
     fn run<S: Simd>(self, simd: S) -> [f64; 2] {
         let Self { pairs, features, weights } = self;
         pairs.form_weights(simd, weights);
-        pairs.form_diagonal(simd, features);
-        let mut trace = 0.0;
-        for (i, &w) in weights.samples.iter().enumerate() {
-            trace += w.to_f64() * pairs.trace_of(i).to_f64();
-        }
+        let trace = pairs.diagonals(simd, features, weights);
         [weights.mean * trace, pairs.square(simd)]
     }
 }

@@ -10,6 +10,7 @@
 //! `E[w_i 1_i] = 1`, `E[w_i w_j 1_i 1_j] = 1` for i ≠ j: weighted sums over kept samples, and over pairs of them, are unbiased. (The weights
 //! are not divided by their sum: that would be biased.) With r at least the batch's size all are kept, with weight 1.
 
+use crate::hessian::sampled::sketch::{get, registers};
 use crate::hessian::samples::Samples;
 use crate::plan::sum;
 use crate::random::{Random, Stream};
@@ -64,10 +65,12 @@ impl<'w, T: Real> Subset<'w, T> {
         let mut len = 0;
         for ((index, &rank), &score) in (0..).zip(&*ranks).zip(&*scores) {
             // Written in any case, kept in some: no branch to mispredict. There are at most `size` of these.
-            rows[len] = index;
-            let weight = T::ONE / (next * score);
-            weights[len] = if weight > T::ONE { weight } else { T::ONE };
+            (rows[len], weights[len]) = (index, score);
             len += usize::from(rank <= limit);
+        }
+        for weight in &mut weights[..len] {
+            let inverse = T::ONE / (next * *weight);
+            *weight = if inverse > T::ONE { inverse } else { T::ONE };
         }
         Self { rows: &rows[..len], weights: &weights[..len] }
     }
@@ -137,10 +140,11 @@ fn limit<T: Real, S: Simd>(simd: S, ranks: &[T], size: usize) -> [T; 2] {
     let padding = T::from_usize(ranks.len().next_multiple_of(lanes) - ranks.len());
     let wanted = T::from_usize(size);
     let (mut low, mut few) = (T::ZERO, T::ZERO);
-    let mut high = T::ZERO;
-    for &rank in ranks {
-        high = if rank > high { rank } else { high };
+    let mut high = zero;
+    for part in registers::<T, S>(ranks.len()) {
+        high = high.max(get(simd, &ranks[part]));
     }
+    let mut high = high.reduce_max();
     let mut many = T::from_usize(ranks.len());
     let mut bisect = false;
     loop {
@@ -162,11 +166,13 @@ fn limit<T: Real, S: Simd>(simd: S, ranks: &[T], size: usize) -> [T; 2] {
         }
         bisect = !bisect;
     }
-    let mut next = T::INFINITY;
-    for &rank in ranks {
-        next = if rank > low && rank < next { rank } else { next };
+    let [least, infinity] = [low, T::INFINITY].map(|x| T::Lanes::<S>::splat(simd, x));
+    let mut next = infinity;
+    for part in registers::<T, S>(ranks.len()) {
+        let rank: T::Lanes<S> = get(simd, &ranks[part]);
+        next = next.min(T::Lanes::<S>::select(rank.le(least), infinity, rank));
     }
-    [low, next]
+    [low, -(-next).reduce_max()]
 }
 
 #[cfg(test)]

@@ -91,7 +91,8 @@ impl Case {
         for (sample, &pivot) in pivots.iter().enumerate() {
             for second in 0..2 {
                 for class in (0..CLASSES).filter(|&class| class != pivot) {
-                    pattern = pattern << 1 | (random.word((second * CLASSES + class) as u64) >> sample & 1) as usize;
+                    let bit = second * SAMPLES + sample;
+                    pattern = pattern << 1 | (random.word(class as u64) >> bit & 1) as usize;
                 }
             }
         }
