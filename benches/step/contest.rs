@@ -1,4 +1,4 @@
-//! SGD, SAM and HSR, exact and sampled, against each other: interleaved, medians, ratios.
+//! SGD, SAM and HSR, exact, sampled and with ρ = 0, against each other: interleaved, medians, ratios.
 //!
 //! A round runs each contender in turn, each as often as it takes to fill [`SPAN`]. The ratio to SGD is taken within each round, and the
 //! median over rounds is printed, beside the ratio that the plan's flop counts predict. The share of the FMA peak, measured in the same
@@ -32,10 +32,10 @@ pub struct Line {
     pub shape: Sizes,
     pub way: String,
     /// Microseconds of a step, by [`Optimizer::ALL`].
-    pub micros: [f64; 4],
+    pub micros: [f64; 5],
     /// Ratios to SGD, measured and by flops.
-    pub ratios: [f64; 4],
-    pub predicted: [f64; 4],
+    pub ratios: [f64; 5],
+    pub predicted: [f64; 5],
     /// Samples that the sampled step keeps.
     pub kept: usize,
     /// Flops of the floor in the time of an HSR step, as a share of the peak.
@@ -52,7 +52,7 @@ pub struct Contest {
 impl Contest {
     pub fn new() -> Self {
         println!(
-            "\ntype  shape            way             |   SGD µs |   SAM µs  /SGD |   HSR µs    /SGD   flops | sampled µs  /SGD  flops  kept | floor MFLOP  of peak | workspace"
+            "\ntype  shape            way             |   SGD µs |   SAM µs  /SGD |   HSR µs    /SGD   flops | sampled µs  /SGD  flops  kept | ρ = 0 /SGD | floor MFLOP  of peak | workspace"
         );
         Self::default()
     }
@@ -67,7 +67,7 @@ impl Contest {
             best = best.max(peak::<T>());
             let line = Line::measure::<T>(shape, floor, best, rounds);
             println!(
-                "{:4}  {:15}  {:15} | {:8.1} | {:8.1} {:5.2} | {:8.1} {:7.2} {:7.2} | {:10.1} {:5.2} {:6.2} {:5} | {:11.1} {:7.0} % | {:6.1} MB",
+                "{:4}  {:15}  {:15} | {:8.1} | {:8.1} {:5.2} | {:8.1} {:7.2} {:7.2} | {:10.1} {:5.2} {:6.2} {:5} | {:10.3} | {:11.1} {:7.0} % | {:6.1} MB",
                 line.number,
                 line.shape,
                 line.way,
@@ -81,6 +81,7 @@ impl Contest {
                 line.ratios[3],
                 line.predicted[3],
                 line.kept,
+                line.ratios[4],
                 1e-6 * floor,
                 100.0 * line.share,
                 1e-6 * line.workspace_bytes as f64
@@ -107,11 +108,13 @@ impl Contest {
             "sam_us",
             "hsr_us",
             "hsr_sampled_us",
+            "hsr_zero_us",
             "sam_ratio",
             "hsr_ratio",
             "hsr_ratio_by_flops",
             "hsr_sampled_ratio",
             "hsr_sampled_ratio_by_flops",
+            "hsr_zero_ratio",
             "floor_share_of_peak",
             "workspace_bytes",
         ])?;
@@ -120,8 +123,8 @@ impl Contest {
             record.extend(line.shape.all().map(|size| size.to_string()));
             record.push(line.way.clone());
             record.extend(line.micros.map(|micros| format!("{micros:.2}")));
-            let [_, sam, hsr, sampled] = line.ratios;
-            let rest = [sam, hsr, line.predicted[2], sampled, line.predicted[3], line.share];
+            let [_, sam, hsr, sampled, zero] = line.ratios;
+            let rest = [sam, hsr, line.predicted[2], sampled, line.predicted[3], zero, line.share];
             record.extend(rest.map(|value| format!("{value:.4}")));
             record.push(line.workspace_bytes.to_string());
             csv.write_record(record)?;
@@ -135,17 +138,17 @@ impl Line {
     fn measure<T: Number>(shape: Sizes, floor: f64, peak: f64, rounds: Rounds) -> Self {
         let plan = shape.plan();
         let mut training = Training::<T>::new(plan);
-        let [sgd, sam, hsr, sampled] = contest(&mut training, rounds);
+        let outcomes = contest(&mut training, rounds);
         let flops = |optimizer: Optimizer| optimizer.flops(&plan) / Optimizer::Sgd.flops(&plan);
         Self {
             number: T::NAME,
             shape,
             way: way(&plan),
-            micros: [sgd.micros, sam.micros, hsr.micros, sampled.micros],
-            ratios: [sgd.ratio, sam.ratio, hsr.ratio, sampled.ratio],
+            micros: outcomes.map(|outcome| outcome.micros),
+            ratios: outcomes.map(|outcome| outcome.ratio),
             predicted: Optimizer::ALL.map(flops),
             kept: Sampling::default().subset_len(&plan),
-            share: floor / (1e-6 * hsr.micros * peak),
+            share: floor / (1e-6 * outcomes[2].micros * peak),
             workspace_bytes: plan.workspace_len() * size_of::<T>(),
         }
     }
@@ -173,7 +176,7 @@ struct Outcome {
     ratio: f64,
 }
 
-fn contest<T: Number>(training: &mut Training<T>, rounds: Rounds) -> [Outcome; 4] {
+fn contest<T: Number>(training: &mut Training<T>, rounds: Rounds) -> [Outcome; 5] {
     let repeats = Optimizer::ALL.map(|optimizer| match rounds {
         Rounds::Few => 1,
         Rounds::Many => repeats(training, optimizer),
@@ -184,13 +187,13 @@ fn contest<T: Number>(training: &mut Training<T>, rounds: Rounds) -> [Outcome; 4
     };
     let (mut times, start) = (Vec::new(), Instant::now());
     while times.len() < least || start.elapsed() < budget {
-        let mut round = [0.0; 4];
+        let mut round = [0.0; 5];
         for ((time, optimizer), repeats) in round.iter_mut().zip(Optimizer::ALL).zip(repeats) {
             *time = run(training, optimizer, repeats) / f64::from(repeats);
         }
         times.push(round);
     }
-    [0, 1, 2, 3].map(|at| Outcome {
+    [0, 1, 2, 3, 4].map(|at| Outcome {
         micros: 1e6 * median(times.iter().map(|round| round[at]).collect()),
         ratio: median(times.iter().map(|round| round[at] / round[0]).collect()),
     })

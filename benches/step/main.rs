@@ -9,8 +9,8 @@
 //! cargo bench --bench step -- --test                every step once, to see that it runs
 //! ```
 //!
-//! Criterion times each step by itself, as `step/{sgd,sam,hsr,hsr-sampled}/{f32,f64}/{N}x{D}x{M}x{K}`, and keeps track of changes between runs. Ratios
-//! come from a contest of its own ([`contest`]): all in turn, so that a disturbance meets all three; it prints a table at
+//! Criterion times each step by itself, as `step/{sgd,sam,hsr,hsr-sampled,hsr-zero}/{f32,f64}/{N}x{D}x{M}x{K}`, and keeps track of changes between runs. Ratios
+//! come from a contest of its own ([`contest`]): all in turn, so that a disturbance meets all of them; it prints a table at
 //! the end. For figures that can be compared, pin the process to one core: `taskset -c 1 cargo bench --bench step`.
 
 mod chart;

@@ -72,16 +72,18 @@ pub enum Optimizer {
     Hsr,
     /// With the sampled penalty, its subset as the plan says.
     HsrSampled,
+    /// With ρ = 0: what it costs to have the penalty at hand.
+    HsrZero,
 }
 
 impl Optimizer {
-    pub const ALL: [Self; 4] = [Self::Sgd, Self::Sam, Self::Hsr, Self::HsrSampled];
+    pub const ALL: [Self; 5] = [Self::Sgd, Self::Sam, Self::Hsr, Self::HsrSampled, Self::HsrZero];
 
     /// Flops of a step, as the plan counts them.
     pub fn flops(self, plan: &Plan) -> f64 {
         let flops = plan.flops();
         let count = match self {
-            Self::Sgd => flops.gradient,
+            Self::Sgd | Self::HsrZero => flops.gradient,
             Self::Sam => 2 * flops.gradient,
             Self::Hsr => flops.gradient + flops.penalty,
             Self::HsrSampled => flops.gradient + Sampling::default().flops(plan),
@@ -97,6 +99,7 @@ impl fmt::Display for Optimizer {
             Self::Sam => "sam",
             Self::Hsr => "hsr",
             Self::HsrSampled => "hsr-sampled",
+            Self::HsrZero => "hsr-zero",
         })
     }
 }
@@ -148,6 +151,7 @@ impl<T: Number> Training<T> {
             Optimizer::HsrSampled => {
                 Hsr::sampled(sgd, 0.01, Sampling::default()).step(plan, theta, &batch, &mut state, workspace)
             }
+            Optimizer::HsrZero => Hsr::new(sgd, 0.0).step(plan, theta, &batch, &mut state, workspace),
         };
         step.expect("finite numbers")
     }
