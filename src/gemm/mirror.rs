@@ -2,7 +2,7 @@
 
 use super::MatrixMut;
 use crate::Real;
-use crate::simd::{InstructionSet, Kernel, Lanes, Simd};
+use crate::simd::{InstructionSet, Kernel, Lanes, MAX_LANES, Simd};
 
 /// The triangle that is copied, without the diagonal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +16,8 @@ pub(crate) fn mirror<T: Real>(isa: InstructionSet, mut c: MatrixMut<T>, half: Ha
     isa.run(Mirror { c: &mut c, half });
 }
 
-/// Blocks of `LANES` rows are transposed in registers, up to the block on the diagonal or from there on.
+/// Blocks of `LANES` rows are transposed in registers, up to the block on the diagonal or from there on; that block is transposed
+/// to the stack, from where one half comes back.
 struct Mirror<'a, 'b, T> {
     c: &'b mut MatrixMut<'a, T>,
     half: Half,
@@ -47,12 +48,46 @@ impl<T: Real> Kernel for Mirror<'_, '_, T> {
                     T::Lanes::<S>::transpose_ptr(simd, block, stride, lanes, image, stride);
                 }
             }
+            let rest = beside.start + whole..beside.end;
+            if last - first == lanes {
+                let mut image = [T::ZERO; MAX_LANES * MAX_LANES];
+                for j in (0..lanes).step_by(step) {
+                    // SAFETY: the block lies in the matrix, its image of `LANES` rows and columns in the array.
+                    unsafe {
+                        let block = c.add(first * stride + first + j);
+                        T::Lanes::<S>::transpose_ptr(
+                            simd,
+                            block,
+                            stride,
+                            lanes,
+                            image.as_mut_ptr().add(j * lanes),
+                            lanes,
+                        );
+                    }
+                }
+                for (i, image) in image.chunks_exact(lanes).enumerate().take(lanes) {
+                    let image = T::Lanes::<S>::load(simd, image);
+                    // SAFETY: the row is one of the block's, `LANES` numbers.
+                    unsafe {
+                        let row = c.add((first + i) * stride + first);
+                        match self.half {
+                            Half::Upper => image.store_partial_ptr(row, i),
+                            Half::Lower => {
+                                let own = T::Lanes::<S>::load_ptr(simd, row);
+                                image.store_ptr(row);
+                                own.store_partial_ptr(row, i + 1);
+                            }
+                        }
+                    }
+                }
+            }
             for i in first..last {
                 let within = match self.half {
+                    _ if last - first == lanes => 0..0,
                     Half::Lower => first..i,
                     Half::Upper => i + 1..last,
                 };
-                for j in within.chain(beside.start + whole..beside.end) {
+                for j in within.chain(rest.clone()) {
                     // SAFETY: both elements lie in the matrix.
                     unsafe { *c.add(j * stride + i) = *c.add(i * stride + j) };
                 }

@@ -155,12 +155,21 @@ fn expand<T: Real>(scales: &[T], width: usize, reduced: &[T], y: &mut [T], sum: 
 
 /// The full matrix of a flat one, n×n.
 pub(crate) fn unfold<T: Real>(isa: InstructionSet, flat: &[T], full: &mut [T], n: usize) {
-    if n == 1 {
-        full[0] = flat[0];
+    let half_root2 = T::from_f64(FRAC_1_SQRT_2);
+    // As small as S usually is, there is little for registers to do.
+    if n < 12 {
+        let mut entries = flat.iter();
+        for i in 0..n {
+            for j in i..n {
+                let &entry = entries.next().unwrap_or(&T::ZERO);
+                let entry = if i == j { entry } else { half_root2 * entry };
+                full[i * n + j] = entry;
+                full[j * n + i] = entry;
+            }
+        }
         return;
     }
     isa.vectorize(|| {
-        let half_root2 = T::from_f64(FRAC_1_SQRT_2);
         let mut rest = flat;
         for (i, line) in full.chunks_exact_mut(n).enumerate() {
             let (entries, below) = rest.split_at(n - i);
