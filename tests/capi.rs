@@ -267,6 +267,29 @@ fn wrong_lengths_codes_and_numbers_are_refused() {
 }
 
 #[test]
+fn bad_targets_and_overflows_are_refused() {
+    static NEGATIVE: [f64; 15] = [1.0, 0.0, 0.0, 1.0, 0.5, -0.5, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0];
+    static SHORT: [f64; 15] = [1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.5, 0.25, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0];
+    let distributions = |targets: &'static [f64; 15]| {
+        move |_: &mut CPlan, batch: &mut CBatch<f64>, _: &mut CHsr| {
+            (batch.classes, batch.classes_len) = (ptr::null(), 0);
+            (batch.distributions, batch.distributions_len) = (targets.as_ptr(), targets.len());
+        }
+    };
+    let entry = "targets: sample 1 gives class 2 the probability -0.5, expected a finite number that is not negative";
+    refused_after(distributions(&NEGATIVE), |_| {}, Status::TargetEntry, entry);
+    let sum = "targets: the probabilities of sample 2 sum to 0.75, expected 1";
+    refused_after(distributions(&SHORT), |_| {}, Status::TargetSum, sum);
+    let fast = |_: &mut CPlan, _: &mut CBatch<f64>, hsr: &mut CHsr| {
+        (hsr.sgd.learning_rate, hsr.sgd.weight_decay) = (f64::MAX, 100.0);
+    };
+    refused_after(fast, |_| {}, Status::Overflow, "new parameters: overflows the range of the type");
+    // A batch says nothing of its widths: another number of inputs is another length.
+    let wide = |_: &mut CPlan, batch: &mut CBatch<f64>, _: &mut CHsr| batch.inputs_len = 10;
+    refused_after(wide, |_| {}, Status::Length, "inputs: length 10 given, 15 expected");
+}
+
+#[test]
 fn plans_and_bounds_refuse_what_the_crate_refuses() {
     // SAFETY: null, or memory for the structure.
     unsafe {

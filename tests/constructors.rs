@@ -1,6 +1,6 @@
 //! Shapes, batches and plans: what they refuse, and sizes at the end of the range.
 
-use flatmin::{Activation, Batch, Error, Network, PairWeights, Plan, Route, Shape, Targets};
+use flatmin::{Activation, Batch, Error, InstructionSet, Network, PairWeights, Plan, Route, Shape, Targets};
 use proptest::prelude::*;
 
 fn shape(inputs: usize, hidden: usize, classes: usize) -> Shape {
@@ -139,6 +139,23 @@ fn batches_with_bad_targets() {
     assert!(Batch::new(shape, &[0.5, 0.6], Targets::Distributions(&third)).is_ok());
 }
 
+/// A sum may be 10⁻⁶ K away from 1.
+#[test]
+fn targets_that_nearly_sum_to_one() {
+    for classes in [2, 3, 10] {
+        let (shape, limit) = (shape(1, 2, classes), 1e-6 * classes as f64);
+        let batch = |off: f64| {
+            let mut targets = vec![1.0 / classes as f64; classes];
+            targets[0] += off;
+            Batch::new(shape, &[0.5], Targets::Distributions(&targets)).map(drop)
+        };
+        for sign in [1.0, -1.0] {
+            assert_eq!(batch(0.999 * sign * limit), Ok(()));
+            assert!(matches!(batch(1.001 * sign * limit), Err(Error::TargetSum { sample: 0, .. })), "{classes} {sign}");
+        }
+    }
+}
+
 #[test]
 #[allow(clippy::reversed_empty_ranges, reason = "that is what is tested")]
 fn parts_of_a_batch() {
@@ -176,6 +193,23 @@ fn names() {
     let error = "dense".parse::<Route>().expect_err("no route");
     assert!(matches!(error, Error::Name { argument: "route", .. }));
     assert!(error.to_string().contains("pairs") && error.to_string().contains("blocks"));
+}
+
+#[test]
+fn instruction_sets() {
+    let current = InstructionSet::current();
+    for set in InstructionSet::ALL {
+        assert_eq!(set.to_string().parse(), Ok(set));
+        if !set.is_supported() {
+            assert_eq!(set.force(), Err(Error::InstructionSet { given: set.name() }));
+            assert!(Error::InstructionSet { given: set.name() }.to_string().contains(set.name()));
+        }
+    }
+    // No machine has both NEON and AVX2.
+    assert!(InstructionSet::all_supported().count() < InstructionSet::ALL.len());
+    assert_eq!(InstructionSet::current(), current);
+    let error = "sse".parse::<InstructionSet>().expect_err("no instruction set of ours");
+    assert!(matches!(error, Error::Name { argument: "instruction set", .. }));
 }
 
 #[test]

@@ -136,6 +136,54 @@ fn almost_entirely_certain_in_f32() {
     }
 }
 
+/// From small inputs and weights to large ones, f32 gives what f64 gives, or says that it overflows; never an infinity, nor a number that
+/// lost its meaning on the way. Below f32's smallest normal number, terms are lost to it.
+#[test]
+fn the_range_of_f32() {
+    for way in Way::ALL {
+        let (mut computed, mut refused) = (0, 0);
+        for exponent in -12..=38 {
+            for (of_inputs, of_weights) in [(exponent, 0), (0, exponent), (exponent, exponent)] {
+                let mut problem = recipe(2, 3, 3, 4).problem();
+                let shape = problem.shape();
+                problem.inputs.iter_mut().for_each(|x| *x *= 10f64.powi(of_inputs));
+                // Hidden units that are not saturated, and logits that do not differ by much.
+                let smaller = 10f64.powi(-of_weights.max(0));
+                let weight_scale = smaller * 10f64.powi(-of_inputs.max(0));
+                problem.theta[shape.hidden_weight()].iter_mut().for_each(|w| *w *= weight_scale);
+                problem.theta[shape.hidden_bias()].iter_mut().for_each(|b| *b *= smaller);
+                problem.theta[shape.output_weight()].iter_mut().for_each(|v| *v *= 10f64.powi(of_weights));
+                let problem = problem.rounded::<f32>();
+                let exact = problem.instance::<f64>().by(way).curvature().traces;
+                let instance = problem.instance::<f32>().by(way);
+                let (batch, mut workspace) = (instance.batch(), instance.workspace());
+                match flatmin::curvature(&instance.plan, &instance.theta, &batch, &mut workspace) {
+                    Ok(given) => {
+                        computed += 1;
+                        let given = given.traces;
+                        for (given, exact) in
+                            [(given.trace(), exact.trace()), (given.trace_of_square(), exact.trace_of_square())]
+                        {
+                            let error = (given - exact).abs();
+                            assert!(
+                                error <= 1e-3 * exact.abs() + 1e-36,
+                                "{way}, 10^{exponent}: {given:e} for {exact:e}"
+                            );
+                        }
+                    }
+                    Err(error) => {
+                        refused += 1;
+                        assert!(matches!(error, flatmin::Error::Overflow { .. }), "{error}");
+                        // Not before a term of tr H², a product of four inputs and four weights, leaves the range.
+                        assert!(of_inputs.max(0) + of_weights.max(0) >= 9, "{way}, 10^{exponent}: {error}");
+                    }
+                }
+            }
+        }
+        assert!(computed > 60 && refused > 20, "{way}: {computed} computed, {refused} refused");
+    }
+}
+
 /// A minimum of everything: one input, one hidden unit, two classes, one sample.
 #[test]
 fn the_smallest_problem() {

@@ -377,6 +377,24 @@ fn bad_parameters_are_refused_and_nothing_changes() {
         hyperparameter(Sampling { guard, ..good }, "guard");
     }
 
+    for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        let (mut workspace, mut gradient) = (instance.workspace(), vec![0.25; instance.parameters()]);
+        for (mixture, name) in [
+            (Mixture { loss: bad, ..SQUARE }, "loss weight"),
+            (Mixture { trace: bad, ..SQUARE }, "trace weight"),
+            (Mixture { trace_of_square: bad, ..TRACE }, "square weight"),
+        ] {
+            let (plan, theta, batch) = (&instance.plan, &instance.theta, &instance.batch());
+            let refused =
+                sampled_gradient(plan, theta, batch, &good, 0, mixture, &mut gradient, &mut workspace).map(drop);
+            assert!(
+                matches!(refused, Err(Error::Hyperparameter { argument, .. }) if argument == name),
+                "{name}: {refused:?}"
+            );
+            assert!(gradient.iter().all(|&entry| entry == 0.25));
+        }
+    }
+
     let mut small = instance.clone();
     small.plan = small.plan.with_pair_weights(PairWeights::DataSet { samples: 3 });
     let mut training = Training::new(&small);
