@@ -94,6 +94,7 @@ use crate::batch::Batch;
 use crate::bounds::{BoundSlopes, Bounds};
 use crate::error::{Error, Result};
 use crate::hessian::evaluation::Memory;
+use crate::hessian::sweep;
 use crate::network::Shape;
 use crate::plan::Plan;
 use crate::real::{Real, sqrt};
@@ -135,7 +136,7 @@ impl Sampling {
         let wanted = match self.subset {
             Some(size) => size.get(),
             None => {
-                let budget = Self::SHARE * plan.flops().gradient as f64;
+                let budget = Self::SHARE * sweep::flops(shape, samples) as f64;
                 let mut size = Self::LEAST;
                 while size < Self::MOST && evaluate::flops(shape, size + 1, self.sketch) as f64 <= budget {
                     size += 1;
