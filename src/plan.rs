@@ -181,6 +181,7 @@ pub struct Plan {
     route: Route,
     form: Form,
     pair_weights: PairWeights,
+    threads: usize,
 }
 
 impl Plan {
@@ -191,7 +192,7 @@ impl Plan {
     /// [`Error::TooSmall`] for no samples, [`Error::TooLarge`] where even the smaller workspace cannot be addressed.
     pub const fn new(network: Network, samples: usize) -> Result<Self> {
         let form = pairs::cheaper_form(network.shape, samples);
-        let plan = Self { network, samples, route: Route::Pairs, form, pair_weights: PairWeights::Batch };
+        let plan = Self { network, samples, route: Route::Pairs, form, pair_weights: PairWeights::Batch, threads: 1 };
         let pairs = plan.with_route(Route::Pairs);
         match plan.with_route(Route::Blocks) {
             Ok(blocks) if pairs.is_err() || blocks.cost() < plan.cost() => Ok(blocks),
@@ -232,6 +233,36 @@ impl Plan {
     /// The same plan with other weights for self and cross pairs.
     pub const fn with_pair_weights(self, pair_weights: PairWeights) -> Self {
         Self { pair_weights, ..self }
+    }
+
+    /// The same plan for up to `threads` threads: a step splits its work with `rayon::join`, in the pool of the thread that calls it.
+    /// Results have the same bits whatever the number of threads. The workspace is longer, as every thread has scratch of its own.
+    ///
+    /// Call from within a pool (`ThreadPool::install`), around a loop of steps rather than a single one. Work is halved, and the halves
+    /// again, so that powers of two are used best. Small networks and batches are not split: waking a thread takes longer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooSmall`] for no threads, [`Error::TooLarge`] where the workspace cannot be addressed.
+    ///
+    /// ```
+    /// # use flatmin::{Activation, Network, Plan, Shape};
+    /// let network = Network::new(Shape::new(784, 256, 10)?, Activation::Tanh);
+    /// let plan = Plan::new(network, 128)?.with_threads(2)?;
+    /// let workspace = vec![0.0f32; plan.workspace_len()];
+    /// # Ok::<(), flatmin::Error>(())
+    /// ```
+    #[cfg(feature = "rayon")]
+    pub const fn with_threads(self, threads: usize) -> Result<Self> {
+        if threads == 0 {
+            return Err(Error::TooSmall { argument: "threads", given: 0, least: 1 });
+        }
+        Self { threads, ..self }.checked()
+    }
+
+    /// How many threads a step may use.
+    pub const fn threads(&self) -> usize {
+        self.threads
     }
 
     /// The network.
@@ -319,11 +350,11 @@ impl Plan {
     }
 
     const fn gradient_workspace_elements(&self) -> u64 {
-        evaluation::gradient_workspace_elements(self.network.shape, self.samples)
+        evaluation::gradient_workspace_elements(self.network.shape, self.samples, self.threads)
     }
 
     const fn workspace_elements(&self) -> u64 {
-        evaluation::workspace_elements(self.network.shape, self.samples, self.route, self.form)
+        evaluation::workspace_elements(self)
     }
 }
 

@@ -1,4 +1,5 @@
-//! Steps from many threads at once: plans are shared, every thread has memory of its own, and each gets the bits that one alone gets.
+//! Steps from many threads at once: plans are shared, every thread has memory of its own, and each gets the bits that one alone gets. And
+//! steps by several threads, which have the bits of one.
 
 mod common;
 
@@ -20,8 +21,13 @@ fn everything_can_be_shared_and_sent() {
 
 /// The parameters, as bits, after a few steps of all kinds.
 fn train<T: Real>(recipe: &Recipe, way: Way, seed: u64) -> Vec<u64> {
+    train_by::<T>(recipe, way, seed, |plan| plan)
+}
+
+/// The same, by a plan that was changed.
+fn train_by<T: Real>(recipe: &Recipe, way: Way, seed: u64, change: impl FnOnce(Plan) -> Plan) -> Vec<u64> {
     let instance = recipe.problem().instance::<T>().by(way);
-    let (plan, batch) = (&instance.plan, instance.batch());
+    let (plan, batch) = (&change(instance.plan), instance.batch());
     let sgd = Sgd { learning_rate: 0.05, momentum: 0.9, weight_decay: 0.01 };
     let sampled = Hsr::sampled(sgd, 0.1, Sampling::new(seed));
     let space = sampled.workspace_len(plan).unwrap().max(plan.workspace_len());
@@ -32,6 +38,7 @@ fn train<T: Real>(recipe: &Recipe, way: Way, seed: u64) -> Vec<u64> {
         Hsr::new(sgd, 0.1).step(plan, &mut theta, &batch, &mut state, &mut workspace).unwrap();
         sampled.step(plan, &mut theta, &batch, &mut state, &mut workspace).unwrap();
         Sam::new(sgd, 0.1).step(plan, &mut theta, &batch, &mut state, &mut workspace).unwrap();
+        sgd.step(plan, &mut theta, &batch, &mut state, &mut workspace).unwrap();
     }
     theta.iter().map(|x| x.to_f64().to_bits()).collect()
 }
@@ -60,5 +67,56 @@ fn threads_do_not_disturb_each_other() {
                 assert_eq!(&found, [&alone[0], &alone[1], &other][number % 3], "by {way}");
             }
         });
+    }
+}
+
+/// By every way, in both types, in pools of one to four threads; of sizes at which all that can be split is.
+#[cfg(feature = "rayon")]
+#[test]
+fn several_threads_have_the_bits_of_one() {
+    let [small, large] = [[33, 9, 11, 4], [167, 100, 67, 10]].map(|[samples, inputs, hidden, classes]| Recipe {
+        inputs,
+        hidden,
+        classes,
+        samples,
+        activation: Activation::Tanh,
+        labels: Labels::Soft,
+        seed: 5,
+    });
+    for recipe in [&small, &large] {
+        for way in Way::ALL {
+            // With blocks of this many inputs, M²D² numbers are too many for a test.
+            let inputs = if way.route == flatmin::Route::Blocks { recipe.inputs.min(20) } else { recipe.inputs };
+            let recipe = Recipe { inputs, ..*recipe };
+            let alone = (train::<f32>(&recipe, way, 0), train::<f64>(&recipe, way, 0));
+            for threads in 1..=4 {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                let by = |plan: Plan| plan.with_threads(threads).unwrap();
+                let found =
+                    pool.install(|| (train_by::<f32>(&recipe, way, 0, by), train_by::<f64>(&recipe, way, 0, by)));
+                assert!(found == alone, "{threads} threads, by {way}");
+            }
+        }
+    }
+}
+
+#[cfg(feature = "rayon")]
+#[test]
+fn every_thread_has_scratch_of_its_own() {
+    let network = Network::new(flatmin::Shape::new(64, 32, 10).unwrap(), Activation::Tanh);
+    let one = Plan::new(network, 64).unwrap();
+    assert_eq!(one.threads(), 1);
+    assert_eq!(one.with_threads(1), Ok(one));
+    assert_eq!(one.with_threads(0), Err(Error::TooSmall { argument: "threads", given: 0, least: 1 }));
+    assert_eq!(one.with_threads(usize::MAX), Err(Error::TooLarge { quantity: "workspace" }));
+    let lengths = [1, 2, 3].map(|threads| {
+        let plan = one.with_threads(threads).unwrap();
+        assert_eq!(plan.threads(), threads);
+        [plan.workspace_len(), plan.gradient_workspace_len(), Sampling::default().workspace_len(&plan).unwrap()]
+    });
+    for at in 0..3 {
+        let [one, two, three] = lengths.map(|lengths| lengths[at]);
+        assert!(two > one);
+        assert_eq!(three - two, two - one);
     }
 }

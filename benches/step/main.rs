@@ -6,6 +6,7 @@
 //! cargo bench --bench step -- contest               ratios alone: the table, target/step.csv and target/step.svg
 //! cargo bench --bench step -- growth                cost against N, D, M and K, with the fitted exponents
 //! cargo bench --bench step -- planner               the plan's choice against the fastest way, over a grid of shapes
+//! cargo bench --bench step --features rayon -- threads       one thread against several
 //! cargo bench --bench step -- --test                every step once, to see that it runs
 //! ```
 //!
@@ -18,6 +19,8 @@ mod contest;
 mod growth;
 mod peak;
 mod planner;
+#[cfg(feature = "rayon")]
+mod threads;
 mod training;
 
 use std::hint::black_box;
@@ -34,6 +37,8 @@ fn main() {
         "contest" => return contest("", rounds),
         "growth" => return growth::print(rounds),
         "planner" => return planner(rounds),
+        #[cfg(feature = "rayon")]
+        "threads" => return [threads::print::<f32>, threads::print::<f64>].iter().for_each(|print| print(rounds)),
         _ => {}
     }
     let mut criterion = Criterion::default()
@@ -54,6 +59,8 @@ fn main() {
     }
     if arguments.test {
         planner(rounds);
+        #[cfg(feature = "rayon")]
+        threads::print::<f32>(rounds);
     }
 }
 

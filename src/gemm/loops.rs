@@ -25,6 +25,8 @@ pub(super) struct Product<'a, 'c, T> {
     pub c: &'a mut MatrixMut<'c, T>,
     /// Whether tiles wholly above the diagonal of C are left out.
     pub lower: bool,
+    /// Rows of the whole product, if this is a part of it: the way is chosen by these, so that parts have the bits of the whole.
+    pub rows: usize,
     pub workspace: &'a mut [T],
 }
 
@@ -41,11 +43,11 @@ impl<T: Real> Kernel for &mut Product<'_, '_, T> {
             return;
         }
         let contiguous = self.a.col_stride() == 1 && self.b.row_stride() == 1;
-        if contiguous && self.weights.is_none() && dot::pays::<S, T>(m, k, n) {
+        if contiguous && self.weights.is_none() && dot::pays::<S, T>(self.rows, k, n) {
             return self.dots(simd);
         }
         let lanes = T::Lanes::<S>::LANES;
-        let narrow = self.a.row_stride() == 1 && 2 * n <= lanes && n <= NARROW && m >= lanes && k >= 32;
+        let narrow = self.a.row_stride() == 1 && 2 * n <= lanes && n <= NARROW && self.rows >= lanes && k >= 32;
         if narrow && self.weights.is_none() && !self.lower {
             return self.transposed(simd);
         }
@@ -216,6 +218,7 @@ impl<T: Real> Product<'_, '_, T> {
                 addend: Addend::Zero,
                 c: &mut MatrixMut::row_major(&mut buffer, n, height),
                 lower: false,
+                rows: n,
                 workspace: &mut *self.workspace,
             });
             for i in 0..height {

@@ -71,6 +71,13 @@ impl<'a, T> Matrix<'a, T> {
         Self { data: &data[..rows * cols], rows, cols, row_stride: cols, col_stride: 1 }
     }
 
+    /// A matrix whose rows begin `row_stride` elements apart, of a slice that is known to be long enough.
+    #[inline]
+    pub(crate) fn row_major_strided(data: &'a [T], rows: usize, cols: usize, row_stride: usize) -> Self {
+        let extent = extent(rows, cols, row_stride, 1).unwrap_or(usize::MAX);
+        Self { data: &data[..extent], rows, cols, row_stride, col_stride: 1 }
+    }
+
     /// The transpose: the same elements, seen with rows and columns exchanged.
     #[inline]
     pub fn t(self) -> Self {
@@ -214,6 +221,15 @@ impl<'a, T> MatrixMut<'a, T> {
     pub fn rows_range(self, range: Range<usize>) -> Self {
         let cols = self.cols;
         self.block(range, 0..cols)
+    }
+
+    /// The rows above `at`, and the others. There is one of either at least.
+    pub(crate) fn split_rows(self, at: usize) -> (Self, Self) {
+        assert!(0 < at && at < self.rows, "row {at} of {}", self.rows);
+        let Self { data, rows, cols, row_stride } = self;
+        // A matrix without columns may have no elements.
+        let (above, below) = data.split_at_mut(if cols == 0 { 0 } else { at * row_stride });
+        (Self { data: above, rows: at, cols, row_stride }, Self { data: below, rows: rows - at, cols, row_stride })
     }
 
     #[inline]

@@ -37,7 +37,9 @@ pub use blocks::workspace_len;
 pub use matrix::{Matrix, MatrixMut};
 pub(crate) use mirror::{Half, mirror};
 
+use crate::plan::product;
 use crate::simd::InstructionSet;
+use crate::workers::Workers;
 use crate::{Error, Real};
 use loops::Product;
 
@@ -55,7 +57,7 @@ pub(crate) enum Addend<'a, T> {
 impl<'a, T: Real> Addend<'a, T> {
     /// β·C, where β = 0 means that C is not read.
     #[inline(always)]
-    fn scaled(beta: T) -> Self {
+    pub(crate) fn scaled(beta: T) -> Self {
         if beta == T::ZERO { Self::Zero } else { Self::Output(beta) }
     }
 }
@@ -94,7 +96,48 @@ pub(crate) fn gemm_with<T: Real>(
     mut c: MatrixMut<T>,
     workspace: &mut [T],
 ) {
-    isa.run(&mut Product { alpha, a: &a, b: &b, weights: None, addend, c: &mut c, lower: false, workspace });
+    let rows = a.rows();
+    isa.run(&mut Product { alpha, a: &a, b: &b, weights: None, addend, c: &mut c, lower: false, rows, workspace });
+}
+
+/// C ← α·A·B + addend, for checked operands, by several workers, who split the rows of C. The bits are those of [`gemm_with`]: an
+/// element's sum depends on the way that is chosen for the whole product, not on the rows beside it, if these are not few.
+#[inline]
+pub(crate) fn gemm_shared<T: Real>(
+    isa: InstructionSet,
+    alpha: T,
+    a: Matrix<T>,
+    b: Matrix<T>,
+    addend: Addend<T>,
+    c: MatrixMut<T>,
+    workers: Workers<'_, T>,
+) {
+    gemm_rows(isa, alpha, a, b, addend, c, a.rows(), workers);
+}
+
+/// [`gemm_shared`] of some rows, as [`Workers::cut`] cuts them, of a product that has `rows` in all.
+#[allow(clippy::too_many_arguments)]
+pub(crate) fn gemm_rows<T: Real>(
+    isa: InstructionSet,
+    alpha: T,
+    a: Matrix<T>,
+    b: Matrix<T>,
+    addend: Addend<T>,
+    mut c: MatrixMut<T>,
+    rows: usize,
+    mut workers: Workers<'_, T>,
+) {
+    if let Some(at) = workers.cut(a.rows(), product(&[2, a.rows(), a.cols(), b.cols()])) {
+        let (above, below) = (a.rows_range(0..at), a.rows_range(at..a.rows()));
+        let (c_above, c_below) = c.split_rows(at);
+        workers.join(
+            |workers| gemm_rows(isa, alpha, above, b, addend, c_above, rows, workers),
+            |workers| gemm_rows(isa, alpha, below, b, addend, c_below, rows, workers),
+        );
+        return;
+    }
+    let workspace = workers.scratch();
+    isa.run(&mut Product { alpha, a: &a, b: &b, weights: None, addend, c: &mut c, lower: false, rows, workspace });
 }
 
 /// C ← α·A·diag(w)·Aᵀ + β·C, for checked operands; w is 1 if absent. β·C reads the lower triangle of C only.
@@ -110,7 +153,8 @@ pub(crate) fn gram<T: Real>(
     workspace: &mut [T],
 ) {
     let (b, addend) = (a.t(), Addend::scaled(beta));
-    isa.run(&mut Product { alpha, a: &a, b: &b, weights, addend, c: &mut c, lower: true, workspace });
+    let rows = a.rows();
+    isa.run(&mut Product { alpha, a: &a, b: &b, weights, addend, c: &mut c, lower: true, rows, workspace });
     if triangle == Triangle::Both {
         mirror(isa, c, Half::Lower);
     }

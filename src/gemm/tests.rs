@@ -256,6 +256,31 @@ fn bias<T: Real>(isa: InstructionSet) {
     }
 }
 
+/// Some rows of a product, 32 at least, computed by themselves, have the bits of the whole: by tiles, dot products and transposed.
+fn parts<T: Real>(isa: InstructionSet) {
+    let sizes = [(64, 70, 50), (67, 40, 3), (70, 300, 5), (83, 20, 10), (150, 600, 40), (130, 256, 10), (97, 33, 530)];
+    for (m, k, n) in sizes {
+        for (left, right) in LAYOUTS.into_iter().flat_map(|left| LAYOUTS.map(|right| (left, right))) {
+            let (a, b) = (left.store::<T>(m, k, 14), right.store::<T>(k, n, 15));
+            let (a, b) = (left.view(&a, m, k), right.view(&b, k, n));
+            let before: Vec<T> = random(m * n, 16);
+            let mut workspace = std::vec![T::NAN; workspace_len(m, k, n)];
+            let addend = Addend::Output(T::from_f64(-0.75));
+            let mut whole = before.clone();
+            gemm_with(isa, T::ONE, a, b, addend, MatrixMut::row_major(&mut whole, m, n), &mut workspace);
+            for at in (32..=m - 32).step_by(16) {
+                let mut cut = before.clone();
+                let (above, below) = MatrixMut::row_major(&mut cut, m, n).split_rows(at);
+                for (rows, c) in [(0..at, above), (at..m, below)] {
+                    let workers = Workers::new(1, &mut workspace);
+                    gemm_rows(isa, T::ONE, a.rows_range(rows), b, addend, c, m, workers);
+                }
+                assert!(whole == cut, "{isa} {m}x{k}x{n} {left:?} {right:?}, cut at {at}");
+            }
+        }
+    }
+}
+
 /// Either triangle, of sizes around those of blocks.
 fn mirrored<T: Real>(isa: InstructionSet) {
     for n in [0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 37, 48, 70] {
@@ -306,6 +331,11 @@ macro_rules! suites {
             #[test]
             fn mirrored() {
                 super::mirrored::<$real>(SET);
+            }
+
+            #[test]
+            fn parts() {
+                super::parts::<$real>(SET);
             }
 
             #[test]

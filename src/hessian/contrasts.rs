@@ -39,13 +39,13 @@ pub(crate) const fn triangle(n: usize) -> usize {
 pub(crate) struct Contrasts<'w, T> {
     /// s_k, from s_1.
     scales: &'w mut [T],
-    /// T_k; later p̃ and its derivative.
+    /// T_k.
     scratch: &'w mut [T],
 }
 
 /// Elements that [`Contrasts::new`] takes.
 pub(crate) const fn elements(classes: usize) -> u64 {
-    product(&[3, classes - 1]).saturating_add(1)
+    product(&[2, classes]) - 1
 }
 
 impl<'w, T: Real> Contrasts<'w, T> {
@@ -55,7 +55,12 @@ impl<'w, T: Real> Contrasts<'w, T> {
             let k = f64::from(k);
             *scale = T::from_f64(1.0 / crate::real::sqrt(k * (k + 1.0)));
         }
-        Self { scales, scratch: arena.take(2 * (classes - 1) + 1) }
+        Self { scales, scratch: arena.take(classes) }
+    }
+
+    /// R.
+    pub(crate) fn count(&self) -> usize {
+        self.scales.len()
     }
 
     /// QᵀY: from K rows of `width` to R rows. `sum` holds one row.
@@ -94,13 +99,13 @@ impl<'w, T: Real> Contrasts<'w, T> {
         }
     }
 
-    /// p̂ += the way back from a derivative with respect to QᵀSQ, given as a full symmetric matrix, R×R.
+    /// p̂ += the way back from a derivative with respect to QᵀSQ, given as a full symmetric matrix, R×R. `scratch` has 2R numbers.
     ///
     /// As a function of p, `QᵀSQ = Qᵀdiag(p)Q − p̃p̃ᵀ`, with `(Qᵀdiag(p)Q)_kl = s_l p̃_k` for k < l and `s_k² (P_k + k² p_k)` on the
     /// diagonal.
-    pub(crate) fn covariance_back(&mut self, p: &[T], s_hat: &[T], p_hat: &mut [T]) {
+    pub(crate) fn covariance_back(&self, p: &[T], s_hat: &[T], p_hat: &mut [T], scratch: &mut [T]) {
         let classes = self.scales.len();
-        let (contrast, hat) = self.scratch[..2 * classes].split_at_mut(classes);
+        let (contrast, hat) = scratch[..2 * classes].split_at_mut(classes);
         let mut sum = [T::ZERO];
         reduce(self.scales, 1, p, contrast, &mut sum);
         for (k, (hat, row)) in hat.iter_mut().zip(s_hat.chunks_exact(classes)).enumerate() {
@@ -123,6 +128,8 @@ impl<'w, T: Real> Contrasts<'w, T> {
     }
 }
 
+/// Inlined, for the sake of rows of one number.
+#[inline(always)]
 fn reduce<T: Real>(scales: &[T], width: usize, y: &[T], reduced: &mut [T], sum: &mut [T]) {
     let (first, rest) = y.split_at(width);
     sum.copy_from_slice(first);
@@ -136,6 +143,8 @@ fn reduce<T: Real>(scales: &[T], width: usize, y: &[T], reduced: &mut [T], sum: 
     }
 }
 
+/// Inlined, for the sake of rows of one number.
+#[inline(always)]
 fn expand<T: Real>(scales: &[T], width: usize, reduced: &[T], y: &mut [T], sum: &mut [T]) {
     sum.fill(T::ZERO);
     let (first, rest) = y.split_at_mut(width);
@@ -307,7 +316,8 @@ mod tests {
             let mut s_hat = vec![0.0; r * r];
             unfold(InstructionSet::current(), &direction, &mut s_hat, r);
             let mut p_hat = vec![0.0; classes];
-            with_contrasts(classes, |mut contrasts| contrasts.covariance_back(&p, &s_hat, &mut p_hat));
+            let mut scratch = vec![f64::NAN; 2 * r];
+            with_contrasts(classes, |contrasts| contrasts.covariance_back(&p, &s_hat, &mut p_hat, &mut scratch));
             let value = |p: &[f64]| {
                 let mut flat = vec![0.0; triangle(r)];
                 with_contrasts(classes, |mut contrasts| contrasts.covariance(p, &mut flat));

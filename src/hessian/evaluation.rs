@@ -15,10 +15,11 @@ use crate::hessian::sweep::{self, Adjoints};
 use crate::hessian::{Curvature, Evaluation, blocks, dense, pairs, product, trace};
 use crate::network::{Parameters, ParametersMut, Shape};
 use crate::optimizer::check_not_negative;
-use crate::plan::{Form, Plan, Route, largest, sum};
+use crate::plan::{Plan, Route, largest, sum};
 use crate::real::Real;
 use crate::simd::InstructionSet;
 use crate::vector::first_not_finite;
+use crate::workers::Workers;
 use crate::workspace::Arena;
 
 /// tr H² by block, while it is summed.
@@ -84,17 +85,18 @@ impl Differentiated {
 }
 
 /// Elements of workspace for loss, loss gradient, and steps along it.
-pub(crate) const fn gradient_workspace_elements(shape: Shape, n: usize) -> u64 {
+pub(crate) const fn gradient_workspace_elements(shape: Shape, n: usize, threads: usize) -> u64 {
     sum(&[
         2 * shape.parameters() as u64,
-        first_order_packing(shape, n),
+        first_order_packing(shape, n).saturating_mul(threads as u64),
         samples::elements(shape, n, Derivatives::First),
         sweep::loss_elements(shape, n),
     ])
 }
 
 /// Elements of workspace for everything.
-pub(crate) const fn workspace_elements(shape: Shape, n: usize, route: Route, form: Form) -> u64 {
+pub(crate) const fn workspace_elements(plan: &Plan) -> u64 {
+    let (shape, n, route, form) = (plan.shape(), plan.samples(), plan.route(), plan.form());
     let route_elements = match route {
         Route::Pairs => pairs::elements(shape, n, form),
         Route::Blocks => blocks::elements(shape, n),
@@ -102,7 +104,7 @@ pub(crate) const fn workspace_elements(shape: Shape, n: usize, route: Route, for
     let penalty = sum(&[factors::elements(shape, n), factors::hat_elements(shape, n), route_elements]);
     sum(&[
         2 * shape.parameters() as u64,
-        packing(shape, n, route, form),
+        worker_elements(plan).saturating_mul(plan.threads() as u64),
         samples::elements(shape, n, Derivatives::Third),
         largest(&[penalty, product::elements(shape, n), dense::elements(shape, n)]),
     ])
@@ -113,19 +115,21 @@ pub(crate) const fn first_order_packing(shape: Shape, n: usize) -> u64 {
     largest(&[samples::packing_elements(shape, n), sweep::packing_elements(shape, n)])
 }
 
-/// Elements of packing space for all matrix products.
-const fn packing(shape: Shape, n: usize, route: Route, form: Form) -> u64 {
-    let route = match route {
-        Route::Pairs => pairs::packing_elements(shape, n, form),
-        Route::Blocks => blocks::packing_elements(shape, n),
+/// Elements of scratch of each worker, for everything.
+const fn worker_elements(plan: &Plan) -> u64 {
+    let (shape, n) = (plan.shape(), plan.samples());
+    let (own, packing) = match plan.route() {
+        Route::Pairs => (pairs::worker_elements(shape, n, plan.form()), pairs::packing_elements(shape, n, plan.form())),
+        Route::Blocks => (blocks::worker_elements(shape, n), blocks::packing_elements(shape, n)),
     };
-    largest(&[
+    let packing = largest(&[
         first_order_packing(shape, n),
         factors::packing_elements(shape, n),
-        route,
+        packing,
         product::packing_elements(shape, n),
         dense::packing_elements(shape, n),
-    ])
+    ]);
+    sum(&[own, packing])
 }
 
 /// A workspace, cut: two vectors laid out like θ, and what an evaluation takes.
@@ -209,13 +213,13 @@ fn check_length<T>(shape: Shape, values: &[T], argument: &'static str) -> Result
     if given == expected { Ok(()) } else { Err(Error::Length { argument, given, expected }) }
 }
 
-/// Arguments checked, packing space cut.
+/// Arguments checked, scratch of the workers cut.
 pub(crate) struct Run<'a, T> {
     pub isa: InstructionSet,
     shape: Shape,
     theta: Parameters<'a, T>,
     pub arena: Arena<'a, T>,
-    pub packing: &'a mut [T],
+    pub workers: Workers<'a, T>,
 }
 
 impl<'a, T: Real> Run<'a, T> {
@@ -224,7 +228,7 @@ impl<'a, T: Real> Run<'a, T> {
         theta: &'a [T],
         batch: &Batch<'_, T>,
         scratch: &'a mut [T],
-        packing: u64,
+        of_a_worker: u64,
     ) -> Result<Self> {
         let shape = plan.shape();
         let [inputs, classes] = batch.widths();
@@ -237,8 +241,8 @@ impl<'a, T: Real> Run<'a, T> {
         }
         let theta = finite_parameters(shape, theta, "theta")?;
         let mut arena = Arena::new(scratch);
-        let packing = arena.take(packing as usize);
-        Ok(Self { isa: InstructionSet::current(), shape, theta, arena, packing })
+        let workers = Workers::new(plan.threads(), arena.take(of_a_worker as usize * plan.threads()));
+        Ok(Self { isa: InstructionSet::current(), shape, theta, arena, workers })
     }
 
     /// Everything that concerns the loss alone.
@@ -248,7 +252,7 @@ impl<'a, T: Real> Run<'a, T> {
 
     /// Everything that concerns the Hessian.
     fn second_order(plan: &Plan, theta: &'a [T], batch: &Batch<'_, T>, scratch: &'a mut [T]) -> Result<Self> {
-        Self::new(plan, theta, batch, scratch, packing(plan.shape(), plan.samples(), plan.route(), plan.form()))
+        Self::new(plan, theta, batch, scratch, worker_elements(plan))
     }
 
     /// The forward pass; an error where the loss overflows.
@@ -258,8 +262,8 @@ impl<'a, T: Real> Run<'a, T> {
         batch: &Batch<'a, T>,
         derivatives: Derivatives,
     ) -> Result<Samples<'a, T>> {
-        let (isa, theta) = (self.isa, self.theta);
-        let samples = Samples::forward(isa, plan.network(), theta, batch, derivatives, &mut self.arena, self.packing);
+        let (isa, theta, workers) = (self.isa, self.theta, self.workers.reborrow());
+        let samples = Samples::forward(isa, plan.network(), theta, batch, derivatives, &mut self.arena, workers);
         finite(samples.loss, "loss")?;
         Ok(samples)
     }
@@ -269,19 +273,19 @@ impl<'a, T: Real> Run<'a, T> {
         &mut self,
         plan: &Plan,
         samples: &Samples<'a, T>,
-        factors: &mut Factors<'a, T>,
+        factors: &Factors<'a, T>,
         hats: Option<&mut Hats<'a, T>>,
     ) -> Result<Traces> {
         let weights = plan.pair_weights().of(samples.n)?;
-        let [output, hidden] = trace::trace(self.isa, samples, factors, self.packing);
+        let [output, hidden] = trace::trace(self.isa, samples, factors, self.workers.reborrow());
         let sigma = factors.sigma;
-        let (isa, arena) = (self.isa, self.arena.scope());
+        let (isa, arena, workers) = (self.isa, self.arena.scope(), self.workers.reborrow());
         let squares = match plan.route() {
             Route::Pairs => {
                 let (all, form) = (0..samples.n, plan.form());
-                pairs::add(isa, samples, all, weights, form, factors, hats, arena, self.packing)
+                pairs::add(isa, samples, all, weights, form, factors, hats.map(Hats::reborrow), arena, workers)
             }
-            Route::Blocks => blocks::add(isa, samples, weights, factors, hats, arena, self.packing),
+            Route::Blocks => blocks::add(isa, samples, weights, factors, hats, arena, workers),
         };
         let traces = Traces {
             output,
@@ -317,8 +321,8 @@ pub(crate) fn curvature<'a, T: Real>(
 ) -> Result<Curvature> {
     let mut run = Run::second_order(plan, theta, batch, scratch)?;
     let samples = run.forward(plan, batch, Derivatives::Third)?;
-    let mut factors = Factors::new(run.isa, &samples, &mut run.arena, run.packing);
-    let traces = run.traces(plan, &samples, &mut factors, None)?;
+    let factors = Factors::new(run.isa, &samples, &mut run.arena, run.workers.scratch());
+    let traces = run.traces(plan, &samples, &factors, None)?;
     Ok(Differentiated { loss: samples.loss, traces }.curvature(plan))
 }
 
@@ -336,32 +340,34 @@ pub(crate) fn differentiate<'a, T: Real>(
         let mut run = Run::first_order(plan, theta, batch, scratch)?;
         let samples = run.forward(plan, batch, Derivatives::First)?;
         let adjoints = Adjoints::of_loss(run.shape, samples.n, &mut run.arena);
-        sweep::sweep(run.isa, &samples, 1.0, adjoints, gradient, run.packing);
+        sweep::sweep(run.isa, &samples, 1.0, adjoints, gradient, run.workers);
         return Ok(Differentiated { loss: samples.loss, ..Differentiated::default() });
     }
 
     let mut run = Run::second_order(plan, theta, batch, scratch)?;
     let samples = run.forward(plan, batch, Derivatives::Third)?;
-    let mut factors = Factors::new(run.isa, &samples, &mut run.arena, run.packing);
+    let factors = Factors::new(run.isa, &samples, &mut run.arena, run.workers.scratch());
     let mut hats = Hats::zeroed(run.shape, samples.n, &mut run.arena);
     let traces = if objective == Objective::Trace {
-        let [output, hidden] = trace::trace(run.isa, &samples, &mut factors, run.packing);
+        let [output, hidden] = trace::trace(run.isa, &samples, &factors, run.workers.reborrow());
         finite(output + hidden, "tr H")?;
         Traces { output, hidden, ..Traces::default() }
     } else {
-        run.traces(plan, &samples, &mut factors, Some(&mut hats))?
+        run.traces(plan, &samples, &factors, Some(&mut hats))?
     };
 
     let slopes = BoundSlopes::new(traces.trace(), traces.trace_of_square(), plan.shape().parameters());
     let [loss_weight, trace_weight, square_weight] = objective.weights(slopes);
     // The hats belong to the divided factors: see `factors`.
     let sigma = factors.sigma;
-    hats.scale(run.isa, T::from_f64(square_weight * sigma * sigma));
-    if trace_weight != 0.0 {
-        trace::add(run.isa, &samples, trace_weight * sigma, &mut factors, &mut hats, run.packing);
+    let (scale, weight) = (square_weight * sigma * sigma, trace_weight * sigma);
+    if trace_weight == 0.0 {
+        hats.scale(run.isa, T::from_f64(scale));
+    } else {
+        trace::add(run.isa, &samples, [scale, weight], &factors, hats.reborrow(), run.workers.reborrow());
     }
-    let adjoints = factors.into_adjoints(run.isa, &samples, hats, &mut run.arena, run.packing);
-    sweep::sweep(run.isa, &samples, loss_weight, adjoints, gradient, run.packing);
+    let adjoints = factors.into_adjoints(run.isa, &samples, hats, &mut run.arena, run.workers.reborrow());
+    sweep::sweep(run.isa, &samples, loss_weight, adjoints, gradient, run.workers);
     Ok(Differentiated { loss: samples.loss, traces })
 }
 
@@ -385,7 +391,7 @@ pub(crate) fn hessian_vector_product<T: Real>(
     let mut run = Run::second_order(plan, theta, batch, memory.scratch)?;
     let samples = run.forward(plan, batch, Derivatives::Third)?;
     let result = ParametersMut::new(plan.shape(), memory.gradient)?;
-    product::multiply(run.isa, &samples, direction, result, run.arena, run.packing);
+    product::multiply(run.isa, &samples, direction, result, run.arena, run.workers.scratch());
     hand_over(memory.gradient, product, "product")
 }
 
@@ -404,7 +410,7 @@ pub(crate) fn dense_hessian<'a, T: Real>(
     }
     let mut run = Run::second_order(plan, theta, batch, scratch)?;
     let samples = run.forward(plan, batch, Derivatives::Third)?;
-    dense::write(run.isa, &samples, hessian, run.arena, run.packing);
+    dense::write(run.isa, &samples, hessian, run.arena, run.workers.scratch());
     match first_not_finite(run.isa, hessian) {
         Some(_) => Err(Error::Overflow { quantity: "hessian" }),
         None => Ok(()),

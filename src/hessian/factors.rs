@@ -19,7 +19,7 @@
 use core::f64::consts::{FRAC_1_SQRT_2, SQRT_2};
 use core::ops::Range;
 
-use crate::gemm::{self, Matrix, MatrixMut, gemm};
+use crate::gemm::{self, Addend, Matrix, MatrixMut, gemm, gemm_rows};
 use crate::hessian::contrasts::{self, Contrasts, triangle, unfold};
 use crate::hessian::samples::Samples;
 use crate::hessian::sweep::Adjoints;
@@ -27,16 +27,15 @@ use crate::network::Shape;
 use crate::plan::{Work, product, sum};
 use crate::real::{Real, power_of_two_near};
 use crate::simd::{InstructionSet, Kernel, Lanes, Simd};
-use crate::vector::{largest_magnitude, scale};
-use crate::workspace::{Arena, row, row_mut};
+use crate::vector::{add_scaled, largest_magnitude, scale};
+use crate::workers::Workers;
+use crate::workspace::{Arena, PerSample, row, row_mut};
 
-/// The factors that are kept for every sample, and the larger ones of a chunk of samples at a time.
+/// The factors that are kept for every sample.
 #[derive(Debug)]
 pub(crate) struct Factors<'w, T> {
     /// σ, which S, r, d and q are divided by.
     pub sigma: f64,
-    /// M
-    units: usize,
     /// S flat, N×R₂.
     pub s: &'w mut [T],
     /// r, N×R.
@@ -48,22 +47,36 @@ pub(crate) struct Factors<'w, T> {
     /// V, R×M.
     pub v: &'w mut [T],
     contrasts: Contrasts<'w, T>,
-    /// S of the loaded samples, R×R each.
+    /// A row.
+    sums: &'w mut [T],
+}
+
+/// The larger factors, of a chunk of samples at a time: scratch of a worker.
+#[derive(Debug)]
+pub(crate) struct Loaded<'w, T> {
+    /// S of the samples, R×R each.
     full_s: &'w mut [T],
-    /// SV of the loaded samples, R×M each.
+    /// SV of the samples, R×M each.
     sv: &'w mut [T],
-    /// CÂ and its like, and CÂ + B̂, of the loaded samples, R×M each; Ŝ, R×R each.
+    /// CÂ and its like, and CÂ + B̂, of the samples, R×M each; Ŝ, R×R each.
     c_a_hat: &'w mut [T],
     b_sum: &'w mut [T],
     s_hat: &'w mut [T],
-    /// C and Â of one sample, R×M and M×M; a row.
+    /// C and Â of one sample, R×M and M×M.
     c: &'w mut [T],
     a_hat: &'w mut [T],
-    sums: &'w mut [T],
+    /// For the matrix products: all that is left of the worker's scratch.
+    pub packing: &'w mut [T],
 }
 
 /// Samples whose factors are formed at once, so that matrix products have rows enough.
 pub(crate) const CHUNK: usize = 16;
+
+/// Where a range of samples is cut in two, at a place that depends on the range alone; nowhere within a `unit` of samples.
+pub(crate) fn middle(range: &Range<usize>, unit: usize) -> Option<usize> {
+    let half = (range.len() / 2).next_multiple_of(unit);
+    (half > 0 && half < range.len()).then_some(range.start + half)
+}
 
 /// The chunks of a range of samples.
 pub(crate) fn chunks(range: Range<usize>) -> impl Iterator<Item = Range<usize>> {
@@ -75,19 +88,19 @@ pub(crate) fn chunks(range: Range<usize>) -> impl Iterator<Item = Range<usize>> 
 #[derive(Debug)]
 pub(crate) struct Hats<'w, T> {
     /// Ŝ flat, N×R₂.
-    pub s: &'w mut [T],
+    pub s: PerSample<'w, T>,
     /// r̂, N×R.
-    pub r: &'w mut [T],
+    pub r: PerSample<'w, T>,
     /// d̂, N×M.
-    pub d: &'w mut [T],
+    pub d: PerSample<'w, T>,
     /// f̂, N×M.
-    pub f: &'w mut [T],
+    pub f: PerSample<'w, T>,
     /// ĝ without its last entry, N×M.
-    pub g: &'w mut [T],
-    /// V̂, R×M: what depends on V other than through q and z.
-    pub v: &'w mut [T],
+    pub g: PerSample<'w, T>,
+    /// V̂, what depends on V other than through q and z: R×M each, to be added up, a matrix for every [`CHUNK`] of samples.
+    pub v: PerSample<'w, T>,
     /// The derivative with respect to p/σ, N×K, of what depends on p other than through S and r.
-    pub p: &'w mut [T],
+    pub p: PerSample<'w, T>,
 }
 
 /// Derivative of an objective with respect to A, of one sample after the other.
@@ -106,26 +119,35 @@ pub(crate) enum HiddenHat<'a, T> {
 /// Elements that [`Factors::new`] takes.
 pub(crate) const fn elements(shape: Shape, n: usize) -> u64 {
     let (m, k) = (shape.hidden(), shape.classes());
-    let (r, chunk) = (k - 1, if n < CHUNK { n } else { CHUNK });
-    let widest = if m > k { m } else { k };
+    let (r, widest) = (k - 1, if m > k { m } else { k });
     sum(&[
         product(&[n, triangle(r)]),
         product(&[n, r]),
         product(&[2, n, m]),
         contrasts::elements(k),
-        product(&[2, r, m]),
-        product(&[3, chunk, r, m]),
-        product(&[2, chunk, r, r]),
-        product(&[m, m]),
+        product(&[r, m]),
         widest as u64,
     ])
+}
+
+/// Lengths of the slices of [`Loaded`] but the last, in their order.
+const fn lengths(shape: Shape, n: usize) -> [u64; 7] {
+    let (m, r, chunk) = (shape.hidden(), shape.classes() - 1, if n < CHUNK { n } else { CHUNK });
+    let (s, b) = (product(&[chunk, r, r]), product(&[chunk, r, m]));
+    [s, b, b, b, s, product(&[r, m]), product(&[m, m])]
+}
+
+/// Elements that [`Loaded::new`] takes, besides packing space.
+pub(crate) const fn loaded_elements(shape: Shape, n: usize) -> u64 {
+    sum(&lengths(shape, n))
 }
 
 /// Elements that [`Hats::zeroed`] takes, and [`Factors::into_adjoints`] after it.
 pub(crate) const fn hat_elements(shape: Shape, n: usize) -> u64 {
     let (m, k) = (shape.hidden(), shape.classes());
     let r = k - 1;
-    let hats = sum(&[product(&[n, triangle(r)]), product(&[n, r]), product(&[3, n, m]), product(&[r, m])]);
+    let v_hats = product(&[n.div_ceil(CHUNK), r, m]);
+    let hats = sum(&[product(&[n, triangle(r)]), product(&[n, r]), product(&[3, n, m]), v_hats]);
     sum(&[hats, product(&[n, k]), product(&[k, m])])
 }
 
@@ -159,7 +181,7 @@ impl<'w, T: Real> Factors<'w, T> {
     ) -> Self {
         let (n, shape) = (samples.n, samples.shape);
         let (m, k) = (shape.hidden(), shape.classes());
-        let (r, r2, chunk) = (k - 1, triangle(k - 1), n.min(CHUNK));
+        let (r, r2) = (k - 1, triangle(k - 1));
         let mut contrasts = Contrasts::new(k, arena);
         let sums = arena.take(m.max(k));
 
@@ -180,59 +202,7 @@ impl<'w, T: Real> Factors<'w, T> {
         for ((d, &q), &e) in d.iter_mut().zip(&*q).zip(samples.e) {
             *d = e * q;
         }
-        Self {
-            sigma,
-            units: m,
-            s: all_s,
-            r: all_r,
-            d,
-            q,
-            v,
-            contrasts,
-            full_s: arena.take(chunk * r * r),
-            sv: arena.take(chunk * r * m),
-            c_a_hat: arena.take(chunk * r * m),
-            b_sum: arena.take(chunk * r * m),
-            s_hat: arena.take(chunk * r * r),
-            c: arena.take(r * m),
-            a_hat: arena.take(m * m),
-            sums,
-        }
-    }
-
-    /// Computes the full S and SV of the samples `range`, at most a [`CHUNK`].
-    pub(crate) fn load(&mut self, isa: InstructionSet, range: &Range<usize>, packing: &mut [T]) {
-        let (m, r) = self.sizes();
-        for (n, full) in range.clone().zip(self.full_s.chunks_exact_mut(r * r)) {
-            unfold(isa, row(self.s, triangle(r), n), full, r);
-        }
-        let rows = range.len() * r;
-        let s = Matrix::row_major(&self.full_s[..rows * r], rows, r);
-        let v = Matrix::row_major(&*self.v, r, m);
-        gemm(isa, T::ONE, s, v, T::ZERO, MatrixMut::row_major(&mut self.sv[..rows * m], rows, m), packing);
-    }
-
-    /// Writes B = SC of the loaded samples `range`, R×M each.
-    pub(crate) fn write_b(&self, isa: InstructionSet, samples: &Samples<'_, T>, range: &Range<usize>, b: &mut [T]) {
-        let (m, r) = self.sizes();
-        isa.vectorize(|| {
-            for (i, n) in range.clone().enumerate() {
-                let f = row(samples.f, m, n);
-                let rows = row_mut(b, r * m, i).chunks_exact_mut(m).zip(row(self.sv, r * m, i).chunks_exact(m));
-                for (b, sv) in rows {
-                    for ((b, &sv), &f) in b.iter_mut().zip(sv).zip(f) {
-                        *b = sv * f;
-                    }
-                }
-            }
-        });
-    }
-
-    /// Writes A = CᵀB + diag(d) of sample `n`, flat, from its B.
-    pub(crate) fn write_a(&mut self, isa: InstructionSet, samples: &Samples<'_, T>, n: usize, b: &[T], flat: &mut [T]) {
-        let (m, _) = self.sizes();
-        scale_columns(isa, self.v, row(samples.f, m, n), self.c);
-        isa.run(HiddenFactor { c: self.c, b, d: row(self.d, m, n), flat });
+        Self { sigma, s: all_s, r: all_r, d, q, v, contrasts, sums }
     }
 
     /// tr S of sample `n`.
@@ -247,11 +217,176 @@ impl<'w, T: Real> Factors<'w, T> {
         trace
     }
 
-    /// tr A = Σ_j f_j² (VᵀSV)_jj + Σ_j d_j of sample `n`, the `i`-th of those loaded.
-    pub(crate) fn trace_of_a(&self, isa: InstructionSet, samples: &Samples<'_, T>, i: usize, n: usize) -> T {
+    /// Qᵀ times K rows of `width`; `sum` holds one row.
+    pub(crate) fn reduce_rows(&self, width: usize, rows: &[T], reduced: &mut [T], sum: &mut [T]) {
+        self.contrasts.reduce(width, rows, reduced, sum);
+    }
+
+    /// Leaves the basis of contrasts: turns the hats into the adjoints that the [sweep](super::sweep) starts from.
+    ///
+    /// ```text
+    /// q̂ = d̂∘e      ê = d̂∘q      r̂ += V q̂      V̂ += r q̂ᵀ      p̂ = ((from Ŝ) + Q r̂)/σ      V̂ ← Q V̂
+    /// ```
+    pub(crate) fn into_adjoints(
+        self,
+        isa: InstructionSet,
+        samples: &Samples<'_, T>,
+        hats: Hats<'w, T>,
+        arena: &mut Arena<'w, T>,
+        mut workers: Workers<'_, T>,
+    ) -> Adjoints<'w, T> {
+        let (n, k) = (samples.n, samples.shape.classes());
         let (m, r) = self.sizes();
-        let (f, d) = (row(samples.f, m, n), row(self.d, m, n));
-        isa.run(TraceOfA { v: self.v, sv: row(self.sv, r * m, i), f, d })
+        let Hats { s, r: r_hat, d: d_hat, f, g, v: v_hat, p: p_hat } = hats;
+        let [s, r_hat, d_hat, f, g, v_hat, p_hat] = [s, r_hat, d_hat, f, g, v_hat, p_hat].map(PerSample::into_all);
+
+        let leaving = Leaving { isa, samples, contrasts: &self.contrasts, v: self.v, sigma: self.sigma };
+        let rows = LeavingRows { d: self.d, q: self.q, d_hat, s_hat: s, r_hat, p_hat: &mut *p_hat };
+        leaving.run(0..n, rows, workers.reborrow());
+
+        let (v_hat, others) = v_hat.split_at_mut(r * m);
+        for other in others.chunks_exact(v_hat.len()) {
+            add_scaled(isa, v_hat, T::ONE, other);
+        }
+        let (residuals, q_hat) = (Matrix::row_major(&*self.r, n, r), Matrix::row_major(&*self.d, n, m));
+        let out = MatrixMut::row_major(v_hat, r, m);
+        gemm(isa, T::ONE, residuals.t(), q_hat, T::ONE, out, workers.scratch());
+        let full_v_hat = arena.take(k * m);
+        full_v_hat.fill(T::ZERO);
+        self.contrasts.expand(m, v_hat, full_v_hat, &mut self.sums[..m]);
+        Adjoints { p: p_hat, g, f, e: self.q, v: full_v_hat, scattered: None }
+    }
+
+    /// M and R.
+    fn sizes(&self) -> (usize, usize) {
+        let r = self.contrasts.count();
+        (self.v.len() / r, r)
+    }
+}
+
+/// What the way out of the basis of contrasts reads of all samples.
+struct Leaving<'a, 's, 'c, T> {
+    isa: InstructionSet,
+    samples: &'a Samples<'s, T>,
+    contrasts: &'a Contrasts<'c, T>,
+    v: &'a [T],
+    sigma: f64,
+}
+
+/// And of some, which workers split.
+struct LeavingRows<'a, T> {
+    /// d and q, which are not needed after this: they turn into q̂ and ê.
+    d: &'a mut [T],
+    q: &'a mut [T],
+    d_hat: &'a [T],
+    s_hat: &'a [T],
+    r_hat: &'a mut [T],
+    p_hat: &'a mut [T],
+}
+
+impl<T: Real> Leaving<'_, '_, '_, T> {
+    fn run(&self, range: Range<usize>, rows: LeavingRows<'_, T>, mut workers: Workers<'_, T>) {
+        let LeavingRows { d, q, d_hat, s_hat, r_hat, p_hat } = rows;
+        let (isa, n, m, k) = (self.isa, range.len(), self.samples.shape.hidden(), self.samples.shape.classes());
+        let (r, r2) = (k - 1, triangle(k - 1));
+        // Contrasts are taken class by class, which costs far more than its few flops.
+        let cost = product(&[n]).saturating_mul(sum(&[product(&[4, k, m]), product(&[100, k, k])]));
+        if let Some(at) = workers.cut(n, cost) {
+            let ((d, d2), (q, q2)) = (d.split_at_mut(at * m), q.split_at_mut(at * m));
+            let ((r_hat, r_hat2), (p_hat, p_hat2)) = (r_hat.split_at_mut(at * r), p_hat.split_at_mut(at * k));
+            let ((d_hat, d_hat2), (s_hat, s_hat2)) = (d_hat.split_at(at * m), s_hat.split_at(at * r2));
+            let above = LeavingRows { d, q, d_hat, s_hat, r_hat, p_hat };
+            let below = LeavingRows { d: d2, q: q2, d_hat: d_hat2, s_hat: s_hat2, r_hat: r_hat2, p_hat: p_hat2 };
+            let middle = range.start + at;
+            workers.join(
+                |workers| self.run(range.start..middle, above, workers),
+                |workers| self.run(middle..range.end, below, workers),
+            );
+            return;
+        }
+        let samples = self.samples;
+        for (((d, &d_hat), &e), q) in d.iter_mut().zip(d_hat).zip(&samples.e[range.start * m..]).zip(q) {
+            *d = d_hat * e;
+            *q *= d_hat;
+        }
+        let (q_hat, v) = (Matrix::row_major(d, n, m), Matrix::row_major(self.v, r, m));
+        let (add, out) = (Addend::Output(T::ONE), MatrixMut::row_major(r_hat, n, r));
+        gemm_rows(isa, T::ONE, q_hat, v.t(), add, out, samples.n, workers.reborrow());
+
+        let mut arena = Arena::new(workers.scratch());
+        let (full, scratch) = (arena.take(r * r), arena.take(2 * r));
+        for (i, n) in range.enumerate() {
+            let p_hat = row_mut(p_hat, k, i);
+            self.contrasts.expand(1, row(r_hat, r, i), p_hat, &mut [T::ZERO]);
+            unfold(isa, row(s_hat, r2, i), full, r);
+            self.contrasts.covariance_back(row(samples.p, k, n), full, p_hat, scratch);
+        }
+        scale(isa, p_hat, T::from_f64(1.0 / self.sigma));
+    }
+}
+
+impl<'w, T: Real> Loaded<'w, T> {
+    /// For batches of up to `n` samples; what is left of `arena` is packing space.
+    pub(crate) fn new(shape: Shape, n: usize, mut arena: Arena<'w, T>) -> Self {
+        let [full_s, sv, c_a_hat, b_sum, s_hat, c, a_hat] = arena.take_all(lengths(shape, n));
+        Self { full_s, sv, c_a_hat, b_sum, s_hat, c, a_hat, packing: arena.rest() }
+    }
+
+    /// Computes the full S and SV of the samples `range`, at most a [`CHUNK`].
+    pub(crate) fn load(&mut self, isa: InstructionSet, factors: &Factors<'_, T>, range: &Range<usize>) {
+        let (m, r) = factors.sizes();
+        for (n, full) in range.clone().zip(self.full_s.chunks_exact_mut(r * r)) {
+            unfold(isa, row(factors.s, triangle(r), n), full, r);
+        }
+        let rows = range.len() * r;
+        let s = Matrix::row_major(&self.full_s[..rows * r], rows, r);
+        let v = Matrix::row_major(&*factors.v, r, m);
+        gemm(isa, T::ONE, s, v, T::ZERO, MatrixMut::row_major(&mut self.sv[..rows * m], rows, m), self.packing);
+    }
+
+    /// Writes B = SC of the samples `range`, R×M each.
+    pub(crate) fn write_b(&self, isa: InstructionSet, samples: &Samples<'_, T>, range: &Range<usize>, b: &mut [T]) {
+        let (m, rm) = (samples.shape.hidden(), self.c.len());
+        isa.vectorize(|| {
+            for (i, n) in range.clone().enumerate() {
+                let f = row(samples.f, m, n);
+                let rows = row_mut(b, rm, i).chunks_exact_mut(m).zip(row(self.sv, rm, i).chunks_exact(m));
+                for (b, sv) in rows {
+                    for ((b, &sv), &f) in b.iter_mut().zip(sv).zip(f) {
+                        *b = sv * f;
+                    }
+                }
+            }
+        });
+    }
+
+    /// Writes A = CᵀB + diag(d) of sample `n`, flat, from its B.
+    pub(crate) fn write_a(
+        &mut self,
+        isa: InstructionSet,
+        samples: &Samples<'_, T>,
+        factors: &Factors<'_, T>,
+        n: usize,
+        b: &[T],
+        flat: &mut [T],
+    ) {
+        let m = samples.shape.hidden();
+        scale_columns(isa, factors.v, row(samples.f, m, n), self.c);
+        isa.run(HiddenFactor { c: self.c, b, d: row(factors.d, m, n), flat });
+    }
+
+    /// tr A = Σ_j f_j² (VᵀSV)_jj + Σ_j d_j of sample `n`, the `i`-th of the chunk.
+    pub(crate) fn trace_of_a(
+        &self,
+        isa: InstructionSet,
+        samples: &Samples<'_, T>,
+        factors: &Factors<'_, T>,
+        i: usize,
+        n: usize,
+    ) -> T {
+        let m = samples.shape.hidden();
+        let (f, d) = (row(samples.f, m, n), row(factors.d, m, n));
+        isa.run(TraceOfA { v: factors.v, sv: row(self.sv, self.c.len(), i), f, d })
     }
 
     /// Adds the way back from B̂ (R×M each; zero if absent) and Â of the loaded samples `range` to the hats.
@@ -269,28 +404,28 @@ impl<'w, T: Real> Factors<'w, T> {
         &mut self,
         isa: InstructionSet,
         samples: &Samples<'_, T>,
+        factors: &Factors<'_, T>,
         range: &Range<usize>,
         b_hat: Option<&[T]>,
         a_hat: HiddenHat<'_, T>,
         hats: &mut Hats<'_, T>,
-        packing: &mut [T],
     ) {
-        let (m, r) = self.sizes();
+        let (m, r) = factors.sizes();
         for (i, n) in range.clone().enumerate() {
-            let (f, d_hat) = (row(samples.f, m, n), row_mut(hats.d, m, n));
+            let (f, d_hat) = (row(samples.f, m, n), hats.d.row_mut(n));
             let c_a_hat = row_mut(self.c_a_hat, r * m, i);
             match a_hat {
                 HiddenHat::Zero => c_a_hat.fill(T::ZERO),
-                HiddenHat::Multiples(factors) => {
-                    let factor = factors[i];
-                    scale_columns(isa, self.v, f, c_a_hat);
+                HiddenHat::Multiples(multiples) => {
+                    let factor = multiples[i];
+                    scale_columns(isa, factors.v, f, c_a_hat);
                     scale(isa, c_a_hat, factor);
                     for d_hat in d_hat {
                         *d_hat += factor;
                     }
                 }
                 HiddenHat::Omega(o_hat) => {
-                    let (v, o_hat) = (&*self.v, row(o_hat, m, i));
+                    let (v, o_hat) = (&*factors.v, row(o_hat, m, i));
                     isa.vectorize(|| {
                         for (c_a_hat, v) in c_a_hat.chunks_exact_mut(m).zip(v.chunks_exact(m)) {
                             for ((c_a_hat, &v), (&f, &o_hat)) in c_a_hat.iter_mut().zip(v).zip(f.iter().zip(o_hat)) {
@@ -304,9 +439,9 @@ impl<'w, T: Real> Factors<'w, T> {
                     for (j, d_hat) in d_hat.iter_mut().enumerate() {
                         *d_hat += self.a_hat[j * m + j];
                     }
-                    scale_columns(isa, self.v, f, self.c);
+                    scale_columns(isa, factors.v, f, self.c);
                     let (c, a_hat) = (Matrix::row_major(&*self.c, r, m), Matrix::row_major(&*self.a_hat, m, m));
-                    gemm(isa, T::ONE, c, a_hat, T::ZERO, MatrixMut::row_major(c_a_hat, r, m), packing);
+                    gemm(isa, T::ONE, c, a_hat, T::ZERO, MatrixMut::row_major(c_a_hat, r, m), self.packing);
                 }
             }
         }
@@ -320,69 +455,18 @@ impl<'w, T: Real> Factors<'w, T> {
         }
         for (i, n) in range.clone().enumerate() {
             let (y, b_sum, sv) = (row_mut(y, r * m, i), row_mut(b_sum, r * m, i), row(self.sv, r * m, i));
-            isa.run(BackOfSample { y, b_sum, sv, f: row(samples.f, m, n), f_hat: row_mut(hats.f, m, n) });
+            isa.run(BackOfSample { y, b_sum, sv, f: row(samples.f, m, n), f_hat: hats.f.row_mut(n) });
         }
 
-        let v = Matrix::row_major(&*self.v, r, m);
+        let v = Matrix::row_major(&*factors.v, r, m);
         let s_hat = MatrixMut::row_major(&mut self.s_hat[..rows * r], rows, r);
-        gemm(isa, T::ONE, Matrix::row_major(b_sum, rows, m), v.t(), T::ZERO, s_hat, packing);
+        gemm(isa, T::ONE, Matrix::row_major(b_sum, rows, m), v.t(), T::ZERO, s_hat, self.packing);
         for (n, s_hat) in range.clone().zip(self.s_hat.chunks_exact(r * r)) {
-            fold_into(s_hat, row_mut(hats.s, triangle(r), n), r);
+            fold_into(s_hat, hats.s.row_mut(n), r);
         }
         let s = Matrix::row_major(&self.full_s[..rows * r], rows, r);
-        let v_hat = MatrixMut::row_major(hats.v, r, m);
-        gemm(isa, T::ONE, s.t(), Matrix::row_major(y, rows, m), T::ONE, v_hat, packing);
-    }
-
-    /// Qᵀ times K rows of `width`; `sum` holds one row.
-    pub(crate) fn reduce_rows(&self, width: usize, rows: &[T], reduced: &mut [T], sum: &mut [T]) {
-        self.contrasts.reduce(width, rows, reduced, sum);
-    }
-
-    /// Leaves the basis of contrasts: turns the hats into the adjoints that the [sweep](super::sweep) starts from.
-    ///
-    /// ```text
-    /// q̂ = d̂∘e      ê = d̂∘q      r̂ += V q̂      V̂ += r q̂ᵀ      p̂ = ((from Ŝ) + Q r̂)/σ      V̂ ← Q V̂
-    /// ```
-    pub(crate) fn into_adjoints(
-        mut self,
-        isa: InstructionSet,
-        samples: &Samples<'_, T>,
-        hats: Hats<'w, T>,
-        arena: &mut Arena<'w, T>,
-        packing: &mut [T],
-    ) -> Adjoints<'w, T> {
-        let (n, k) = (samples.n, samples.shape.classes());
-        let (m, r) = self.sizes();
-        let Hats { s, r: r_hat, d: d_hat, f, g, v: v_hat, p: p_hat } = hats;
-
-        // d and q are not needed after this: they turn into q̂ and ê.
-        for (((d, &d_hat), &e), q) in self.d.iter_mut().zip(&*d_hat).zip(samples.e).zip(&mut *self.q) {
-            *d = d_hat * e;
-            *q *= d_hat;
-        }
-        let (q_hat, v) = (Matrix::row_major(&*self.d, n, m), Matrix::row_major(&*self.v, r, m));
-        gemm(isa, T::ONE, q_hat, v.t(), T::ONE, MatrixMut::row_major(r_hat, n, r), packing);
-        let residuals = Matrix::row_major(&*self.r, n, r);
-        gemm(isa, T::ONE, residuals.t(), q_hat, T::ONE, MatrixMut::row_major(v_hat, r, m), packing);
-
-        let full_v_hat = arena.take(k * m);
-        full_v_hat.fill(T::ZERO);
-        self.contrasts.expand(m, v_hat, full_v_hat, &mut self.sums[..m]);
-        for i in 0..n {
-            let p_hat = row_mut(p_hat, k, i);
-            self.contrasts.expand(1, row(r_hat, r, i), p_hat, &mut self.sums[..1]);
-            let s_hat = &mut self.s_hat[..r * r];
-            unfold(isa, row(s, triangle(r), i), s_hat, r);
-            self.contrasts.covariance_back(row(samples.p, k, i), s_hat, p_hat);
-        }
-        scale(isa, p_hat, T::from_f64(1.0 / self.sigma));
-        Adjoints { p: p_hat, g, f, e: self.q, v: full_v_hat, scattered: None }
-    }
-
-    /// M and R.
-    fn sizes(&self) -> (usize, usize) {
-        (self.units, self.c.len() / self.units)
+        let v_hat = MatrixMut::row_major(hats.v.row_mut(range.start / CHUNK), r, m);
+        gemm(isa, T::ONE, s.t(), Matrix::row_major(y, rows, m), T::ONE, v_hat, self.packing);
     }
 }
 
@@ -390,26 +474,49 @@ impl<'w, T: Real> Hats<'w, T> {
     /// All zero.
     pub(crate) fn zeroed(shape: Shape, n: usize, arena: &mut Arena<'w, T>) -> Self {
         let (m, r) = (shape.hidden(), shape.classes() - 1);
-        let mut zeroed = |len| {
-            let piece = arena.take(len);
+        let mut zeroed = |rows: usize, width: usize| {
+            let piece = arena.take(rows * width);
             piece.fill(T::ZERO);
-            piece
+            PerSample::new(piece, width, 0)
         };
         Self {
-            s: zeroed(n * triangle(r)),
-            r: zeroed(n * r),
-            d: zeroed(n * m),
-            f: zeroed(n * m),
-            g: zeroed(n * m),
-            v: zeroed(r * m),
-            p: zeroed(n * shape.classes()),
+            s: zeroed(n, triangle(r)),
+            r: zeroed(n, r),
+            d: zeroed(n, m),
+            f: zeroed(n, m),
+            g: zeroed(n, m),
+            v: zeroed(n.div_ceil(CHUNK), r * m),
+            p: zeroed(n, shape.classes()),
+        }
+    }
+
+    /// Those of the samples before `at`, the first of a [`CHUNK`], and of the others.
+    pub(crate) fn split_at(self, at: usize) -> (Self, Self) {
+        let Self { s, r, d, f, g, v, p } = self;
+        let (v, other_v) = v.split_at(at / CHUNK);
+        let [(s, other_s), (r, other_r), (d, other_d), (f, other_f), (g, other_g), (p, other_p)] =
+            [s, r, d, f, g, p].map(|rows| rows.split_at(at));
+        let others = Self { s: other_s, r: other_r, d: other_d, f: other_f, g: other_g, v: other_v, p: other_p };
+        (Self { s, r, d, f, g, v, p }, others)
+    }
+
+    /// The same, borrowed for a shorter time.
+    pub(crate) fn reborrow(&mut self) -> Hats<'_, T> {
+        Hats {
+            s: self.s.reborrow(),
+            r: self.r.reborrow(),
+            d: self.d.reborrow(),
+            f: self.f.reborrow(),
+            g: self.g.reborrow(),
+            v: self.v.reborrow(),
+            p: self.p.reborrow(),
         }
     }
 
     /// Multiplies everything by a number.
     pub(crate) fn scale(&mut self, isa: InstructionSet, factor: T) {
-        for piece in [&mut *self.s, self.r, self.d, self.f, self.g, self.v, self.p] {
-            scale(isa, piece, factor);
+        for piece in [&mut self.s, &mut self.r, &mut self.d, &mut self.f, &mut self.g, &mut self.v, &mut self.p] {
+            scale(isa, piece.all_mut(), factor);
         }
     }
 }

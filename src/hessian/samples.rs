@@ -11,12 +11,13 @@
 
 use crate::batch::Batch;
 use crate::elementwise;
-use crate::gemm::{self, Addend, Matrix, MatrixMut, gemm_with};
+use crate::gemm::{self, Addend, Matrix, MatrixMut, gemm_rows};
 use crate::network::{Network, Parameters, Shape};
 use crate::plan::{product, sum};
 use crate::real::Real;
 use crate::simd::InstructionSet;
-use crate::workspace::Arena;
+use crate::workers::Workers;
+use crate::workspace::{Arena, split_rows};
 
 /// How many derivatives of the activation the forward pass computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +79,7 @@ pub(crate) const fn packing_elements(shape: Shape, n: usize) -> u64 {
 }
 
 impl<'w, T: Real> Samples<'w, T> {
-    /// Runs the batch through the network. Cuts its buffers off `arena`; `packing` is scratch for the matrix products.
+    /// Runs the batch through the network. Cuts its buffers off `arena`.
     pub(crate) fn forward(
         isa: InstructionSet,
         network: Network,
@@ -86,42 +87,80 @@ impl<'w, T: Real> Samples<'w, T> {
         batch: &Batch<'w, T>,
         derivatives: Derivatives,
         arena: &mut Arena<'w, T>,
-        packing: &mut [T],
+        workers: Workers<'_, T>,
     ) -> Self {
         let (n, shape) = (batch.samples(), network.shape);
-        let (d, m, k) = (shape.inputs(), shape.hidden(), shape.classes());
-
-        let h = arena.take(n * m);
-        let weight = Matrix::row_major(theta.hidden_weight, m, d);
-        let x = Matrix::row_major(batch.inputs(), n, d);
-        let bias = Addend::Row(theta.hidden_bias);
-        gemm_with(isa, T::ONE, x, weight.t(), bias, MatrixMut::row_major(h, n, m), packing);
-
-        let activation = network.activation;
-        let mut layer = || arena.take(n * m);
-        let (f, e, t): (&mut [T], &mut [T], &mut [T]) = match derivatives {
-            Derivatives::Value => (&mut [], &mut [], &mut []),
-            Derivatives::First | Derivatives::FirstAndInput => (layer(), &mut [], &mut []),
-            Derivatives::Third => (layer(), layer(), layer()),
-        };
-        let mut u: &mut [T] = &mut [];
-        if derivatives == Derivatives::FirstAndInput {
-            u = layer();
-            u.copy_from_slice(h);
-        }
-        match derivatives {
-            Derivatives::Value => elementwise::activate(isa, activation, h),
-            Derivatives::First | Derivatives::FirstAndInput => elementwise::activate_with_slope(isa, activation, h, f),
-            Derivatives::Third => elementwise::activate_with_derivatives(isa, activation, h, f, e, t),
-        }
-
+        let (m, k) = (shape.hidden(), shape.classes());
+        let mut layer = |wanted: bool| arena.take(if wanted { n * m } else { 0 });
+        let third = derivatives == Derivatives::Third;
+        let (h, f) = (layer(true), layer(derivatives != Derivatives::Value));
+        let (e, t, u) = (layer(third), layer(third), layer(derivatives == Derivatives::FirstAndInput));
         let (p, r) = (arena.take(n * k), arena.take(n * k));
-        let hidden = Matrix::row_major(h, n, m);
-        let weight = Matrix::row_major(theta.output_weight, k, m);
-        let bias = Addend::Row(theta.output_bias);
-        gemm_with(isa, T::ONE, hidden, weight.t(), bias, MatrixMut::row_major(p, n, k), packing);
+
+        let pass = Pass { isa, network, theta, derivatives, samples: n };
+        let rows = Rows { x: batch.inputs(), u: &mut *u, h: &mut *h, f: &mut *f, e: &mut *e, t: &mut *t, z: &mut *p };
+        pass.run(rows, workers);
         let total = elementwise::cross_entropy_rows(isa, k, p, batch.targets(), r);
 
         Self { n, shape, x: batch.inputs(), v: theta.output_weight, u, h, f, e, t, p, r, loss: total / n as f64 }
+    }
+}
+
+/// The pass up to the logits.
+struct Pass<'a, T> {
+    isa: InstructionSet,
+    network: Network,
+    theta: Parameters<'a, T>,
+    derivatives: Derivatives,
+    /// Of the whole batch.
+    samples: usize,
+}
+
+/// What the pass reads and writes of some samples.
+struct Rows<'a, T> {
+    x: &'a [T],
+    u: &'a mut [T],
+    h: &'a mut [T],
+    f: &'a mut [T],
+    e: &'a mut [T],
+    t: &'a mut [T],
+    z: &'a mut [T],
+}
+
+impl<T: Real> Pass<'_, T> {
+    /// Samples do not depend on each other, and are split between the workers.
+    fn run(&self, rows: Rows<'_, T>, mut workers: Workers<'_, T>) {
+        let Self { isa, network: Network { shape, activation }, theta, .. } = *self;
+        let (d, m, k) = (shape.inputs(), shape.hidden(), shape.classes());
+        let Rows { x, u, h, f, e, t, z } = rows;
+        let n = x.len() / d;
+        if let Some(at) = workers.cut(n, product(&[2, n, m, d.saturating_add(k)])) {
+            let (x, others) = x.split_at(at * d);
+            let [(u, other_u), (h, other_h), (f, other_f), (e, other_e), (t, other_t)] =
+                [u, h, f, e, t].map(|rows| split_rows(rows, m, at));
+            let (z, other_z) = split_rows(z, k, at);
+            let below = Rows { x: others, u: other_u, h: other_h, f: other_f, e: other_e, t: other_t, z: other_z };
+            let above = Rows { x, u, h, f, e, t, z };
+            workers.join(|workers| self.run(above, workers), |workers| self.run(below, workers));
+            return;
+        }
+
+        let weight = Matrix::row_major(theta.hidden_weight, m, d);
+        let (x, bias, hidden) =
+            (Matrix::row_major(x, n, d), Addend::Row(theta.hidden_bias), MatrixMut::row_major(h, n, m));
+        gemm_rows(isa, T::ONE, x, weight.t(), bias, hidden, self.samples, workers.reborrow());
+        match self.derivatives {
+            Derivatives::Value => elementwise::activate(isa, activation, h),
+            Derivatives::First => elementwise::activate_with_slope(isa, activation, h, f),
+            Derivatives::FirstAndInput => {
+                u.copy_from_slice(h);
+                elementwise::activate_with_slope(isa, activation, h, f);
+            }
+            Derivatives::Third => elementwise::activate_with_derivatives(isa, activation, h, f, e, t),
+        }
+        let weight = Matrix::row_major(theta.output_weight, k, m);
+        let (hidden, bias, logits) =
+            (Matrix::row_major(h, n, m), Addend::Row(theta.output_bias), MatrixMut::row_major(z, n, k));
+        gemm_rows(isa, T::ONE, hidden, weight.t(), bias, logits, self.samples, workers);
     }
 }

@@ -15,8 +15,10 @@
 //!
 //! With α = 1 and no hats this is the gradient of the loss: HSR's products of size N·M·D are those of SGD.
 
+use core::ops::Range;
+
 use crate::elementwise::softmax_jacobian_rows;
-use crate::gemm::{self, Matrix, MatrixMut, gemm};
+use crate::gemm::{self, Addend, Matrix, MatrixMut, gemm, gemm_rows, gemm_shared};
 use crate::hessian::sampled::Subset;
 use crate::hessian::samples::Samples;
 use crate::network::{ParametersMut, Shape};
@@ -24,7 +26,8 @@ use crate::plan::{product, sum};
 use crate::real::Real;
 use crate::simd::InstructionSet;
 use crate::vector::{add_scaled, scale, sum_rows};
-use crate::workspace::{Arena, row_mut};
+use crate::workers::Workers;
+use crate::workspace::{Arena, row_mut, split_rows};
 
 /// Derivatives of an objective with respect to the per-sample quantities, one row a sample.
 #[derive(Debug)]
@@ -85,7 +88,7 @@ pub(crate) fn sweep<T: Real>(
     loss_weight: f64,
     adjoints: Adjoints<'_, T>,
     gradient: ParametersMut<'_, T>,
-    packing: &mut [T],
+    mut workers: Workers<'_, T>,
 ) {
     let (n, shape) = (samples.n, samples.shape);
     let (d, m, k) = (shape.inputs(), shape.hidden(), shape.classes());
@@ -115,24 +118,10 @@ pub(crate) fn sweep<T: Real>(
     }
     let z_rows = Matrix::row_major(z, n, k);
     let h = Matrix::row_major(samples.h, n, m);
-    gemm(isa, T::ONE, z_rows.t(), h, direct, MatrixMut::row_major(gradient.output_weight, k, m), packing);
+    gemm(isa, T::ONE, z_rows.t(), h, direct, MatrixMut::row_major(gradient.output_weight, k, m), workers.scratch());
     sum_rows(isa, z, gradient.output_bias);
 
-    let kept = if loss_only { T::ZERO } else { T::ONE };
-    let weight = Matrix::row_major(samples.v, k, m);
-    gemm(isa, T::ONE, z_rows, weight, kept, MatrixMut::row_major(u, n, m), packing);
-    isa.vectorize(|| {
-        if loss_only {
-            for (u, &f) in u.iter_mut().zip(samples.f) {
-                *u *= f;
-            }
-        } else {
-            let hats = f.iter().zip(samples.e).zip(e.iter().zip(samples.t));
-            for ((u, &f), ((&f_hat, &e), (&e_hat, &t))) in u.iter_mut().zip(samples.f).zip(hats) {
-                *u = *u * f + f_hat * e + e_hat * t;
-            }
-        }
-    });
+    back_through_units(isa, samples, 0..n, z, &mut *u, [&*f, &*e], workers.reborrow());
 
     if let Some(Scattered { subset, units, .. }) = &scattered {
         isa.vectorize(|| {
@@ -146,6 +135,50 @@ pub(crate) fn sweep<T: Real>(
 
     let x = Matrix::row_major(samples.x, n, d);
     let u_rows = Matrix::row_major(u, n, m);
-    gemm(isa, T::ONE, u_rows.t(), x, T::ZERO, MatrixMut::row_major(gradient.hidden_weight, m, d), packing);
+    let hidden_weight = MatrixMut::row_major(gradient.hidden_weight, m, d);
+    gemm_shared(isa, T::ONE, u_rows.t(), x, Addend::Zero, hidden_weight, workers);
     sum_rows(isa, u, gradient.hidden_bias);
+}
+
+/// From ẑ and ĝ to û, of the samples `range`; without f̂ and ê, of the loss alone, nothing is read from ĝ. Workers split the samples.
+fn back_through_units<T: Real>(
+    isa: InstructionSet,
+    samples: &Samples<'_, T>,
+    range: Range<usize>,
+    z: &[T],
+    u: &mut [T],
+    hats: [&[T]; 2],
+    workers: Workers<'_, T>,
+) {
+    let (n, m, k) = (range.len(), samples.shape.hidden(), samples.shape.classes());
+    // Reading the hats takes as long as some operations.
+    if let Some(at) = workers.cut(n, product(&[2, n, k.saturating_add(16), m])) {
+        let (above, below) = split_rows(u, m, at);
+        let middle = range.start + at;
+        workers.join(
+            |workers| back_through_units(isa, samples, range.start..middle, z, above, hats, workers),
+            |workers| back_through_units(isa, samples, middle..range.end, z, below, hats, workers),
+        );
+        return;
+    }
+    let own = range.start * m..range.end * m;
+    let loss_only = hats[0].is_empty();
+    let addend = if loss_only { Addend::Zero } else { Addend::Output(T::ONE) };
+    let z = Matrix::row_major(&z[range.start * k..], n, k);
+    let weight = Matrix::row_major(samples.v, k, m);
+    gemm_rows(isa, T::ONE, z, weight, addend, MatrixMut::row_major(u, n, m), samples.n, workers);
+    isa.vectorize(|| {
+        let f = &samples.f[own.clone()];
+        if loss_only {
+            for (u, &f) in u.iter_mut().zip(f) {
+                *u *= f;
+            }
+        } else {
+            let [f_hat, e_hat] = hats.map(|hat| &hat[own.clone()]);
+            let hats = f_hat.iter().zip(&samples.e[own.clone()]).zip(e_hat.iter().zip(&samples.t[own.clone()]));
+            for ((u, &f), ((&f_hat, &e), (&e_hat, &t))) in u.iter_mut().zip(f).zip(hats) {
+                *u = *u * f + f_hat * e + e_hat * t;
+            }
+        }
+    });
 }

@@ -11,6 +11,7 @@ use crate::plan::{Work, product, sum};
 use crate::real::Real;
 use crate::simd::{Kernel, Lanes, Simd};
 use crate::vector::dot;
+use crate::workers::Workers;
 use crate::workspace::{Arena, row, row_mut};
 
 /// Value and adjoints of a sample.
@@ -43,10 +44,10 @@ impl<T: Real> Sum<'_, '_, T> {
     /// The output–hidden block and its transpose.
     pub(super) fn cross(
         &self,
-        factors: &mut Factors<'_, T>,
+        factors: &Factors<'_, T>,
         hats: Option<&mut Hats<'_, T>>,
         mut arena: Arena<'_, T>,
-        packing: &mut [T],
+        workers: &mut Workers<'_, T>,
     ) -> f64 {
         let (isa, samples, shape) = (self.isa, self.samples, self.samples.shape);
         let (d, m, r, tile) = (shape.inputs(), shape.hidden(), shape.classes() - 1, samples.n.min(TILE));
@@ -58,14 +59,14 @@ impl<T: Real> Sum<'_, '_, T> {
 
         for rows in tiles(samples.n) {
             let (beta, height) = (if rows.start == 0 { T::ZERO } else { T::ONE }, rows.len());
-            self.write_cross(factors, &rows, [&mut *a, &mut *ah, &mut *b, &mut *rf], packing);
+            self.write_cross(factors, &rows, [&mut *a, &mut *ah, &mut *b, &mut *rf], workers);
             let a = Matrix::row_major(&a[..height * (d + 1)], height, d + 1);
             let ah = Matrix::row_major(&ah[..height * am], height, am);
             let (b, rf) = (&b[..height * rm], &rf[..height * rm]);
             let (b, rf) = (Matrix::row_major(b, height, rm), Matrix::row_major(rf, height, rm));
-            gemm(isa, T::ONE, ah.t(), b, beta, MatrixMut::row_major(q, am, rm), packing);
-            gemm(isa, T::ONE, a.t(), b, beta, MatrixMut::row_major(ones, d + 1, rm), packing);
-            gemm(isa, T::ONE, a.t(), rf, beta, MatrixMut::row_major(diagonals, d + 1, rm), packing);
+            self.multiply(T::ONE, ah.t(), b, beta, MatrixMut::row_major(q, am, rm), workers);
+            gemm(isa, T::ONE, a.t(), b, beta, MatrixMut::row_major(ones, d + 1, rm), workers.scratch());
+            gemm(isa, T::ONE, a.t(), rf, beta, MatrixMut::row_major(diagonals, d + 1, rm), workers.scratch());
         }
         // The diagonals go into Q, and come back whole.
         for (i, diagonals) in diagonals.chunks_exact_mut(rm).enumerate() {
@@ -84,23 +85,24 @@ impl<T: Real> Sum<'_, '_, T> {
         let diagonals = Matrix::row_major(diagonals, d + 1, rm);
         for rows in tiles(samples.n) {
             let height = rows.len();
-            self.write_cross(factors, &rows, [&mut *a, &mut *ah, &mut *b, &mut *rf], packing);
+            self.write_cross(factors, &rows, [&mut *a, &mut *ah, &mut *b, &mut *rf], workers);
             {
                 let ah = Matrix::row_major(&ah[..height * am], height, am);
                 let (a, b) = (Matrix::row_major(&a[..height * (d + 1)], height, d + 1), &b[..height * rm]);
                 let mut to = MatrixMut::row_major(&mut b_hat[..height * rm], height, rm);
-                gemm(isa, factor, ah, q, T::ZERO, to.reborrow(), packing);
-                gemm(isa, factor, a, ones, T::ONE, to, packing);
+                self.multiply(factor, ah, q, T::ZERO, to.reborrow(), workers);
+                gemm(isa, factor, a, ones, T::ONE, to, workers.scratch());
                 let to = MatrixMut::row_major(&mut ah_hat[..height * am], height, am);
-                gemm(isa, factor, Matrix::row_major(b, height, rm), q.t(), T::ZERO, to, packing);
+                self.multiply(factor, Matrix::row_major(b, height, rm), q.t(), T::ZERO, to, workers);
                 let rf_hat = MatrixMut::row_major(&mut rf[..height * rm], height, rm);
-                gemm(isa, factor, a, diagonals, T::ZERO, rf_hat, packing);
+                gemm(isa, factor, a, diagonals, T::ZERO, rf_hat, workers.scratch());
             }
             isa.run(Back { shape, rows: rows.clone(), a, ah_hat, rf_hat: rf, r: factors.r, samples, hats });
             for chunk in chunks(rows.clone()) {
-                factors.load(isa, &chunk, packing);
+                let mut loaded = self.loaded(workers);
+                loaded.load(isa, factors, &chunk);
                 let b_hat = &b_hat[(chunk.start - rows.start) * rm..];
-                factors.back(isa, samples, &chunk, Some(b_hat), HiddenHat::Zero, hats, packing);
+                loaded.back(isa, samples, factors, &chunk, Some(b_hat), HiddenHat::Zero, hats);
             }
         }
         2.0 * self.weight * square
@@ -109,16 +111,17 @@ impl<T: Real> Sum<'_, '_, T> {
     /// a, a⊗h, B and r⊗f of a tile of samples.
     fn write_cross(
         &self,
-        factors: &mut Factors<'_, T>,
+        factors: &Factors<'_, T>,
         rows: &Range<usize>,
         [a, ah, b, rf]: [&mut [T]; 4],
-        packing: &mut [T],
+        workers: &mut Workers<'_, T>,
     ) {
         let (isa, samples, shape) = (self.isa, self.samples, self.samples.shape);
         let (d, m, r) = (shape.inputs(), shape.hidden(), shape.classes() - 1);
         for chunk in chunks(rows.clone()) {
-            factors.load(isa, &chunk, packing);
-            factors.write_b(isa, samples, &chunk, &mut b[(chunk.start - rows.start) * r * m..]);
+            let mut loaded = self.loaded(workers);
+            loaded.load(isa, factors, &chunk);
+            loaded.write_b(isa, samples, &chunk, &mut b[(chunk.start - rows.start) * r * m..]);
         }
         isa.vectorize(|| {
             for (i, n) in rows.clone().enumerate() {
@@ -165,7 +168,7 @@ impl<T: Real> Kernel for Back<'_, '_, '_, T> {
             let (a, ah_hat, rf_hat) =
                 (row(self.a, d + 1, i), row(self.ah_hat, (d + 1) * m, i), row(self.rf_hat, r * m, i));
             let (residuals, f) = (row(self.r, r, n), row(self.samples.f, m, n));
-            let (h_hat, f_hat) = (row_mut(self.hats.g, m, n), row_mut(self.hats.f, m, n));
+            let (h_hat, f_hat) = (self.hats.g.row_mut(n), self.hats.f.row_mut(n));
             for start in (0..m).step_by(lanes) {
                 let len = lanes.min(m - start);
                 let read = |from: &[T]| T::Lanes::<S>::load_first(simd, &from[start..], len);
@@ -179,7 +182,7 @@ impl<T: Real> Kernel for Back<'_, '_, '_, T> {
                 of_h.store_partial(&mut h_hat[start..start + len]);
                 of_f.store_partial(&mut f_hat[start..start + len]);
             }
-            for (r_hat, rf_hat) in row_mut(self.hats.r, r, n).iter_mut().zip(rf_hat.chunks_exact(m)) {
+            for (r_hat, rf_hat) in self.hats.r.row_mut(n).iter_mut().zip(rf_hat.chunks_exact(m)) {
                 let mut sum = T::Lanes::<S>::zero(simd);
                 for start in (0..m).step_by(lanes) {
                     let read = |from: &[T]| T::Lanes::<S>::load_first(simd, &from[start..], lanes.min(m - start));

@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use crate::gemm::{self, Matrix, MatrixMut, gemm};
+use crate::gemm::{self, Matrix, MatrixMut};
 use crate::hessian::blocks::{Sum, TILE, tile_len, tiles};
 use crate::hessian::contrasts::triangle;
 use crate::hessian::factors::{self, Factors, Hats, HiddenHat, chunks};
@@ -10,6 +10,7 @@ use crate::network::Shape;
 use crate::plan::{Work, product, sum};
 use crate::real::Real;
 use crate::vector::dot;
+use crate::workers::Workers;
 use crate::workspace::{Arena, row, row_mut};
 
 /// Value and adjoints of a sample.
@@ -40,10 +41,10 @@ impl<T: Real> Sum<'_, '_, T> {
     /// The hidden–hidden block.
     pub(super) fn hidden(
         &self,
-        factors: &mut Factors<'_, T>,
+        factors: &Factors<'_, T>,
         hats: Option<&mut Hats<'_, T>>,
         mut arena: Arena<'_, T>,
-        packing: &mut [T],
+        workers: &mut Workers<'_, T>,
     ) -> f64 {
         let (isa, samples, shape) = (self.isa, self.samples, self.samples.shape);
         let (d, m, tile) = (shape.inputs(), shape.hidden(), samples.n.min(TILE));
@@ -56,19 +57,20 @@ impl<T: Real> Sum<'_, '_, T> {
         for rows in tiles(samples.n) {
             let (beta, height) = (if rows.start == 0 { T::ZERO } else { T::ONE }, rows.len());
             for chunk in chunks(rows.clone()) {
-                factors.load(isa, &chunk, packing);
-                factors.write_b(isa, samples, &chunk, b);
+                let mut loaded = self.loaded(workers);
+                loaded.load(isa, factors, &chunk);
+                loaded.write_b(isa, samples, &chunk, b);
                 for (b, n) in b.chunks_exact(rm).zip(chunk) {
-                    factors.write_a(isa, samples, n, b, row_mut(a, m2, n - rows.start));
+                    loaded.write_a(isa, samples, factors, n, b, row_mut(a, m2, n - rows.start));
                 }
             }
             self.write_inputs(&rows, aa);
             let a = Matrix::row_major(&a[..height * m2], height, m2);
             let aa = Matrix::row_major(&aa[..height * d2], height, d2);
             if wide {
-                gemm(isa, T::ONE, aa.t(), a, beta, MatrixMut::row_major(q, d2, m2), packing);
+                self.multiply(T::ONE, aa.t(), a, beta, MatrixMut::row_major(q, d2, m2), workers);
             } else {
-                gemm(isa, T::ONE, a.t(), aa, beta, MatrixMut::row_major(q, m2, d2), packing);
+                self.multiply(T::ONE, a.t(), aa, beta, MatrixMut::row_major(q, m2, d2), workers);
             }
         }
         let square = self.weight * dot(isa, q, q);
@@ -80,11 +82,12 @@ impl<T: Real> Sum<'_, '_, T> {
             self.write_inputs(&rows, aa);
             let aa = Matrix::row_major(&aa[..rows.len() * d2], rows.len(), d2);
             let out = MatrixMut::row_major(&mut a_hat[..rows.len() * m2], rows.len(), m2);
-            gemm(isa, factor, aa, q, T::ZERO, out, packing);
+            self.multiply(factor, aa, q, T::ZERO, out, workers);
             for chunk in chunks(rows.clone()) {
-                factors.load(isa, &chunk, packing);
+                let mut loaded = self.loaded(workers);
+                loaded.load(isa, factors, &chunk);
                 let a_hat = HiddenHat::Flat(&a_hat[(chunk.start - rows.start) * m2..]);
-                factors.back(isa, samples, &chunk, None, a_hat, hats, packing);
+                loaded.back(isa, samples, factors, &chunk, None, a_hat, hats);
             }
         }
         square

@@ -25,14 +25,16 @@ mod whole;
 
 use core::ops::Range;
 
+use crate::gemm::{Addend, Matrix, MatrixMut, gemm_shared};
 use crate::hessian::evaluation::Squares;
-use crate::hessian::factors::{self, Factors, Hats};
+use crate::hessian::factors::{self, Factors, Hats, Loaded};
 use crate::hessian::pairs;
 use crate::hessian::samples::Samples;
 use crate::network::Shape;
 use crate::plan::{Form, Work, largest};
 use crate::real::Real;
 use crate::simd::InstructionSet;
+use crate::workers::Workers;
 use crate::workspace::Arena;
 
 /// Samples a tile.
@@ -79,6 +81,11 @@ pub(crate) const fn packing_elements(shape: Shape, n: usize) -> u64 {
     largest(&[blocks, pairs::packing_elements(shape, 1, Form::Flat)])
 }
 
+/// Elements of a worker's scratch, besides packing space.
+pub(crate) const fn worker_elements(shape: Shape, n: usize) -> u64 {
+    largest(&[factors::loaded_elements(shape, n), pairs::worker_elements(shape, 1, Form::Flat)])
+}
+
 /// What all blocks read.
 struct Sum<'a, 'w, T> {
     isa: InstructionSet,
@@ -91,28 +98,48 @@ pub(crate) fn add<T: Real>(
     isa: InstructionSet,
     samples: &Samples<'_, T>,
     (self_weight, cross_weight): (f64, f64),
-    factors: &mut Factors<'_, T>,
+    factors: &Factors<'_, T>,
     mut hats: Option<&mut Hats<'_, T>>,
     mut arena: Arena<'_, T>,
-    packing: &mut [T],
+    mut workers: Workers<'_, T>,
 ) -> Squares {
     let sum = Sum { isa, samples, weight: cross_weight };
     let mut squares = if whole::applies(samples.shape) {
-        sum.whole(factors, hats.as_deref_mut(), arena.scope(), packing)
+        sum.whole(factors, hats.as_deref_mut(), arena.scope(), &mut workers)
     } else {
         Squares {
-            output: sum.output(factors, hats.as_deref_mut(), arena.scope(), packing),
-            cross: sum.cross(factors, hats.as_deref_mut(), arena.scope(), packing),
-            hidden: sum.hidden(factors, hats.as_deref_mut(), arena.scope(), packing),
+            output: sum.output(factors, hats.as_deref_mut(), arena.scope(), &mut workers),
+            cross: sum.cross(factors, hats.as_deref_mut(), arena.scope(), &mut workers),
+            hidden: sum.hidden(factors, hats.as_deref_mut(), arena.scope(), &mut workers),
         }
     };
     if self_weight != cross_weight {
         let difference = (self_weight - cross_weight, 0.0);
         for n in 0..samples.n {
-            let hats = hats.as_deref_mut();
-            let (one, arena) = (n..n + 1, arena.scope());
-            squares += pairs::add(isa, samples, one, difference, Form::Flat, factors, hats, arena, packing);
+            let hats = hats.as_deref_mut().map(Hats::reborrow);
+            let (one, arena, workers) = (n..n + 1, arena.scope(), workers.reborrow());
+            squares += pairs::add(isa, samples, one, difference, Form::Flat, factors, hats, arena, workers);
         }
     }
     squares
+}
+
+impl<T: Real> Sum<'_, '_, T> {
+    /// Space for a chunk of samples.
+    fn loaded<'a>(&self, workers: &'a mut Workers<'_, T>) -> Loaded<'a, T> {
+        Loaded::new(self.samples.shape, self.samples.n, Arena::new(workers.scratch()))
+    }
+
+    /// C ← α·A·B + β·C, rows of C split between workers.
+    fn multiply(
+        &self,
+        alpha: T,
+        a: Matrix<'_, T>,
+        b: Matrix<'_, T>,
+        beta: T,
+        c: MatrixMut<'_, T>,
+        workers: &mut Workers<'_, T>,
+    ) {
+        gemm_shared(self.isa, alpha, a, b, Addend::scaled(beta), c, workers.reborrow());
+    }
 }

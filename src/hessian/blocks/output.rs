@@ -9,6 +9,7 @@ use crate::plan::{Work, product, sum};
 use crate::real::Real;
 use crate::simd::{Kernel, Lanes, Simd};
 use crate::vector::dot;
+use crate::workers::Workers;
 use crate::workspace::{Arena, row, row_mut};
 
 /// Value and adjoints of a sample. On small networks each entry's pass over the rows takes longer than its products.
@@ -37,7 +38,7 @@ impl<T: Real> Sum<'_, '_, T> {
         factors: &Factors<'_, T>,
         mut hats: Option<&mut Hats<'_, T>>,
         mut arena: Arena<'_, T>,
-        packing: &mut [T],
+        workers: &mut Workers<'_, T>,
     ) -> f64 {
         let (isa, n, shape) = (self.isa, self.samples.n, self.samples.shape);
         let (m, r2) = (shape.hidden(), triangle(shape.classes() - 1));
@@ -45,7 +46,7 @@ impl<T: Real> Sum<'_, '_, T> {
         let h = Matrix::row_major(self.samples.h, n, m);
         let sums = arena.take(r2 * m);
         let s = Matrix::row_major(&*factors.s, n, r2);
-        gemm(isa, T::ONE, s.t(), h, T::ZERO, MatrixMut::row_major(sums, r2, m), packing);
+        gemm(isa, T::ONE, s.t(), h, T::ZERO, MatrixMut::row_major(sums, r2, m), workers.scratch());
 
         let mut square = 0.0;
         for (e, sums) in sums.chunks_exact(m).enumerate() {
@@ -54,7 +55,16 @@ impl<T: Real> Sum<'_, '_, T> {
                 *weight = s[e];
                 total += s[e].to_f64();
             }
-            gram(isa, T::ONE, h.t(), Some(weights), T::ZERO, MatrixMut::row_major(q, m, m), Triangle::Both, packing);
+            gram(
+                isa,
+                T::ONE,
+                h.t(),
+                Some(weights),
+                T::ZERO,
+                MatrixMut::row_major(q, m, m),
+                Triangle::Both,
+                workers.scratch(),
+            );
             square += dot(isa, q, q) + 2.0 * dot(isa, sums, sums) + total * total;
 
             let Some(hats) = hats.as_deref_mut() else { continue };
@@ -62,7 +72,7 @@ impl<T: Real> Sum<'_, '_, T> {
             for tile in tiles(n) {
                 let rows = Matrix::row_major(&self.samples.h[tile.start * m..tile.end * m], tile.len(), m);
                 let out = MatrixMut::row_major(&mut y[..tile.len() * m], tile.len(), m);
-                gemm_with(isa, T::ONE, rows, Matrix::row_major(q, m, m), Addend::Row(sums), out, packing);
+                gemm_with(isa, T::ONE, rows, Matrix::row_major(q, m, m), Addend::Row(sums), out, workers.scratch());
                 isa.run(Back {
                     s: &weights[tile.clone()],
                     h: &self.samples.h[tile.start * m..tile.end * m],
@@ -70,8 +80,8 @@ impl<T: Real> Sum<'_, '_, T> {
                     sums,
                     total,
                     twice,
-                    h_hat: &mut hats.g[tile.start * m..tile.end * m],
-                    s_hat: &mut hats.s[tile.start * r2 + e..],
+                    h_hat: hats.g.rows_mut(&tile),
+                    s_hat: &mut hats.s.rows_mut(&tile)[e..],
                     stride: r2,
                 });
             }

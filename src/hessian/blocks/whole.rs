@@ -16,7 +16,7 @@
 
 use core::ops::Range;
 
-use crate::gemm::{self, Addend, Half, Matrix, MatrixMut, Triangle, gemm, gemm_with, gram, mirror};
+use crate::gemm::{self, Addend, Half, Matrix, MatrixMut, Triangle, gemm, gemm_shared, gram, mirror};
 use crate::hessian::blocks::Sum;
 use crate::hessian::blocks::hidden::write_outer_with_one;
 use crate::hessian::contrasts::triangle;
@@ -28,6 +28,7 @@ use crate::plan::{Work, product, sum};
 use crate::real::Real;
 use crate::simd::{InstructionSet, Kernel, Lanes, Simd};
 use crate::vector::dot;
+use crate::workers::Workers;
 use crate::workspace::{Arena, row, row_mut};
 
 /// Samples a tile: enough that H, which every tile is added to, is read seldom.
@@ -108,7 +109,7 @@ impl<T: Real> Sum<'_, '_, T> {
         factors: &Factors<'_, T>,
         hats: Option<&mut Hats<'_, T>>,
         mut arena: Arena<'_, T>,
-        packing: &mut [T],
+        workers: &mut Workers<'_, T>,
     ) -> Squares {
         let (isa, samples, shape) = (self.isa, self.samples, self.samples.shape);
         let (n, d, m, width) = (samples.n, shape.inputs(), shape.hidden(), width(shape));
@@ -127,11 +128,11 @@ impl<T: Real> Sum<'_, '_, T> {
             let residual_d = Matrix::row_major(&factors.d[tile.start * m..tile.end * m], height, m);
             let s = &factors.s[tile];
             let out = MatrixMut::row_major(h, width, width);
-            gram(isa, T::ONE, g.t(), Some(s), beta, out, Triangle::Lower, packing);
+            gram(isa, T::ONE, g.t(), Some(s), beta, out, Triangle::Lower, workers.scratch());
             let s_row = Matrix::row_major(s, 1, height);
-            gemm(isa, T::ONE, s_row, g, beta, MatrixMut::row_major(sums, 1, width), packing);
-            gemm(isa, T::ONE, a.t(), rf, beta, MatrixMut::row_major(cross, d + 1, m), packing);
-            gemm(isa, T::ONE, aa.t(), residual_d, beta, MatrixMut::row_major(hidden, d2, m), packing);
+            gemm(isa, T::ONE, s_row, g, beta, MatrixMut::row_major(sums, 1, width), workers.scratch());
+            gemm(isa, T::ONE, a.t(), rf, beta, MatrixMut::row_major(cross, d + 1, m), workers.scratch());
+            gemm(isa, T::ONE, aa.t(), residual_d, beta, MatrixMut::row_major(hidden, d2, m), workers.scratch());
             total += s.iter().map(|s| s.to_f64()).sum::<f64>();
         }
         mirror(isa, MatrixMut::row_major(h, width, width), Half::Lower);
@@ -150,13 +151,13 @@ impl<T: Real> Sum<'_, '_, T> {
             self.write_rows(factors, &tile, &mut rows);
             let out = MatrixMut::row_major(&mut y[..height * width], height, width);
             let g = Matrix::row_major(&rows.g[..height * width], height, width);
-            gemm_with(isa, T::ONE, g, Matrix::row_major(h, width, width), Addend::Row(sums), out, packing);
+            gemm_shared(isa, T::ONE, g, Matrix::row_major(h, width, width), Addend::Row(sums), out, workers.reborrow());
             let aa = Matrix::row_major(&rows.aa[..height * d2], height, d2);
-            let d_hat = MatrixMut::row_major(&mut hats.d[tile.start * m..tile.end * m], height, m);
-            gemm(isa, T::ONE, aa, Matrix::row_major(hidden, d2, m), T::ONE, d_hat, packing);
+            let d_hat = MatrixMut::row_major(hats.d.rows_mut(&tile), height, m);
+            gemm(isa, T::ONE, aa, Matrix::row_major(hidden, d2, m), T::ONE, d_hat, workers.scratch());
             let a = Matrix::row_major(&rows.a[..height * (d + 1)], height, d + 1);
             let rf_hat = MatrixMut::row_major(&mut rows.rf[..height * m], height, m);
-            gemm(isa, T::ONE, a, Matrix::row_major(cross, d + 1, m), T::ZERO, rf_hat, packing);
+            gemm(isa, T::ONE, a, Matrix::row_major(cross, d + 1, m), T::ZERO, rf_hat, workers.scratch());
             let twice = T::from_f64(2.0 * self.weight);
             isa.run(Back {
                 shape,
@@ -269,7 +270,7 @@ impl<T: Real> Kernel for Back<'_, '_, '_, '_, T> {
         for (i, n) in self.tile.clone().enumerate() {
             let (a, g, y) = (row(self.rows.a, d + 1, i), row(self.rows.g, width, i), row(self.y, width, i));
             let (f, rf_hat) = (row(self.samples.f, m, n), row(self.rows.rf, m, i));
-            let (f_hat, g_hat) = (row_mut(self.hats.f, m, n), row_mut(self.hats.g, m, n));
+            let (f_hat, g_hat, v_hat) = (self.hats.f.row_mut(n), self.hats.g.row_mut(n), self.hats.v.row_mut(0));
             let (factor, residual) = (splat(T::TWO * self.twice * self.factors.s[n]), splat(self.factors.r[n]));
             let mut s_hat = T::Lanes::<S>::zero(simd);
             let mut r_hat = s_hat;
@@ -290,14 +291,14 @@ impl<T: Real> Kernel for Back<'_, '_, '_, '_, T> {
                 let (c_hat, f, rf_hat) = (factor * c_hat, read(f, start), read(rf_hat, start));
                 r_hat = rf_hat.mul_add(f, r_hat);
                 let of_f = residual.mul_add(rf_hat, read(self.factors.v, start).mul_add(c_hat, read(f_hat, start)));
-                let of_v = f.mul_add(c_hat, read(self.hats.v, start));
+                let of_v = f.mul_add(c_hat, read(v_hat, start));
                 let of_g = factor.mul_add(h, read(g_hat, start));
                 of_f.store_partial(&mut f_hat[start..start + len]);
-                of_v.store_partial(&mut self.hats.v[start..start + len]);
+                of_v.store_partial(&mut v_hat[start..start + len]);
                 of_g.store_partial(&mut g_hat[start..start + len]);
             }
-            self.hats.s[n] += self.twice * (s_hat.reduce_sum() + self.total);
-            self.hats.r[n] += r_hat.reduce_sum();
+            self.hats.s.row_mut(n)[0] += self.twice * (s_hat.reduce_sum() + self.total);
+            self.hats.r.row_mut(n)[0] += r_hat.reduce_sum();
         }
     }
 }

@@ -13,42 +13,19 @@
 
 use core::ops::Range;
 
-use crate::gemm::{self, Addend, Matrix, MatrixMut, gemm, gemm_with};
+use crate::gemm::{self, Addend, Matrix, MatrixMut, gemm_shared};
 use crate::hessian::evaluation::Squares;
-use crate::hessian::factors::{CHUNK, Factors, Hats};
-use crate::hessian::pairs::{Features, Sum, Tile, tile_len};
+use crate::hessian::factors::{Hats, Loaded};
+use crate::hessian::pairs::desk::Grams;
+use crate::hessian::pairs::rows::{End, RowHats, Rows};
+use crate::hessian::pairs::{Features, Side, Sum, Tile, tile_len};
 use crate::network::Shape;
 use crate::plan::{Work, product, sum};
 use crate::real::Real;
 use crate::simd::{InstructionSet, Kernel, Simd};
 use crate::vector::{LaneSums, add_scaled, dot, dot_inline, scale, sum_rows};
-use crate::workspace::{Arena, row, row_mut};
-
-/// Feature rows of the samples, and the Gram matrices of a tile.
-#[derive(Debug)]
-pub(super) struct Common<'w, T> {
-    rm: usize,
-    /// B, N×RM.
-    pub b: &'w mut [T],
-    /// The part of B̂ that comes from x, of a chunk of samples, RM each.
-    pub b_hat: &'w mut [T],
-    bh: &'w mut [T],
-    bh_hat: &'w mut [T],
-    rf: &'w mut [T],
-    rf_hat: &'w mut [T],
-    /// w of every pair of the tile.
-    pub weights: &'w mut [T],
-    /// Ga.
-    pub ga: &'w mut [T],
-    /// Gg; a form's visit leaves the coefficients of ĝ in its place.
-    pub gg: &'w mut [T],
-    /// Coefficients of Â: 2w Ga².
-    pub aa: &'w mut [T],
-    rr: &'w mut [T],
-    ff: &'w mut [T],
-    /// Where x is linear: Σ a ⊗ features, (D+1)×RM; else empty.
-    inputs: &'w mut [T],
-}
+use crate::workers::Workers;
+use crate::workspace::row;
 
 /// Gram matrices and hats of `n` samples.
 pub(super) const fn work(shape: Shape, n: usize) -> Work {
@@ -65,18 +42,9 @@ const fn x_is_linear(shape: Shape, n: usize) -> bool {
     2 * (shape.inputs() as u64 + 1) < n as u64
 }
 
-/// Lengths of the slices of [`Common`], in their order.
-const fn lengths(shape: Shape, n: usize) -> [u64; 13] {
-    let (m, r, tile) = (shape.hidden(), shape.classes() - 1, tile_len(n));
-    let (rows, gram) = (product(&[n, r, m]), product(&[tile, tile]));
-    let chunk = product(&[if n < CHUNK { n } else { CHUNK }, r, m]);
-    let inputs = if x_is_linear(shape, n) { product(&[shape.inputs() + 1, r, m]) } else { 0 };
-    [rows, chunk, rows, rows, rows, rows, gram, gram, gram, gram, gram, gram, inputs]
-}
-
-/// Elements that [`Common::new`] takes.
+/// Elements for the sum over inputs where x is linear, (D+1)×RM: Σ a ⊗ features. None elsewhere.
 pub(super) const fn elements(shape: Shape, n: usize) -> u64 {
-    sum(&lengths(shape, n))
+    if x_is_linear(shape, n) { product(&[shape.inputs() + 1, shape.classes() - 1, shape.hidden()]) } else { 0 }
 }
 
 /// Elements of packing space that the products need.
@@ -87,159 +55,151 @@ pub(super) const fn packing_elements(shape: Shape, n: usize) -> u64 {
     gemm::largest_workspace(&[[t, d, t], [t, m, t], [t, r, t], [t, t, m], [t, t, r], x[0], x[1]])
 }
 
-impl<'w, T: Real> Common<'w, T> {
-    pub(super) fn new(shape: Shape, n: usize, arena: &mut Arena<'w, T>) -> Self {
-        let [b, b_hat, bh, bh_hat, rf, rf_hat, weights, ga, gg, aa, rr, ff, inputs] = arena.take_all(lengths(shape, n));
-        bh_hat.fill(T::ZERO);
-        rf_hat.fill(T::ZERO);
-        let rm = (shape.classes() - 1) * shape.hidden();
-        Self { rm, b, b_hat, bh, bh_hat, rf, rf_hat, weights, ga, gg, aa, rr, ff, inputs }
-    }
-
-    /// Computes the feature rows of the samples `chunk`, which `factors` has loaded.
-    pub(super) fn fill(&mut self, sum: &Sum<'_, '_, T>, factors: &Factors<'_, T>, chunk: &Range<usize>) {
-        let (m, r) = (sum.samples.shape.hidden(), sum.samples.shape.classes() - 1);
-        let rm = r * m;
-        let first = chunk.start - sum.range.start;
-        factors.write_b(sum.isa, sum.samples, chunk, &mut self.b[first * rm..]);
-        sum.isa.vectorize(|| {
-            for (i, n) in (first..).zip(chunk.clone()) {
-                let (h, f) = (row(sum.samples.h, m, n), row(sum.samples.f, m, n));
-                let rows = row(self.b, rm, i).chunks_exact(m).zip(row_mut(self.bh, rm, i).chunks_exact_mut(m));
-                for (b, bh) in rows {
-                    for ((bh, &b), &h) in bh.iter_mut().zip(b).zip(h) {
-                        *bh = b * h;
-                    }
-                }
-                let rows = row_mut(self.rf, rm, i).chunks_exact_mut(m).zip(row(factors.r, r, n));
-                for (rf, &r) in rows {
-                    for (rf, &f) in rf.iter_mut().zip(f) {
-                        *rf = r * f;
-                    }
+/// Computes the feature rows of the samples `chunk`, which are loaded.
+pub(super) fn fill<T: Real>(
+    sum: &Sum<'_, '_, T>,
+    loaded: &Loaded<'_, T>,
+    chunk: &Range<usize>,
+    rows: &mut Rows<'_, T>,
+) {
+    let (m, r) = (sum.samples.shape.hidden(), sum.samples.shape.classes() - 1);
+    loaded.write_b(sum.isa, sum.samples, chunk, rows.b.rows_mut(chunk));
+    sum.isa.vectorize(|| {
+        for n in chunk.clone() {
+            let (h, f) = (row(sum.samples.h, m, n), row(sum.samples.f, m, n));
+            let of_b = rows.b.row(n).chunks_exact(m).zip(rows.bh.row_mut(n).chunks_exact_mut(m));
+            for (b, bh) in of_b {
+                for ((bh, &b), &h) in bh.iter_mut().zip(b).zip(h) {
+                    *bh = b * h;
                 }
             }
+            let of_r = rows.rf.row_mut(n).chunks_exact_mut(m).zip(row(sum.factors.r, r, n));
+            for (rf, &r) in of_r {
+                for (rf, &f) in rf.iter_mut().zip(f) {
+                    *rf = r * f;
+                }
+            }
+        }
+    });
+}
+
+/// Forms weights and Gram matrices of a tile, or of some of its rows.
+pub(super) fn form<T: Real>(sum: &Sum<'_, '_, T>, tile: &Tile, grams: &mut Grams<'_, T>, packing: &mut [T]) {
+    let (shape, samples) = (sum.samples.shape, sum.samples);
+    let (d, m, r) = (shape.inputs(), shape.hidden(), shape.classes() - 1);
+    Features::of_batch(samples.x, d).gram(sum.isa, tile, grams.ga, packing);
+    Features::of_batch(samples.h, m).gram(sum.isa, tile, grams.gg, packing);
+    Features::of_batch(samples.f, m).gram(sum.isa, tile, grams.ff, packing);
+    Features::of_batch(sum.factors.r, r).gram(sum.isa, tile, grams.rr, packing);
+    grams.weights[..tile.len()].fill(sum.cross_weight);
+    if tile.is_diagonal() {
+        for weight in grams.weights[..tile.len()].iter_mut().step_by(tile.columns.len() + 1) {
+            *weight = sum.self_weight;
+        }
+    }
+    let Grams { weights, ga, gg, aa, .. } = grams;
+    let (weights, ga, gg, aa) = (&weights[..tile.len()], &mut **ga, &mut **gg, &mut **aa);
+    sum.isa.vectorize(|| {
+        for (((&w, ga), gg), aa) in weights.iter().zip(ga).zip(gg).zip(aa) {
+            *ga += T::ONE;
+            *gg += T::ONE;
+            *aa = T::TWO * w * (*ga * *ga);
+        }
+    });
+}
+
+/// Turns the Gram matrices of a tile into coefficients; returns its share of the term in r·r'. To be called after the form's.
+pub(super) fn combine_tile<T: Real>(isa: InstructionSet, tile: &Tile, grams: &mut Grams<'_, T>) -> Squares {
+    let Grams { weights, ga, rr, ff, .. } = grams;
+    let (weights, ga) = (&weights[..tile.len()], &mut ga[..tile.len()]);
+    let (rr, ff) = (&mut rr[..tile.len()], &mut ff[..tile.len()]);
+    let cross = isa.vectorize(|| combine(tile.columns.len(), weights, ga, rr, ff));
+    Squares { cross: tile.count() * cross, ..Squares::default() }
+}
+
+/// Spreads the terms in x and r, and ĝ, over the hats of one side.
+pub(super) fn spread<T: Real>(
+    sum: &Sum<'_, '_, T>,
+    rows: &Rows<'_, T>,
+    part: (&Tile, Side),
+    grams: &Grams<'_, T>,
+    end: &mut End<'_, T>,
+    packing: &mut [T],
+) {
+    let (isa, samples, shape) = (sum.isa, sum.samples, sum.samples.shape);
+    let by_pairs = !x_is_linear(shape, sum.range.len());
+    if by_pairs {
+        Features::new(&rows.rf).spread(isa, grams.ga, part, &mut end.own.bh, packing);
+    }
+    let Some(hats) = &mut end.hats else { return };
+    if by_pairs {
+        Features::new(&rows.bh).spread(isa, grams.ga, part, &mut end.own.rf, packing);
+    }
+    let (m, r) = (shape.hidden(), shape.classes() - 1);
+    Features::of_batch(sum.factors.r, r).spread(isa, grams.ff, part, &mut hats.r, packing);
+    Features::of_batch(samples.f, m).spread(isa, grams.rr, part, &mut hats.f, packing);
+    Features::of_batch(samples.h, m).spread(isa, grams.gg, part, &mut hats.g, packing);
+}
+
+/// B̂h and (r⊗f)^ where x is linear: `4 Σ' w Ga features'`, of which only the weight of self pairs takes Ga itself. `inputs` has
+/// [`elements`].
+pub(super) fn spread_by_inputs<T: Real>(
+    sum: &Sum<'_, '_, T>,
+    rows: &Rows<'_, T>,
+    hats: &mut RowHats<'_, T>,
+    inputs: &mut [T],
+    mut workers: Workers<'_, T>,
+) {
+    if inputs.is_empty() {
+        return;
+    }
+    let (isa, n, rm, d) = (sum.isa, sum.range.len(), rows.b.width(), sum.samples.shape.inputs());
+    let x = Features::of_batch(sum.samples.x, d).rows(&sum.range);
+    let four = T::TWO + T::TWO;
+    let (cross, own) = (four * sum.cross_weight, four * (sum.self_weight - sum.cross_weight));
+    for (features, hats) in [(&rows.rf, &mut hats.bh), (&rows.bh, &mut hats.rf)] {
+        let (products, ones) = inputs.split_at_mut(d * rm);
+        let all = Matrix::row_major(features.all(), n, rm);
+        let out = MatrixMut::row_major(products, d, rm);
+        gemm_shared(isa, cross, x.t(), all, Addend::Zero, out, workers.reborrow());
+        sum_rows(isa, features.all(), ones);
+        scale(isa, ones, cross);
+        let products = Matrix::row_major(products, d, rm);
+        let out = MatrixMut::row_major(hats.all_mut(), n, rm);
+        gemm_shared(isa, T::ONE, x, products, Addend::Row(ones), out, workers.reborrow());
+        if own != T::ZERO {
+            for n in sum.range.clone() {
+                let x = row(sum.samples.x, d, n);
+                let ga = T::from_f64(dot(isa, x, x) + 1.0);
+                add_scaled(isa, hats.row_mut(n), own * ga, features.row(n));
+            }
+        }
+    }
+}
+
+/// The way back from the features of x of the samples `chunk`; writes their part of B̂.
+pub(super) fn back<T: Real>(
+    sum: &Sum<'_, '_, T>,
+    rows: &Rows<'_, T>,
+    own: &RowHats<'_, T>,
+    chunk: &Range<usize>,
+    b_hat: &mut [T],
+    hats: &mut Hats<'_, T>,
+) {
+    let (m, r) = (sum.samples.shape.hidden(), sum.samples.shape.classes() - 1);
+    for (n, b_hat) in chunk.clone().zip(b_hat.chunks_exact_mut(rows.b.width())) {
+        sum.isa.run(BackOfX {
+            h: row(sum.samples.h, m, n),
+            f: row(sum.samples.f, m, n),
+            r: row(sum.factors.r, r, n),
+            b: rows.b.row(n),
+            bh_hat: own.bh.row(n),
+            rf_hat: own.rf.row(n),
+            b_hat,
+            g_hat: hats.g.row_mut(n),
+            f_hat: hats.f.row_mut(n),
+            r_hat: hats.r.row_mut(n),
         });
-    }
-
-    /// Forms weights and Gram matrices of a tile.
-    pub(super) fn form(&mut self, sum: &Sum<'_, '_, T>, factors: &Factors<'_, T>, tile: &Tile, packing: &mut [T]) {
-        let (shape, samples, range) = (sum.samples.shape, sum.samples, &sum.range);
-        let (d, m, r) = (shape.inputs(), shape.hidden(), shape.classes() - 1);
-        Features::of_batch(samples.x, d, range).gram(sum.isa, tile, self.ga, packing);
-        Features::of_batch(samples.h, m, range).gram(sum.isa, tile, self.gg, packing);
-        Features::of_batch(samples.f, m, range).gram(sum.isa, tile, self.ff, packing);
-        Features::of_batch(factors.r, r, range).gram(sum.isa, tile, self.rr, packing);
-        self.weights[..tile.len()].fill(sum.cross_weight);
-        if tile.is_diagonal() {
-            for weight in self.weights[..tile.len()].iter_mut().step_by(tile.columns.len() + 1) {
-                *weight = sum.self_weight;
-            }
-        }
-        let (weights, ga, gg, aa) = (&self.weights[..tile.len()], &mut *self.ga, &mut *self.gg, &mut *self.aa);
-        sum.isa.vectorize(|| {
-            for (((&w, ga), gg), aa) in weights.iter().zip(ga).zip(gg).zip(aa) {
-                *ga += T::ONE;
-                *gg += T::ONE;
-                *aa = T::TWO * w * (*ga * *ga);
-            }
-        });
-    }
-
-    /// Returns the tile's share of the term in r·r'; spreads the terms in x and r, and ĝ, over the hats. To be called after the form's.
-    pub(super) fn visit(
-        &mut self,
-        sum: &Sum<'_, '_, T>,
-        factors: &Factors<'_, T>,
-        tile: &Tile,
-        hats: Option<&mut Hats<'_, T>>,
-        packing: &mut [T],
-    ) -> Squares {
-        let (m, r) = (sum.samples.shape.hidden(), sum.samples.shape.classes() - 1);
-        let (weights, ga) = (&self.weights[..tile.len()], &mut self.ga[..tile.len()]);
-        let (rr, ff) = (&mut self.rr[..tile.len()], &mut self.ff[..tile.len()]);
-        let cross = sum.isa.vectorize(|| combine(tile.columns.len(), weights, ga, rr, ff));
-        let by_pairs = self.inputs.is_empty();
-        if by_pairs {
-            Features::new(self.rf, r * m).spread(sum.isa, self.ga, tile, self.bh_hat, packing);
-        }
-        if let Some(hats) = hats {
-            let (isa, range, samples) = (sum.isa, &sum.range, sum.samples);
-            let of_range = |width: usize| range.start * width..range.end * width;
-            if by_pairs {
-                Features::new(self.bh, r * m).spread(isa, self.ga, tile, self.rf_hat, packing);
-            }
-            let features = Features::of_batch(factors.r, r, range);
-            features.spread(isa, self.ff, tile, &mut hats.r[of_range(r)], packing);
-            let features = Features::of_batch(samples.f, m, range);
-            features.spread(isa, self.rr, tile, &mut hats.f[of_range(m)], packing);
-            let features = Features::of_batch(samples.h, m, range);
-            features.spread(isa, self.gg, tile, &mut hats.g[of_range(m)], packing);
-        }
-        Squares { cross: tile.count() * cross, ..Squares::default() }
-    }
-
-    /// B̂h and (r⊗f)^ where x is linear: `4 Σ' w Ga features'`, of which only the weight of self pairs takes Ga itself.
-    pub(super) fn spread_by_inputs(&mut self, sum: &Sum<'_, '_, T>, packing: &mut [T]) {
-        if self.inputs.is_empty() {
-            return;
-        }
-        let (isa, n, rm, d) = (sum.isa, sum.range.len(), self.rm, sum.samples.shape.inputs());
-        let x = Matrix::row_major(&sum.samples.x[sum.range.start * d..sum.range.end * d], n, d);
-        let four = T::TWO + T::TWO;
-        let (cross, own) = (four * sum.cross_weight, four * (sum.self_weight - sum.cross_weight));
-        for (features, hats) in [(&*self.rf, &mut *self.bh_hat), (&*self.bh, &mut *self.rf_hat)] {
-            let (products, ones) = self.inputs.split_at_mut(d * rm);
-            let rows = Matrix::row_major(features, n, rm);
-            gemm(isa, cross, x.t(), rows, T::ZERO, MatrixMut::row_major(products, d, rm), packing);
-            sum_rows(isa, features, ones);
-            scale(isa, ones, cross);
-            let hats_out = MatrixMut::row_major(hats, n, rm);
-            let products = Matrix::row_major(products, d, rm);
-            gemm_with(isa, T::ONE, x, products, Addend::Row(ones), hats_out, packing);
-            if own != T::ZERO {
-                for (i, hats) in hats.chunks_exact_mut(rm).enumerate() {
-                    let x = row(sum.samples.x, d, sum.range.start + i);
-                    let ga = T::from_f64(dot(isa, x, x) + 1.0);
-                    add_scaled(isa, hats, own * ga, row(features, rm, i));
-                }
-            }
-        }
-    }
-
-    /// RM, the length of a row of B.
-    pub(super) fn rm(&self) -> usize {
-        self.rm
-    }
-
-    /// 4 Σ' w Ga x of all samples.
-    pub(super) fn value_of_x(&self, isa: InstructionSet) -> f64 {
-        dot(isa, self.bh, self.bh_hat)
-    }
-
-    /// The way back from the features of x of the samples `chunk`; leaves their part of B̂ in `b_hat`.
-    pub(super) fn back(
-        &mut self,
-        sum: &Sum<'_, '_, T>,
-        factors: &Factors<'_, T>,
-        chunk: &Range<usize>,
-        hats: &mut Hats<'_, T>,
-    ) {
-        let (m, rm) = (sum.samples.shape.hidden(), self.rm);
-        for (n, b_hat) in chunk.clone().zip(self.b_hat.chunks_exact_mut(rm)) {
-            let i = n - sum.range.start;
-            sum.isa.run(BackOfX {
-                h: row(sum.samples.h, m, n),
-                f: row(sum.samples.f, m, n),
-                r: row(factors.r, rm / m, n),
-                b: row(self.b, rm, i),
-                bh_hat: row(self.bh_hat, rm, i),
-                rf_hat: row(self.rf_hat, rm, i),
-                b_hat,
-                g_hat: row_mut(hats.g, m, n),
-                f_hat: row_mut(hats.f, m, n),
-                r_hat: row_mut(hats.r, rm / m, n),
-            });
-        }
     }
 }
 

@@ -13,27 +13,15 @@ use core::ops::Range;
 use crate::gemm;
 use crate::hessian::contrasts::triangle;
 use crate::hessian::evaluation::Squares;
-use crate::hessian::factors::{Factors, Hats, HiddenHat};
-use crate::hessian::pairs::common::Common;
-use crate::hessian::pairs::{Features, Sum, Tile, tile_len};
+use crate::hessian::factors::Loaded;
+use crate::hessian::pairs::desk::Grams;
+use crate::hessian::pairs::rows::{End, Rows};
+use crate::hessian::pairs::{Features, Side, Sum, Tile, tile_len};
 use crate::network::Shape;
 use crate::plan::{Work, product, sum};
 use crate::real::Real;
 use crate::simd::InstructionSet;
-use crate::vector::{LaneSums, add_scaled, dot};
-use crate::workspace::{Arena, row, row_mut};
-
-/// Feature rows of the samples, and the Gram matrices of a tile.
-#[derive(Debug)]
-pub(super) struct Flat<'w, T> {
-    /// M₂, the length of a row of A.
-    m2: usize,
-    a: &'w mut [T],
-    a_hat: &'w mut [T],
-    b_hat: &'w mut [T],
-    ss: &'w mut [T],
-    bb: &'w mut [T],
-}
+use crate::vector::LaneSums;
 
 /// Flops of Gram matrices and hats for `n` samples.
 pub(super) const fn work(shape: Shape, n: usize) -> Work {
@@ -43,18 +31,6 @@ pub(super) const fn work(shape: Shape, n: usize) -> Work {
     Work::new(product(&[n, n]).saturating_mul(pair), 2)
 }
 
-/// Lengths of the slices of [`Flat`], in their order.
-const fn lengths(shape: Shape, n: usize) -> [u64; 5] {
-    let (m, r, tile) = (shape.hidden(), shape.classes() - 1, tile_len(n));
-    let (a, gram) = (product(&[n, triangle(m)]), product(&[tile, tile]));
-    [a, a, product(&[n, r, m]), gram, gram]
-}
-
-/// Elements that [`Flat::new`] takes.
-pub(super) const fn elements(shape: Shape, n: usize) -> u64 {
-    sum(&lengths(shape, n))
-}
-
 /// Elements of packing space that the products need.
 pub(super) const fn packing_elements(shape: Shape, n: usize) -> u64 {
     let (m, r, t) = (shape.hidden(), shape.classes() - 1, tile_len(n));
@@ -62,78 +38,40 @@ pub(super) const fn packing_elements(shape: Shape, n: usize) -> u64 {
     gemm::largest_workspace(&[[t, r2, t], [t, rm, t], [t, t, r2], [t, t, rm], [t, t, m2]])
 }
 
-impl<'w, T: Real> Flat<'w, T> {
-    pub(super) fn new(shape: Shape, n: usize, arena: &mut Arena<'w, T>) -> Self {
-        let [a, a_hat, b_hat, ss, bb] = arena.take_all(lengths(shape, n));
-        a_hat.fill(T::ZERO);
-        b_hat.fill(T::ZERO);
-        Self { m2: triangle(shape.hidden()), a, a_hat, b_hat, ss, bb }
+/// Computes A of the samples `chunk`, which are loaded, from their B.
+pub(super) fn fill<T: Real>(
+    sum: &Sum<'_, '_, T>,
+    loaded: &mut Loaded<'_, T>,
+    chunk: &Range<usize>,
+    rows: &mut Rows<'_, T>,
+) {
+    for n in chunk.clone() {
+        loaded.write_a(sum.isa, sum.samples, sum.factors, n, rows.b.row(n), rows.a.row_mut(n));
     }
+}
 
-    /// Computes the feature rows of the samples `chunk`.
-    pub(super) fn fill(
-        &mut self,
-        sum: &Sum<'_, '_, T>,
-        factors: &mut Factors<'_, T>,
-        common: &Common<'_, T>,
-        chunk: &Range<usize>,
-    ) {
-        let rm = common.rm();
-        for n in chunk.clone() {
-            let i = n - sum.range.start;
-            factors.write_a(sum.isa, sum.samples, n, row(common.b, rm, i), row_mut(self.a, self.m2, i));
-        }
-    }
+/// Turns the Gram matrices of a tile into coefficients, of ĝ too; returns its share of the terms in S and B.
+pub(super) fn combine_tile<T: Real>(isa: InstructionSet, tile: &Tile, grams: &mut Grams<'_, T>) -> Squares {
+    let Grams { weights, ga, gg, ss, bb, .. } = grams;
+    let (ss, bb) = (&mut ss[..tile.len()], &mut bb[..tile.len()]);
+    let (output, cross) = isa.vectorize(|| combine(tile.columns.len(), weights, ga, gg, ss, bb));
+    Squares { output: tile.count() * output, cross: tile.count() * cross, hidden: 0.0 }
+}
 
-    /// Returns the tile's share of the terms in S and B, spreads all three over the hats, and leaves the coefficients of ĝ.
-    pub(super) fn visit(
-        &mut self,
-        sum: &Sum<'_, '_, T>,
-        factors: &Factors<'_, T>,
-        common: &mut Common<'_, T>,
-        tile: &Tile,
-        hats: Option<&mut Hats<'_, T>>,
-        packing: &mut [T],
-    ) -> Squares {
-        let (isa, range, shape) = (sum.isa, &sum.range, sum.samples.shape);
-        let (m, r) = (shape.hidden(), shape.classes() - 1);
-        let (s, b) = (Features::of_batch(factors.s, triangle(r), range), Features::new(common.b, r * m));
-        s.gram(isa, tile, self.ss, packing);
-        b.gram(isa, tile, self.bb, packing);
-
-        let (ss, bb) = (&mut self.ss[..tile.len()], &mut self.bb[..tile.len()]);
-        let (weights, ga, gg) = (&*common.weights, &*common.ga, &mut *common.gg);
-        let (output, cross) = isa.vectorize(|| combine(tile.columns.len(), weights, ga, gg, ss, bb));
-        Features::new(self.a, self.m2).spread(isa, common.aa, tile, self.a_hat, packing);
-        if let Some(hats) = hats {
-            let of_range = range.start * triangle(r)..range.end * triangle(r);
-            s.spread(isa, self.ss, tile, &mut hats.s[of_range], packing);
-            b.spread(isa, self.bb, tile, self.b_hat, packing);
-        }
-        Squares { output: tile.count() * output, cross: tile.count() * cross, hidden: 0.0 }
-    }
-
-    /// Σ' w Ga² ⟨A,A'⟩ of all samples.
-    pub(super) fn value_of_a(&self, isa: InstructionSet) -> f64 {
-        0.5 * dot(isa, self.a, self.a_hat)
-    }
-
-    /// The way back of the samples `chunk`, which `factors` has loaded, together with the part of B̂ in `common`.
-    pub(super) fn back(
-        &mut self,
-        sum: &Sum<'_, '_, T>,
-        factors: &mut Factors<'_, T>,
-        common: &Common<'_, T>,
-        chunk: &Range<usize>,
-        hats: &mut Hats<'_, T>,
-        packing: &mut [T],
-    ) {
-        let (rm, first) = (common.rm(), chunk.start - sum.range.start);
-        let b_hat = &mut self.b_hat[first * rm..][..chunk.len() * rm];
-        add_scaled(sum.isa, b_hat, T::ONE, &common.b_hat[..b_hat.len()]);
-        let a_hat = HiddenHat::Flat(&self.a_hat[first * self.m2..]);
-        factors.back(sum.isa, sum.samples, chunk, Some(b_hat), a_hat, hats, packing);
-    }
+/// Spreads all three terms over the hats of one side.
+pub(super) fn spread<T: Real>(
+    sum: &Sum<'_, '_, T>,
+    rows: &Rows<'_, T>,
+    part: (&Tile, Side),
+    grams: &Grams<'_, T>,
+    end: &mut End<'_, T>,
+    packing: &mut [T],
+) {
+    Features::new(&rows.a).spread(sum.isa, grams.aa, part, &mut end.own.a, packing);
+    let Some(hats) = &mut end.hats else { return };
+    let s = Features::of_batch(sum.factors.s, triangle(sum.samples.shape.classes() - 1));
+    s.spread(sum.isa, grams.ss, part, &mut hats.s, packing);
+    Features::new(&rows.b).spread(sum.isa, grams.bb, part, &mut end.own.b, packing);
 }
 
 /// Turns the Gram matrices of a tile into coefficients, row by row; returns the shares of the output and the cross term.

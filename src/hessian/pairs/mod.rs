@@ -15,27 +15,37 @@
 //! into the rows' hats (and, transposed, with the rows' into the columns'), and dropped. No array of N×N exists. As κ and w are
 //! symmetric, the derivative with respect to a sample's features is twice that of its own side of each pair.
 //!
+//! **Workers.** The triangle of all pairs is cut into two triangles, one for either half of the samples, which share no sample and so can
+//! be summed at the same time, and the square of the pairs between the halves; a square into four, two and two of which share none. A tile
+//! off the diagonal is visited by two workers: each forms half of its rows, then one adds to the hats of the rows, the other to those of
+//! the columns. All is cut at places that depend on the number of samples alone, and so is the order in which sums are added.
+//!
 //! **Forms.** The plan's [`Form`] says how the terms in S, B and A are computed: [`flat`], with feature rows as long as the matrices, or
 //! [`tangent`], through R×R matrices of each pair. The terms in x and r ([`common`]) are the same in both.
 
 mod common;
+mod desk;
 mod flat;
+mod rows;
 mod tangent;
 
 use core::ops::Range;
 
-use crate::gemm::{self, Matrix, MatrixMut, gemm};
+use crate::gemm::{self, Addend, Matrix, MatrixMut, gemm, gemm_rows};
+use crate::hessian::contrasts::triangle;
 use crate::hessian::evaluation::Squares;
-use crate::hessian::factors::{self, Factors, Hats, chunks};
+use crate::hessian::factors::{self, CHUNK, Factors, Hats, HiddenHat, Loaded, chunks, middle};
 use crate::hessian::samples::Samples;
 use crate::network::Shape;
-use crate::plan::{Form, Work, largest, sum};
+use crate::plan::{Form, Work, largest, product, sum};
 use crate::real::Real;
 use crate::simd::InstructionSet;
-use crate::workspace::Arena;
-use common::Common;
-use flat::Flat;
-use tangent::Tangent;
+use crate::vector::{add_scaled, dot};
+use crate::workers::Workers;
+use crate::workspace::{Arena, PerSample};
+use desk::{Grams, Team};
+use rows::{End, RowHats, Rows};
+use tangent::Network;
 
 /// Samples a tile.
 const TILE: usize = 64;
@@ -62,10 +72,16 @@ pub(crate) const fn work(shape: Shape, n: usize, form: Form) -> Work {
 /// Elements that [`add`] cuts off a workspace for `n` samples.
 pub(crate) const fn elements(shape: Shape, n: usize, form: Form) -> u64 {
     let own = match form {
-        Form::Flat => flat::elements(shape, n),
+        Form::Flat => 0,
         Form::Tangent => tangent::elements(shape, n),
     };
-    sum(&[common::elements(shape, n), own])
+    sum(&[common::elements(shape, n), own, rows::elements(shape, n, form)])
+}
+
+/// Elements of a worker's scratch, besides packing space.
+pub(crate) const fn worker_elements(shape: Shape, n: usize, form: Form) -> u64 {
+    let chunk = product(&[if n < CHUNK { n } else { CHUNK }, shape.classes() - 1, shape.hidden()]);
+    largest(&[sum(&[chunk, factors::loaded_elements(shape, n)]), desk::elements(shape, n, form)])
 }
 
 /// Elements of packing space that the products need.
@@ -81,13 +97,15 @@ pub(crate) const fn packing_elements(shape: Shape, n: usize, form: Form) -> u64 
 struct Sum<'a, 'w, T> {
     isa: InstructionSet,
     samples: &'a Samples<'w, T>,
+    factors: &'a Factors<'w, T>,
     /// The samples whose pairs are summed.
     range: Range<usize>,
     self_weight: T,
     cross_weight: T,
+    form: Form,
 }
 
-/// A tile of pairs; samples are numbered within [`Sum::range`].
+/// A tile of pairs.
 #[derive(Clone, Debug)]
 struct Tile {
     rows: Range<usize>,
@@ -109,6 +127,12 @@ impl Tile {
         self.rows.len() * self.columns.len()
     }
 
+    /// Its first rows, half of them, and the others; the latter are none if there is but one.
+    fn halves(&self) -> [Self; 2] {
+        let middle = self.rows.start + self.rows.len().div_ceil(2);
+        [self.rows.start..middle, middle..self.rows.end].map(|rows| Self { rows, columns: self.columns.clone() })
+    }
+
     /// The tile cut into smaller ones, of at most `len` samples a side; of a tile on the diagonal those on or above the diagonal.
     fn parts(&self, len: usize) -> impl Iterator<Item = Self> {
         let cut = move |all: &Range<usize>| {
@@ -125,57 +149,75 @@ impl Tile {
     }
 }
 
-/// Feature rows of the samples in [`Sum::range`].
+/// Which of a tile's samples are added to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Rows,
+    Columns,
+}
+
+impl Side {
+    /// The samples that are added to, and those whose features are multiplied.
+    fn of(self, tile: &Tile) -> [&Range<usize>; 2] {
+        match self {
+            Self::Rows => [&tile.rows, &tile.columns],
+            Self::Columns => [&tile.columns, &tile.rows],
+        }
+    }
+}
+
+/// Feature rows of samples, from `first` on.
 #[derive(Clone, Copy)]
 struct Features<'a, T> {
     data: &'a [T],
     width: usize,
+    first: usize,
 }
 
 impl<'a, T: Real> Features<'a, T> {
-    fn new(data: &'a [T], width: usize) -> Self {
-        Self { data, width }
+    /// Of all samples of the batch.
+    fn of_batch(data: &'a [T], width: usize) -> Self {
+        Self { data, width, first: 0 }
     }
 
-    /// Those of `range`, out of the rows of all samples.
-    fn of_batch(data: &'a [T], width: usize, range: &Range<usize>) -> Self {
-        Self { data: &data[range.start * width..range.end * width], width }
+    fn new(rows: &'a PerSample<'_, T>) -> Self {
+        Self { data: rows.all(), width: rows.width(), first: rows.first() }
+    }
+
+    fn of(self, rows: &Range<usize>) -> &'a [T] {
+        &self.data[(rows.start - self.first) * self.width..(rows.end - self.first) * self.width]
     }
 
     fn rows(self, rows: &Range<usize>) -> Matrix<'a, T> {
-        Matrix::row_major(&self.data[rows.start * self.width..rows.end * self.width], rows.len(), self.width)
+        Matrix::row_major(self.of(rows), rows.len(), self.width)
     }
 
-    /// `gram`, rows × columns, becomes the Gram matrix of the tile.
+    /// `gram`, rows × columns, becomes the Gram matrix of the tile, or of some of its rows. Off the diagonal, tiles are [`TILE`] rows high.
     fn gram(self, isa: InstructionSet, tile: &Tile, gram: &mut [T], packing: &mut [T]) {
         let (left, right) = (self.rows(&tile.rows), self.rows(&tile.columns));
         let out = MatrixMut::row_major(&mut gram[..tile.len()], tile.rows.len(), tile.columns.len());
         if tile.is_diagonal() {
             gemm::gram(isa, T::ONE, left, None, T::ZERO, out, gemm::Triangle::Both, packing);
         } else {
-            gemm(isa, T::ONE, left, right.t(), T::ZERO, out, packing);
+            gemm_rows(isa, T::ONE, left, right.t(), Addend::Zero, out, TILE, Workers::new(1, packing));
         }
     }
 
-    /// Multiplies coefficients, rows × columns, with the columns' features into the rows' hats, and the other way round.
-    fn spread(self, isa: InstructionSet, coefficients: &[T], tile: &Tile, hats: &mut [T], packing: &mut [T]) {
+    /// Multiplies coefficients, rows × columns, with the features of one side into the hats of the other.
+    fn spread(
+        self,
+        isa: InstructionSet,
+        coefficients: &[T],
+        (tile, side): (&Tile, Side),
+        hats: &mut PerSample<'_, T>,
+        packing: &mut [T],
+    ) {
         let coefficients = Matrix::row_major(&coefficients[..tile.len()], tile.rows.len(), tile.columns.len());
-        let mut multiply = |coefficients, from: &Range<usize>, to: &Range<usize>| {
-            let hats = &mut hats[to.start * self.width..to.end * self.width];
-            let hats = MatrixMut::row_major(hats, to.len(), self.width);
-            gemm(isa, T::ONE, coefficients, self.rows(from), T::ONE, hats, packing);
-        };
-        multiply(coefficients, &tile.columns, &tile.rows);
-        if !tile.is_diagonal() {
-            multiply(coefficients.t(), &tile.rows, &tile.columns);
-        }
+        let coefficients = if side == Side::Rows { coefficients } else { coefficients.t() };
+        let [to, from] = side.of(tile);
+        let hats = MatrixMut::row_major(hats.rows_mut(to), to.len(), self.width);
+        gemm(isa, T::ONE, coefficients, self.rows(from), T::ONE, hats, packing);
     }
-}
-
-/// The terms of one form.
-enum Own<'w, T> {
-    Flat(Flat<'w, T>),
-    Tangent(Tangent<'w, T>),
 }
 
 /// Sums over all pairs within `range`; adds the derivatives to the hats, if there are any.
@@ -186,59 +228,268 @@ pub(crate) fn add<T: Real>(
     range: Range<usize>,
     (self_weight, cross_weight): (f64, f64),
     form: Form,
-    factors: &mut Factors<'_, T>,
-    mut hats: Option<&mut Hats<'_, T>>,
+    factors: &Factors<'_, T>,
+    mut hats: Option<Hats<'_, T>>,
     mut arena: Arena<'_, T>,
-    packing: &mut [T],
+    mut workers: Workers<'_, T>,
 ) -> Squares {
-    let (shape, n) = (samples.shape, range.len());
+    let shape = samples.shape;
     let (self_weight, cross_weight) = (T::from_f64(self_weight), T::from_f64(cross_weight));
-    let sum = Sum { isa, samples, range, self_weight, cross_weight };
+    let sum = Sum { isa, samples, factors, range: range.clone(), self_weight, cross_weight, form };
+    let inputs = arena.take(common::elements(shape, range.len()) as usize);
+    let network = Network::new(&sum, &mut arena);
+    let mut features = Rows::new(shape, &range, form, &mut arena);
+    let mut own = RowHats::new(shape, &range, form, &mut arena);
 
-    let mut common = Common::new(shape, n, &mut arena);
-    let mut own = match form {
-        Form::Flat => Own::Flat(Flat::new(shape, n, &mut arena)),
-        Form::Tangent => Own::Tangent(Tangent::new(&sum, factors, &mut arena)),
-    };
-    for chunk in chunks(sum.range.clone()) {
-        factors.load(isa, &chunk, packing);
-        common.fill(&sum, factors, &chunk);
-        match &mut own {
-            Own::Flat(flat) => flat.fill(&sum, factors, &common, &chunk),
-            Own::Tangent(tangent) => tangent.fill(&sum, factors, &common, &chunk),
+    sum.fill(range.clone(), features.reborrow(), own.reborrow(), workers.reborrow());
+    let mut pairs = Pairs { sum: &sum, network, features: &features };
+    let end = End { own: own.reborrow(), hats: hats.as_mut().map(Hats::reborrow) };
+    let mut squares = pairs.triangle(range.clone(), end, workers.reborrow());
+    common::spread_by_inputs(&sum, &features, &mut own, inputs, workers.reborrow());
+    let [of_x, of_hidden] = pairs.values(range.clone(), &own, workers.reborrow());
+    squares.cross += of_x;
+    squares.hidden += 0.5 * of_hidden;
+    if let Some(mut hats) = hats {
+        if form == Form::Tangent {
+            pairs.network.finish(&sum, &mut own, &mut hats);
         }
-    }
-
-    let mut squares = Squares::default();
-    for start in (0..n).step_by(TILE) {
-        for other in (start..n).step_by(TILE) {
-            let tile = Tile { rows: start..(start + TILE).min(n), columns: other..(other + TILE).min(n) };
-            common.form(&sum, factors, &tile, packing);
-            squares += match &mut own {
-                Own::Flat(flat) => flat.visit(&sum, factors, &mut common, &tile, hats.as_deref_mut(), packing),
-                Own::Tangent(tangent) => tangent.visit(&sum, factors, &mut common, &tile, hats.as_deref_mut(), packing),
-            };
-            squares += common.visit(&sum, factors, &tile, hats.as_deref_mut(), packing);
-        }
-    }
-
-    common.spread_by_inputs(&sum, packing);
-    squares.cross += common.value_of_x(isa);
-    squares.hidden += match &own {
-        Own::Flat(flat) => flat.value_of_a(isa),
-        Own::Tangent(tangent) => tangent.value_of_diagonals(isa),
-    };
-    let Some(hats) = hats else { return squares };
-    if let Own::Tangent(tangent) = &mut own {
-        tangent.finish(&sum, factors, hats);
-    }
-    for chunk in chunks(sum.range.clone()) {
-        factors.load(isa, &chunk, packing);
-        common.back(&sum, factors, &chunk, hats);
-        match &mut own {
-            Own::Flat(flat) => flat.back(&sum, factors, &common, &chunk, hats, packing),
-            Own::Tangent(tangent) => tangent.back(&sum, factors, &common, &chunk, hats, packing),
-        }
+        pairs.back(range, &own, hats, workers);
     }
     squares
+}
+
+impl<T: Real> Sum<'_, '_, T> {
+    /// What factors of `n` samples cost.
+    fn cost_of_factors(&self, n: usize) -> u64 {
+        let (shape, own) = (self.samples.shape, factors::work(self.samples.shape));
+        let all = if self.form == Form::Flat { Work::sum(&[own, factors::work_of_a(shape)]) } else { own };
+        all.times(n).cost
+    }
+
+    /// Computes the feature rows of some samples, chunk by chunk, and sets their hats to zero: who will add to them has them in his cache.
+    fn fill(
+        &self,
+        range: Range<usize>,
+        mut features: Rows<'_, T>,
+        mut hats: RowHats<'_, T>,
+        mut workers: Workers<'_, T>,
+    ) {
+        if let Some(at) = workers.cut(range.len(), self.cost_of_factors(range.len())) {
+            let middle = range.start + at;
+            let ((before, after), (first, second)) = (features.split_at(middle), hats.split_at(middle));
+            workers.join(
+                |workers| self.fill(range.start..middle, before, first, workers),
+                |workers| self.fill(middle..range.end, after, second, workers),
+            );
+            return;
+        }
+        hats.clear();
+        let mut loaded = Loaded::new(self.samples.shape, self.range.len(), Arena::new(workers.scratch()));
+        for chunk in chunks(range) {
+            loaded.load(self.isa, self.factors, &chunk);
+            common::fill(self, &loaded, &chunk, &mut features);
+            match self.form {
+                Form::Flat => flat::fill(self, &mut loaded, &chunk, &mut features),
+                Form::Tangent => tangent::fill(self, &chunk, &mut features),
+            }
+        }
+    }
+}
+
+/// A sum over pairs whose features are known.
+struct Pairs<'a, 'w, T> {
+    sum: &'a Sum<'a, 'w, T>,
+    network: Network<'a, T>,
+    features: &'a Rows<'a, T>,
+}
+
+impl<T: Real> Pairs<'_, '_, T> {
+    /// Workers for some pairs: as many as pay.
+    fn workers<'b>(&self, pairs: usize, workers: Workers<'b, T>) -> Workers<'b, T> {
+        let of_a_pair = work(self.sum.samples.shape, TILE, self.sum.form).cost / product(&[TILE, TILE]);
+        workers.for_cost(product(&[pairs]).saturating_mul(of_a_pair))
+    }
+
+    /// All pairs within some samples.
+    fn triangle(&self, range: Range<usize>, mut end: End<'_, T>, workers: Workers<'_, T>) -> Squares {
+        let mut workers = self.workers(range.len() * range.len(), workers);
+        let Some(middle) = middle(&range, TILE) else {
+            return self.tile(&Tile { rows: range.clone(), columns: range }, end, None, workers);
+        };
+        let (first, second) = (range.start..middle, middle..range.end);
+        let (before, after) = end.reborrow().split_at(middle);
+        let (mut squares, other) = workers.reborrow().join(
+            |workers| self.triangle(first.clone(), before, workers),
+            |workers| self.triangle(second.clone(), after, workers),
+        );
+        squares += other;
+        let (before, after) = end.split_at(middle);
+        squares += self.square(first, second, before, after, workers);
+        squares
+    }
+
+    /// All pairs of a sample of the rows and another of the columns, once.
+    fn square(
+        &self,
+        rows: Range<usize>,
+        columns: Range<usize>,
+        mut row_end: End<'_, T>,
+        mut column_end: End<'_, T>,
+        workers: Workers<'_, T>,
+    ) -> Squares {
+        let mut workers = self.workers(2 * rows.len() * columns.len(), workers);
+        match (middle(&rows, TILE), middle(&columns, TILE)) {
+            (None, None) => self.tile(&Tile { rows, columns }, row_end, Some(column_end), workers),
+            (Some(at), None) => {
+                let (before, after) = row_end.split_at(at);
+                let mut squares =
+                    self.square(rows.start..at, columns.clone(), before, column_end.reborrow(), workers.reborrow());
+                squares += self.square(at..rows.end, columns, after, column_end, workers);
+                squares
+            }
+            (None, Some(at)) => {
+                let (before, after) = column_end.split_at(at);
+                let mut squares =
+                    self.square(rows.clone(), columns.start..at, row_end.reborrow(), before, workers.reborrow());
+                squares += self.square(rows, at..columns.end, row_end, after, workers);
+                squares
+            }
+            (Some(row), Some(column)) => {
+                let (rows, columns) = ([rows.start..row, row..rows.end], [columns.start..column, column..columns.end]);
+                let mut squares = Squares::default();
+                // First those on the diagonal of the square, then the others.
+                for [left, right] in [[0, 1], [1, 0]] {
+                    let (above, below) = row_end.reborrow().split_at(row);
+                    let (before, after) = column_end.reborrow().split_at(column);
+                    let (upper, lower) = if left == 0 { (before, after) } else { (after, before) };
+                    let (square, other) = workers.reborrow().join(
+                        |workers| self.square(rows[0].clone(), columns[left].clone(), above, upper, workers),
+                        |workers| self.square(rows[1].clone(), columns[right].clone(), below, lower, workers),
+                    );
+                    squares += square;
+                    squares += other;
+                }
+                squares
+            }
+        }
+    }
+
+    /// One tile; columns have an end of their own, unless they are the rows.
+    fn tile(&self, tile: &Tile, rows: End<'_, T>, columns: Option<End<'_, T>>, workers: Workers<'_, T>) -> Squares {
+        let (shape, n, form) = (self.sum.samples.shape, self.sum.range.len(), self.sum.form);
+        let (mut one, mut other) = workers.two();
+        let (mut space, one) = desk::cut(shape, n, form, one.scratch());
+        let other = other.as_mut().map(|other| desk::cut(shape, n, form, other.scratch()).1);
+        let mut team = Team { one, other };
+        let mut ends = Ends { rows, columns };
+
+        if tile.is_diagonal() || team.other.is_none() {
+            self.form(tile, &mut space.grams, team.one.packing);
+        } else {
+            let [above, below] = tile.halves();
+            let (mut grams, mut others) = space.grams.split_at(above.len());
+            team.both(
+                |local| self.form(&above, &mut grams, local.packing),
+                |local| self.form(&below, &mut others, local.packing),
+            );
+        }
+        let mut squares = match form {
+            Form::Flat => flat::combine_tile(self.sum.isa, tile, &mut space.grams),
+            Form::Tangent => self.network.visit(self.sum, tile, &mut space, &mut ends, &mut team),
+        };
+        squares += common::combine_tile(self.sum.isa, tile, &mut space.grams);
+        let grams = &space.grams;
+        let (rows, columns) = (&mut ends.rows, ends.columns.as_mut());
+        match columns {
+            Some(columns) => {
+                team.both(
+                    |local| self.spread(tile, Side::Rows, grams, rows, local.packing),
+                    |local| self.spread(tile, Side::Columns, grams, columns, local.packing),
+                );
+            }
+            None => self.spread(tile, Side::Rows, grams, rows, team.one.packing),
+        }
+        squares
+    }
+
+    /// Weights and Gram matrices of a tile, or of some of its rows.
+    fn form(&self, tile: &Tile, grams: &mut Grams<'_, T>, packing: &mut [T]) {
+        common::form(self.sum, tile, grams, packing);
+        let r2 = triangle(self.sum.samples.shape.classes() - 1);
+        Features::of_batch(self.sum.factors.s, r2).gram(self.sum.isa, tile, grams.ss, packing);
+        if self.sum.form == Form::Flat {
+            Features::new(&self.features.b).gram(self.sum.isa, tile, grams.bb, packing);
+        }
+    }
+
+    /// Spreads the coefficients of a tile over the hats of one side.
+    fn spread(&self, tile: &Tile, side: Side, grams: &Grams<'_, T>, end: &mut End<'_, T>, packing: &mut [T]) {
+        match self.sum.form {
+            Form::Flat => flat::spread(self.sum, self.features, (tile, side), grams, end, packing),
+            Form::Tangent => tangent::spread(self.sum, self.features, (tile, side), grams, end, packing),
+        }
+        common::spread(self.sum, self.features, (tile, side), grams, end, packing);
+    }
+
+    /// Two values that the hats hold: 4 Σ' w Ga x, and twice the term in A, or what is left of it.
+    fn values(&self, range: Range<usize>, own: &RowHats<'_, T>, workers: Workers<'_, T>) -> [f64; 2] {
+        let workers = workers.for_cost(product(&[8, range.len(), self.features.b.width()]));
+        if let Some(middle) = middle(&range, CHUNK) {
+            let ([of_x, of_hidden], [other_x, other_hidden]) = workers.join(
+                |workers| self.values(range.start..middle, own, workers),
+                |workers| self.values(middle..range.end, own, workers),
+            );
+            return [of_x + other_x, of_hidden + other_hidden];
+        }
+        let value = |features: &PerSample<'_, T>, hats: &PerSample<'_, T>| {
+            dot(self.sum.isa, features.rows(&range), hats.rows(&range))
+        };
+        let Rows { bh, a, o, d, .. } = self.features;
+        let of_hidden = match self.sum.form {
+            Form::Flat => value(a, &own.a),
+            Form::Tangent => value(o, &own.o) + value(d, &own.d),
+        };
+        [value(bh, &own.bh), of_hidden]
+    }
+
+    /// The way back from the features of some samples, chunk by chunk.
+    fn back(&self, range: Range<usize>, own: &RowHats<'_, T>, mut hats: Hats<'_, T>, mut workers: Workers<'_, T>) {
+        let Sum { isa, samples, factors, form, .. } = *self.sum;
+        if let Some(at) = workers.cut(range.len(), self.sum.cost_of_factors(range.len())) {
+            let middle = range.start + at;
+            let (before, after) = hats.split_at(middle);
+            workers.join(
+                |workers| self.back(range.start..middle, own, before, workers),
+                |workers| self.back(middle..range.end, own, after, workers),
+            );
+            return;
+        }
+        let (n, rm) = (self.sum.range.len(), self.features.b.width());
+        let mut arena = Arena::new(workers.scratch());
+        let b_hat = arena.take(n.min(CHUNK) * rm);
+        let mut loaded = Loaded::new(samples.shape, n, arena);
+        for chunk in chunks(range) {
+            loaded.load(isa, factors, &chunk);
+            let b_hat = &mut b_hat[..chunk.len() * rm];
+            common::back(self.sum, self.features, own, &chunk, b_hat, &mut hats);
+            let a_hat = match form {
+                Form::Flat => {
+                    add_scaled(isa, b_hat, T::ONE, own.b.rows(&chunk));
+                    HiddenHat::Flat(own.a.rows(&chunk))
+                }
+                Form::Tangent => {
+                    add_scaled(isa, hats.d.rows_mut(&chunk), T::ONE, own.d.rows(&chunk));
+                    HiddenHat::Omega(own.o.rows(&chunk))
+                }
+            };
+            loaded.back(isa, samples, factors, &chunk, Some(b_hat), a_hat, &mut hats);
+        }
+    }
+}
+
+/// What a tile's rows and columns are added to.
+struct Ends<'w, T> {
+    rows: End<'w, T>,
+    /// Absent where the columns are among the rows' samples.
+    columns: Option<End<'w, T>>,
 }

@@ -50,11 +50,12 @@ pub(super) const fn flops(shape: Shape, size: usize, sketch: bool) -> u64 {
 }
 
 /// Elements of workspace for batches of up to `n` samples.
-pub(super) const fn workspace_elements(shape: Shape, n: usize, size: usize, sketch: bool) -> u64 {
+pub(super) const fn workspace_elements(plan: &Plan, size: usize, sketch: bool) -> u64 {
+    let (shape, n) = (plan.shape(), plan.samples());
     let sizes = Sizes::new(shape, size, sketch);
     sum(&[
         2 * shape.parameters() as u64,
-        packing(shape, n, size, sketch),
+        packing(shape, n, size, sketch).saturating_mul(plan.threads() as u64),
         samples::elements(shape, n, Derivatives::FirstAndInput),
         sweep::loss_elements(shape, n),
         subset::elements(n, size),
@@ -88,7 +89,7 @@ pub(crate) fn differentiate_sampled<'a, T: Real>(
     let mut run = Run::new(plan, theta, batch, scratch, packing)?;
     let pair_weights = plan.pair_weights().of(batch.samples())?;
     let samples = run.forward(plan, batch, Derivatives::FirstAndInput)?;
-    let (isa, packing, arena) = (run.isa, run.packing, &mut run.arena);
+    let (isa, packing, arena) = (run.isa, run.workers.scratch(), &mut run.arena);
 
     let subset = Subset::draw(isa, &samples, size, sampling.alpha, [sampling.seed, counter], arena);
     let sizes = Sizes::new(shape, subset.len(), sampling.sketch);
@@ -112,6 +113,6 @@ pub(crate) fn differentiate_sampled<'a, T: Real>(
         scattered: Some(Scattered { subset, logits: hats.logits, units: hats.units }),
         ..Adjoints::of_loss(shape, samples.n, arena)
     };
-    sweep::sweep(isa, &samples, wanted.loss, adjoints, gradient, packing);
+    sweep::sweep(isa, &samples, wanted.loss, adjoints, gradient, run.workers);
     Ok((samples.loss, estimate))
 }

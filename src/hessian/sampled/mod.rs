@@ -159,7 +159,7 @@ impl Sampling {
     /// Those of the [parameters](Self::check), and [`Error::TooLarge`] for a workspace that cannot be addressed.
     pub fn workspace_len(&self, plan: &Plan) -> Result<usize> {
         self.check()?;
-        let elements = evaluate::workspace_elements(plan.shape(), plan.samples(), self.subset_len(plan), self.sketch);
+        let elements = evaluate::workspace_elements(plan, self.subset_len(plan), self.sketch);
         if elements > isize::MAX as u64 / 8 {
             return Err(Error::TooLarge { quantity: "workspace" });
         }

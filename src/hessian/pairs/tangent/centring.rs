@@ -2,8 +2,6 @@
 //!
 //! See the [form](super) for the formulas. About `10K²` operations a pair.
 
-use core::ops::Range;
-
 use crate::real::Real;
 use crate::simd::{Kernel, Lanes, Simd};
 
@@ -39,18 +37,18 @@ pub(super) struct Row<'a, T> {
     /// q and the leads of all samples, K×N.
     pub q: &'a [T],
     pub leads: &'a [T],
-    /// q̂ of all samples, K×N, where the columns are not the rows of the same tile.
-    pub column_q_hat: Option<&'a mut [T]>,
+    /// q̂ of the columns, one row a class, and the distance of its rows; where the columns are not the rows of the same tile.
+    pub column_q_hat: Option<(&'a mut [T], usize)>,
     pub n: usize,
-    pub columns: Range<usize>,
+    /// Of the columns.
+    pub first_column: usize,
     pub weights: &'a [T],
     pub ga: &'a [T],
     /// Gg; becomes the coefficient of ĝ.
     pub gg: &'a mut [T],
     pub ss: &'a [T],
-    /// Entry e of W at `e * stride`; becomes 2w Ŵ.
+    /// Entries of W, one row an entry; become 2w Ŵ.
     pub w: &'a mut [T],
-    pub stride: usize,
     pub registers: &'a mut [T],
     /// q̂ of the row's sample; without it only the value is computed.
     pub q_hat: Option<&'a mut [T]>,
@@ -92,7 +90,7 @@ impl<T: Real> Row<'_, T> {
         let read = |from: &[T]| T::Lanes::<S>::load_first(simd, from, len);
         let register = |from: &[T]| T::Lanes::<S>::load(simd, from);
         let (weight, ga, gg) = (read(&self.weights[start..]), read(&self.ga[start..]), read(&self.gg[start..]));
-        let at = self.columns.start + start;
+        let at = self.first_column + start;
         let own_q = |class: usize| splat(self.q[class * n + self.sample]);
 
         let line = k * lanes;
@@ -107,7 +105,7 @@ impl<T: Real> Row<'_, T> {
             read(&self.q[class * n + at..]).store(&mut other_q[class * lanes..]);
             read(&self.leads[class * n + at..]).store(&mut other_lead[class * lanes..]);
         }
-        let mut entry = self.w.get(start..).unwrap_or_default().chunks(self.stride);
+        let mut entry = self.w.get(start..).unwrap_or_default().chunks(self.weights.len());
         for i in 0..r {
             for l in i..r {
                 let w = read(entry.next().unwrap_or_default());
@@ -150,7 +148,7 @@ impl<T: Real> Row<'_, T> {
         }
         (splat(T::TWO) * twice * trace).store_partial(&mut self.gg[start..start + len]);
         let weighted = twice * ga;
-        let mut entry = self.w.get_mut(start..).unwrap_or_default().chunks_mut(self.stride);
+        let mut entry = self.w.get_mut(start..).unwrap_or_default().chunks_mut(self.weights.len());
         for i in 0..r {
             for l in i..r {
                 let sum = register(&theta[i * line + l * lanes..]) + register(&theta[l * line + i * lanes..]);
@@ -162,9 +160,9 @@ impl<T: Real> Row<'_, T> {
                 }
             }
         }
-        if let Some(column_q_hat) = &mut self.column_q_hat {
+        if let Some((column_q_hat, stride)) = &mut self.column_q_hat {
             for (class, other_hat) in other_hat.chunks_exact(lanes).enumerate() {
-                let place = &mut column_q_hat[class * n + at..][..len];
+                let place = &mut column_q_hat[class * *stride + start..][..len];
                 twice.mul_add(register(other_hat), read(place)).store_partial(place);
             }
         }

@@ -1,167 +1,156 @@
 //! The entries of `W = U diag(f∘f') Uᵀ` over a part of a tile, and the way back from their derivatives.
 //!
-//! For each of the R₂ entries k ≤ l of W, the entry over a part is a Gram matrix of the rows f, weighted by `U_k∘U_l`. On the way back
-//! the entry of `2w Ŵ`, times the rows f, gives f̂ and Û: products of a [`GROUP`] of entries are folded into both at once.
-
-use core::ops::Range;
+//! An entry k ≤ l of W over a part is a product of the rows f, weighted by `U_k∘U_l`, with the columns'. It is formed row by row, all R₂
+//! entries of a sample by its row, so that some rows are a piece of memory of their own. On the way back an entry of `2w Ŵ`, times the rows
+//! f, gives f̂ and Û: products of a [`GROUP`] of entries are folded into both at once.
 
 use crate::gemm::{self, Matrix, MatrixMut, gemm};
 use crate::hessian::contrasts::triangle;
-use crate::hessian::factors::Hats;
-use crate::hessian::pairs::{Features, Sum, Tile};
+use crate::hessian::pairs::desk::Local;
+use crate::hessian::pairs::tangent::Network;
+use crate::hessian::pairs::{Features, Side, Sum, Tile};
 use crate::network::Shape;
-use crate::plan::{product, sum};
+use crate::plan::product;
 use crate::real::Real;
 use crate::simd::{Kernel, Lanes, Simd};
-use crate::workspace::{Arena, row, row_mut};
+use crate::workspace::{PerSample, row, row_mut};
 
-/// Entries of W whose Gram matrices are formed by one product, and whose products are folded at once.
+/// Entries of W whose products are folded at once.
 const GROUP: usize = 4;
 
-/// Numbers from one entry of W over a tile to the next: a row more than the entry has. A pair's entries are read together, and at a
-/// distance of a power of two all of them would fall into one set of the L1 cache.
-pub(super) fn stride(tile: &Tile) -> usize {
-    (tile.rows.len() + 1) * tile.columns.len()
+/// Bytes apart at which numbers share a set of the L1 cache.
+const ALIASED: usize = 4096;
+
+/// Rows of W that a sample's entries take: one more than there are entries where samples would share cache sets.
+const fn rows_of_w(shape: Shape, width: usize, bytes: usize) -> usize {
+    let r2 = triangle(shape.classes() - 1);
+    if (r2 * width * bytes).is_multiple_of(ALIASED) { r2 + 1 } else { r2 }
 }
 
-/// U, and the entries of W of a part of a tile.
-#[derive(Debug)]
-pub(super) struct Entries<'w, T> {
-    /// U, R×M, and Û.
-    u: &'w mut [T],
-    pub u_hat: &'w mut [T],
-    /// U_k∘U_l for k ≤ l, R₂×M.
-    uu: &'w mut [T],
-    /// Entries of W, a [`stride`] apart, each rows × columns; then of 2w Ŵ.
-    pub w: &'w mut [T],
-    /// Rows f of a part times something, for a group of entries.
-    scaled: &'w mut [T],
-    /// `GROUP` rows of M numbers.
-    sums: &'w mut [T],
+/// Numbers from the entries of a sample to those of the next, over `width` columns.
+pub(super) const fn line<T>(shape: Shape, width: usize) -> usize {
+    rows_of_w(shape, width, size_of::<T>()) * width
 }
 
-/// Lengths of the fields of [`Entries`], in their order, for parts of up to `part` samples a side.
-const fn lengths(shape: Shape, part: usize) -> [u64; 6] {
-    let (m, r) = (shape.hidden(), shape.classes() - 1);
-    let r2 = triangle(r);
-    [
-        product(&[r, m]),
-        product(&[r, m]),
-        product(&[r2, m]),
-        product(&[r2, part + 1, part]),
-        product(&[GROUP, part + 1, m]),
-        product(&[GROUP, m]),
-    ]
-}
-
-/// Elements that [`Entries::new`] takes.
-pub(super) const fn elements(shape: Shape, part: usize) -> u64 {
-    sum(&lengths(shape, part))
+/// Lengths, for parts of up to `part` samples a side: of W, of rows f times something, and of sums over a group.
+pub(super) const fn lengths(shape: Shape, part: usize) -> [u64; 3] {
+    let (m, rows) = (shape.hidden(), triangle(shape.classes() - 1).saturating_add(1));
+    let group = GROUP * part;
+    [product(&[part, rows, part]), product(&[if group > rows { group } else { rows }, m]), product(&[GROUP, m])]
 }
 
 /// Elements of packing space that the products need.
 pub(super) const fn packing_elements(shape: Shape, part: usize) -> u64 {
-    let m = shape.hidden();
-    gemm::largest_workspace(&[[GROUP * (part + 1), m, part], [part, part, m]])
+    let (m, rows) = (shape.hidden(), triangle(shape.classes() - 1).saturating_add(1));
+    let group = GROUP * part;
+    gemm::largest_workspace(&[[if group > rows { group } else { rows }, m, part], [part, part, m]])
 }
 
-impl<'w, T: Real> Entries<'w, T> {
-    /// For the network's V, K×M.
-    pub(super) fn new(shape: Shape, part: usize, v: &[T], arena: &mut Arena<'w, T>) -> Self {
-        let (m, r) = (shape.hidden(), shape.classes() - 1);
-        let [u, u_hat, uu, w, scaled, sums] = arena.take_all(lengths(shape, part));
-        u_hat.fill(T::ZERO);
-        let last = row(v, m, r);
-        for (u, v) in u.chunks_exact_mut(m).zip(v.chunks_exact(m)) {
-            for ((u, &v), &last) in u.iter_mut().zip(v).zip(last) {
-                *u = v - last;
-            }
-        }
-        for ((k, l), uu) in entries(r).zip(uu.chunks_exact_mut(m)) {
-            for ((uu, &uk), &ul) in uu.iter_mut().zip(row(u, m, k)).zip(row(u, m, l)) {
-                *uu = uk * ul;
-            }
-        }
-        Self { u, u_hat, uu, w, scaled, sums }
-    }
-
-    /// The entries of W over a tile.
-    pub(super) fn form(&mut self, sum: &Sum<'_, '_, T>, tile: &Tile, packing: &mut [T]) {
-        let (isa, m) = (sum.isa, sum.samples.shape.hidden());
-        let f = Features::of_batch(sum.samples.f, m, &sum.range);
-        let (height, width) = (tile.rows.len(), tile.columns.len());
-        if tile.is_diagonal() {
-            for (uu, w) in self.uu.chunks_exact(m).zip(self.w.chunks_exact_mut(stride(tile))) {
-                let w = MatrixMut::row_major(&mut w[..tile.len()], height, width);
-                gemm::gram(isa, T::ONE, f.rows(&tile.rows), Some(uu), T::ZERO, w, gemm::Triangle::Both, packing);
-            }
-            return;
-        }
-        let rows = &f.data[tile.rows.start * m..tile.rows.end * m];
-        let w = &mut self.w[..self.uu.len() / m * stride(tile)];
-        for (uu, w) in self.uu.chunks(GROUP * m).zip(w.chunks_mut(GROUP * stride(tile))) {
-            // As many rows as from one entry to the next, the last one empty.
-            let scaled = &mut self.scaled[..uu.len() * (height + 1)];
-            isa.vectorize(|| {
-                for (uu, scaled) in uu.chunks_exact(m).zip(scaled.chunks_exact_mut((height + 1) * m)) {
-                    scaled[height * m..].fill(T::ZERO);
-                    for (scaled, f) in scaled.chunks_exact_mut(m).zip(rows.chunks_exact(m)) {
-                        for ((scaled, &f), &uu) in scaled.iter_mut().zip(f).zip(uu) {
-                            *scaled = f * uu;
-                        }
-                    }
-                }
-            });
-            let stacked = uu.len() / m * (height + 1);
-            let (scaled, w) = (Matrix::row_major(scaled, stacked, m), MatrixMut::row_major(w, stacked, width));
-            gemm(isa, T::ONE, scaled, f.rows(&tile.columns).t(), T::ZERO, w, packing);
+/// U, R×M, and U_k∘U_l for k ≤ l, R₂×M, of the network's V, K×M.
+pub(super) fn write_network<T: Real>(shape: Shape, v: &[T], u: &mut [T], uu: &mut [T]) {
+    let (m, r) = (shape.hidden(), shape.classes() - 1);
+    let last = row(v, m, r);
+    for (u, v) in u.chunks_exact_mut(m).zip(v.chunks_exact(m)) {
+        for ((u, &v), &last) in u.iter_mut().zip(v).zip(last) {
+            *u = v - last;
         }
     }
+    for ((k, l), uu) in entries(r).zip(uu.chunks_exact_mut(m)) {
+        for ((uu, &uk), &ul) in uu.iter_mut().zip(row(u, m, k)).zip(row(u, m, l)) {
+            *uu = uk * ul;
+        }
+    }
+}
 
-    /// f̂ and Û from the entries of 2w Ŵ.
-    pub(super) fn spread(&mut self, sum: &Sum<'_, '_, T>, tile: &Tile, hats: &mut Hats<'_, T>, packing: &mut [T]) {
-        let (isa, shape, start) = (sum.isa, sum.samples.shape, sum.range.start);
-        let (m, r) = (shape.hidden(), shape.classes() - 1);
-        let all_f = Features::of_batch(sum.samples.f, m, &sum.range);
-        let count = T::from_f64(tile.count());
-        let mut index = entries(r);
-        for (w, uu) in self.w.chunks(GROUP * stride(tile)).zip(self.uu.chunks(GROUP * m)) {
-            let group: [_; GROUP] = core::array::from_fn(|_| index.next());
-            // An entry off the diagonal stands for two.
-            let twice = group.map(|entry| if entry.is_some_and(|(k, l)| k == l) { T::ONE } else { T::TWO });
-            let mut side = |from: &Range<usize>, to: &Range<usize>, sums: Option<&mut [T]>| {
-                let products = &mut self.scaled[..uu.len() * to.len()];
-                for (w, products) in w.chunks_exact(stride(tile)).zip(products.chunks_exact_mut(to.len() * m)) {
-                    let w = Matrix::row_major(&w[..tile.len()], tile.rows.len(), tile.columns.len());
-                    let w = if *to == tile.rows { w } else { w.t() };
-                    gemm(
-                        isa,
-                        T::ONE,
-                        w,
-                        all_f.rows(from),
-                        T::ZERO,
-                        MatrixMut::row_major(products, to.len(), m),
-                        packing,
-                    );
+/// The entries of W over a part on the diagonal, which are symmetric.
+pub(super) fn form_diagonal<T: Real>(
+    network: &Network<'_, T>,
+    sum: &Sum<'_, '_, T>,
+    part: &Tile,
+    w: &mut [T],
+    packing: &mut [T],
+) {
+    let (shape, len) = (sum.samples.shape, part.rows.len());
+    let f = Features::of_batch(sum.samples.f, shape.hidden());
+    for (e, uu) in network.uu.chunks_exact(shape.hidden()).enumerate() {
+        let w = MatrixMut::row_major_strided(&mut w[e * len..], len, len, line::<T>(shape, len));
+        gemm::gram(sum.isa, T::ONE, f.rows(&part.rows), Some(uu), T::ZERO, w, gemm::Triangle::Both, packing);
+    }
+}
+
+/// The entries of W over some rows of a part off the diagonal.
+pub(super) fn form<T: Real>(
+    network: &Network<'_, T>,
+    sum: &Sum<'_, '_, T>,
+    part: &Tile,
+    w: &mut [T],
+    local: &mut Local<'_, T>,
+) {
+    let (isa, shape, width) = (sum.isa, sum.samples.shape, part.columns.len());
+    let m = shape.hidden();
+    let f = Features::of_batch(sum.samples.f, m);
+    let rows_of_w = rows_of_w(shape, width, size_of::<T>());
+    let group = (local.scaled.len() / (rows_of_w * m)).max(1);
+    let w = &mut w[..part.rows.len() * rows_of_w * width];
+    for (f_rows, w) in f.of(&part.rows).chunks(group * m).zip(w.chunks_mut(group * rows_of_w * width)) {
+        let stacked = f_rows.len() / m * rows_of_w;
+        let scaled = &mut local.scaled[..stacked * m];
+        isa.vectorize(|| {
+            for (f, scaled) in f_rows.chunks_exact(m).zip(scaled.chunks_exact_mut(rows_of_w * m)) {
+                // The row that keeps samples apart is empty.
+                scaled[network.uu.len()..].fill(T::ZERO);
+                for (scaled, uu) in scaled.chunks_exact_mut(m).zip(network.uu.chunks_exact(m)) {
+                    for ((scaled, &f), &uu) in scaled.iter_mut().zip(f).zip(uu) {
+                        *scaled = f * uu;
+                    }
                 }
-                let f_hat = &mut hats.f[(start + to.start) * m..(start + to.end) * m];
-                let f = &all_f.data[to.start * m..to.end * m];
-                isa.run(Fold { m, products, twice, uu, f, f_hat, sums });
-            };
-            side(&tile.columns, &tile.rows, Some(&mut *self.sums));
-            if !tile.is_diagonal() {
-                side(&tile.rows, &tile.columns, None);
             }
-            // Σ f f' Ŵ is the same from both sides.
-            for ((k, l), sums) in group.into_iter().flatten().zip(self.sums.chunks_exact(m)) {
-                for (from, to) in [(l, k), (k, l)] {
-                    let entries = row_mut(self.u_hat, m, to).iter_mut().zip(row(self.u, m, from)).zip(sums);
-                    for ((u_hat, &u), &sum) in entries {
-                        *u_hat += count * u * sum;
-                    }
-                    if k == l {
-                        break;
-                    }
+        });
+        let (scaled, w) = (Matrix::row_major(scaled, stacked, m), MatrixMut::row_major(w, stacked, width));
+        gemm(isa, T::ONE, scaled, f.rows(&part.columns).t(), T::ZERO, w, local.packing);
+    }
+}
+
+/// f̂ of one side from the entries of 2w Ŵ; Û too, if it is to be had, which is the same from both.
+pub(super) fn spread<T: Real>(
+    network: &Network<'_, T>,
+    sum: &Sum<'_, '_, T>,
+    (part, side): (&Tile, Side),
+    w: &[T],
+    f_hat: &mut PerSample<'_, T>,
+    mut u_hat: Option<&mut [T]>,
+    local: &mut Local<'_, T>,
+) {
+    let (isa, shape) = (sum.isa, sum.samples.shape);
+    let (m, r, width) = (shape.hidden(), shape.classes() - 1, part.columns.len());
+    let line = line::<T>(shape, width);
+    let all_f = Features::of_batch(sum.samples.f, m);
+    let count = T::from_f64(part.count());
+    let [to, from] = side.of(part);
+    let f_hat = f_hat.rows_mut(to);
+    let mut index = entries(r);
+    for (first, uu) in (0..).step_by(GROUP).zip(network.uu.chunks(GROUP * m)) {
+        let group: [_; GROUP] = core::array::from_fn(|_| index.next());
+        // An entry off the diagonal stands for two.
+        let twice = group.map(|entry| if entry.is_some_and(|(k, l)| k == l) { T::ONE } else { T::TWO });
+        let products = &mut local.scaled[..uu.len() * to.len()];
+        for (e, products) in (first..).zip(products.chunks_exact_mut(to.len() * m)) {
+            let w = Matrix::row_major_strided(&w[e * width..], part.rows.len(), width, line);
+            let w = if side == Side::Rows { w } else { w.t() };
+            let products = MatrixMut::row_major(products, to.len(), m);
+            gemm(isa, T::ONE, w, all_f.rows(from), T::ZERO, products, local.packing);
+        }
+        let sums = u_hat.is_some().then_some(&mut *local.sums);
+        isa.run(Fold { m, products, twice, uu, f: all_f.of(to), f_hat, sums });
+        let Some(u_hat) = &mut u_hat else { continue };
+        for ((k, l), sums) in group.into_iter().flatten().zip(local.sums.chunks_exact(m)) {
+            for (from, to) in [(l, k), (k, l)] {
+                let entries = row_mut(u_hat, m, to).iter_mut().zip(row(network.u, m, from)).zip(sums);
+                for ((u_hat, &u), &sum) in entries {
+                    *u_hat += count * u * sum;
+                }
+                if k == l {
+                    break;
                 }
             }
         }

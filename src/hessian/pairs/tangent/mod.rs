@@ -25,7 +25,8 @@
 //! **Loop order.** A tile is cut into parts, whose R₂ entries of W fit into the L2 cache ([`part_len`]); of a tile on the diagonal those
 //! on or above the diagonal. Of a part first the [entries] of W are formed; then, for each row of the part and as many columns at once as
 //! a register has lanes, X, q̂ and q̂' ([`centring`]); then the entries of `Ŵ = Ga (X + Xᵀ)` give back f̂ and V̂. What a part adds to: f̂
-//! of its rows and of its columns, p̂ of its rows, q̂ of its columns, and Û, which is everyone's.
+//! of its rows and of its columns, p̂ of its rows, q̂ of its columns, and Û of the block of its rows. Either half of the rows of a part off
+//! the diagonal is a worker's, with a q̂ of the columns of its own; then rows are one worker's and columns the other's.
 //!
 //! Multiply–adds a pair: `R₂M/2` for the Gram matrices, `R₂M + 2M` for the hats, about `10K²` operations for each pair of a tile.
 
@@ -37,17 +38,17 @@ use core::ops::Range;
 use crate::gemm;
 use crate::hessian::contrasts::triangle;
 use crate::hessian::evaluation::{Squares, first_largest};
-use crate::hessian::factors::{Factors, Hats, HiddenHat};
-use crate::hessian::pairs::common::Common;
-use crate::hessian::pairs::{Features, Sum, Tile, tile_len};
+use crate::hessian::factors::{CHUNK, Hats};
+use crate::hessian::pairs::desk::{Grams, Local, Space, Team};
+use crate::hessian::pairs::rows::{End, RowHats, Rows};
+use crate::hessian::pairs::{Ends, Features, Side, Sum, TILE, Tile, tile_len};
 use crate::network::Shape;
-use crate::plan::{Work, largest, product, sum};
+use crate::plan::{Form, Work, largest, product, sum};
 use crate::real::Real;
-use crate::simd::{InstructionSet, MAX_LANES};
-use crate::vector::{add_scaled, dot};
-use crate::workspace::{Arena, row, row_mut};
+use crate::simd::MAX_LANES;
+use crate::vector::add_scaled;
+use crate::workspace::{Arena, PerSample, row};
 use centring::Row;
-use entries::Entries;
 
 /// Bytes that the entries of W over a part of a tile may take: the L2 cache of a server's core, which is 1 MiB or more.
 const PART_BYTES: u64 = 1 << 20;
@@ -64,30 +65,20 @@ const fn largest_part(shape: Shape, n: usize) -> usize {
     part_len(shape, n, size_of::<f32>())
 }
 
-/// Feature rows of the samples, and the entries of W of a tile.
+/// What all tiles read, besides feature rows.
 #[derive(Debug)]
-pub(super) struct Tangent<'w, T> {
-    entries: Entries<'w, T>,
+pub(super) struct Network<'w, T> {
+    /// U, R×M.
+    u: &'w mut [T],
+    /// U_k∘U_l for k ≤ l, R₂×M.
+    uu: &'w mut [T],
     /// q, K×N: one row a class, so that lanes are samples.
     q: &'w mut [T],
     /// 1 at each sample's most probable class, K×N.
     leads: &'w mut [T],
-    /// q̂ of the columns, from tiles above the diagonal, K×N.
-    q_hat: &'w mut [T],
-    /// o, N×M.
-    o: &'w mut [T],
-    o_hat: &'w mut [T],
-    /// d and o + d, N×M.
-    d: &'w mut [T],
-    od: &'w mut [T],
-    d_hat: &'w mut [T],
-    /// ⟨S,S'⟩ of a tile.
-    ss: &'w mut [T],
-    /// K×M numbers, and M.
+    /// Scratch for the way back of Û: K×M numbers, and M.
     full_u_hat: &'w mut [T],
     row: &'w mut [T],
-    /// Θ of a register of pairs, and seven rows of K registers.
-    registers: &'w mut [T],
 }
 
 /// Gram matrices, hats and traces of `n` samples.
@@ -100,29 +91,23 @@ pub(super) const fn work(shape: Shape, n: usize) -> Work {
     Work::sum(&[Work::new(product(&[n, n]).saturating_mul(products), 1), Work::new(centring, 9)])
 }
 
-/// Lengths of the slices of [`Tangent`], in their order.
-const fn lengths(shape: Shape, n: usize) -> [u64; 12] {
-    let (m, k, tile) = (shape.hidden(), shape.classes(), tile_len(n));
-    let (of_classes, of_units) = (product(&[k, n]), product(&[n, m]));
-    [
-        of_classes,
-        of_classes,
-        of_classes,
-        of_units,
-        of_units,
-        of_units,
-        of_units,
-        of_units,
-        product(&[tile, tile]),
-        product(&[k, m]),
-        m as u64,
-        product(&[k.saturating_add(7), k, MAX_LANES]),
-    ]
+/// Lengths of the slices of [`Network`], in their order.
+const fn network_lengths(shape: Shape, n: usize) -> [u64; 6] {
+    let (m, k) = (shape.hidden(), shape.classes());
+    let of_classes = product(&[k, n]);
+    [product(&[k - 1, m]), product(&[triangle(k - 1), m]), of_classes, of_classes, product(&[k, m]), m as u64]
 }
 
-/// Elements that [`Tangent::new`] takes.
+/// Elements that [`Network::new`] takes.
 pub(super) const fn elements(shape: Shape, n: usize) -> u64 {
-    sum(&[entries::elements(shape, largest_part(shape, n)), sum(&lengths(shape, n))])
+    sum(&network_lengths(shape, n))
+}
+
+/// Lengths of a worker's scratch: entries of W, q̂ of columns, scaled rows, sums of a group, registers.
+pub(super) const fn lengths(shape: Shape, n: usize) -> [u64; 5] {
+    let (k, part) = (shape.classes(), largest_part(shape, n));
+    let [w, scaled, sums] = entries::lengths(shape, part);
+    [w, product(&[k, part]), scaled, sums, product(&[k.saturating_add(7), k, MAX_LANES])]
 }
 
 /// Elements of packing space that the products need.
@@ -135,156 +120,250 @@ pub(super) const fn packing_elements(shape: Shape, n: usize) -> u64 {
     largest(&[parts, wide, tiles])
 }
 
-impl<'w, T: Real> Tangent<'w, T> {
-    pub(super) fn new(sum: &Sum<'_, '_, T>, factors: &Factors<'_, T>, arena: &mut Arena<'w, T>) -> Self {
+impl<'w, T: Real> Network<'w, T> {
+    /// Without anything in it where the form is another.
+    pub(super) fn new(sum: &Sum<'_, '_, T>, arena: &mut Arena<'w, T>) -> Self {
         let (shape, n) = (sum.samples.shape, sum.range.len());
-        let k = shape.classes();
-        let entries = Entries::new(shape, largest_part(shape, n), sum.samples.v, arena);
-        let [q, leads, q_hat, o, o_hat, d, od, d_hat, ss, full_u_hat, a_row, registers] =
-            arena.take_all(lengths(shape, n));
-        for hat in [&mut *q_hat, o_hat, d_hat] {
-            hat.fill(T::ZERO);
-        }
-        let scale = T::from_f64(1.0 / factors.sigma);
-        for (i, p) in sum.samples.p.chunks_exact(k).skip(sum.range.start).take(n).enumerate() {
-            let lead = first_largest(p);
-            for (class, &p) in p.iter().enumerate() {
-                q[class * n + i] = scale * p;
-                leads[class * n + i] = if class == lead { T::ONE } else { T::ZERO };
-            }
-        }
-        Self { entries, q, leads, q_hat, o, o_hat, d, od, d_hat, ss, full_u_hat, row: a_row, registers }
-    }
-
-    /// Computes the features of the samples `chunk`.
-    pub(super) fn fill(
-        &mut self,
-        sum: &Sum<'_, '_, T>,
-        factors: &Factors<'_, T>,
-        common: &Common<'_, T>,
-        chunk: &Range<usize>,
-    ) {
-        let (m, rm) = (sum.samples.shape.hidden(), common.rm());
-        sum.isa.vectorize(|| {
-            for n in chunk.clone() {
-                let i = n - sum.range.start;
-                let (f, o, d) = (row(sum.samples.f, m, n), row_mut(self.o, m, i), row(factors.d, m, n));
-                o.fill(T::ZERO);
-                for (v, b) in factors.v.chunks_exact(m).zip(row(common.b, rm, i).chunks_exact(m)) {
-                    for ((o, (&v, &f)), &b) in o.iter_mut().zip(v.iter().zip(f)).zip(b) {
-                        *o += v * f * b;
-                    }
-                }
-                row_mut(self.d, m, i).copy_from_slice(d);
-                for ((od, &o), &d) in row_mut(self.od, m, i).iter_mut().zip(&*o).zip(d) {
-                    *od = o + d;
+        let lengths = if sum.form == Form::Tangent { network_lengths(shape, n) } else { [0; 6] };
+        let [u, uu, q, leads, full_u_hat, row] = arena.take_all(lengths);
+        if sum.form == Form::Tangent {
+            entries::write_network(shape, sum.samples.v, u, uu);
+            let (k, scale) = (shape.classes(), T::from_f64(1.0 / sum.factors.sigma));
+            for (i, p) in sum.samples.p.chunks_exact(k).skip(sum.range.start).take(n).enumerate() {
+                let lead = first_largest(p);
+                for (class, &p) in p.iter().enumerate() {
+                    q[class * n + i] = scale * p;
+                    leads[class * n + i] = if class == lead { T::ONE } else { T::ZERO };
                 }
             }
-        });
+        }
+        Self { u, uu, q, leads, full_u_hat, row }
     }
 
-    /// Returns the tile's share of the trace, spreads everything over the hats, and leaves the coefficients of ĝ.
+    /// Returns the tile's share of the trace, spreads it over the hats, and leaves the coefficients of ĝ.
     pub(super) fn visit(
-        &mut self,
+        &self,
         sum: &Sum<'_, '_, T>,
-        factors: &Factors<'_, T>,
-        common: &mut Common<'_, T>,
         tile: &Tile,
-        hats: Option<&mut Hats<'_, T>>,
-        packing: &mut [T],
+        space: &mut Space<'_, T>,
+        ends: &mut Ends<'_, T>,
+        team: &mut Team<'_, T>,
     ) -> Squares {
-        let (isa, shape, n) = (sum.isa, sum.samples.shape, sum.range.len());
-        let (m, k, width) = (shape.hidden(), shape.classes(), tile.columns.len());
-        Features::of_batch(factors.s, triangle(k - 1), &sum.range).gram(isa, tile, self.ss, packing);
-
+        let width = tile.columns.len();
         let mut total = [0.0; 3];
-        let mut hats = hats;
-        for part in tile.parts(part_len(shape, n, size_of::<T>())) {
-            self.entries.form(sum, &part, packing);
-            let from = part.columns.start - tile.columns.start;
-            let columns = from..from + part.columns.len();
-            for i in 0..part.rows.len() {
-                let sample = part.rows.start + i;
-                let in_tile = sample - tile.rows.start;
-                let shares = isa.run(Row {
-                    classes: k,
-                    sigma: T::from_f64(factors.sigma),
-                    lead: first_largest(row(sum.samples.p, k, sum.range.start + sample)),
-                    sample,
-                    q: self.q,
-                    leads: self.leads,
-                    column_q_hat: if part.is_diagonal() { None } else { Some(&mut *self.q_hat) },
-                    n,
-                    columns: part.columns.clone(),
-                    weights: &row(common.weights, width, in_tile)[columns.clone()],
-                    ga: &row(common.ga, width, in_tile)[columns.clone()],
-                    gg: &mut row_mut(common.gg, width, in_tile)[columns.clone()],
-                    ss: &row(self.ss, width, in_tile)[columns.clone()],
-                    w: &mut self.entries.w[i * part.columns.len()..],
-                    stride: entries::stride(&part),
-                    registers: self.registers,
-                    q_hat: hats.as_deref_mut().map(|hats| row_mut(hats.p, k, sum.range.start + sample)),
-                });
-                for (total, share) in total.iter_mut().zip(shares) {
-                    *total += part.count() * share.to_f64();
-                }
+        for part in tile.parts(part_len(sum.samples.shape, sum.range.len(), size_of::<T>())) {
+            let shares = self.centre(sum, tile, &part, space, ends, team);
+            for (total, share) in total.iter_mut().zip(shares) {
+                *total += part.count() * share;
             }
-            if let Some(hats) = hats.as_deref_mut() {
-                self.entries.spread(sum, &part, hats, packing);
-            }
+            self.spread(sum, &part, space.w, ends, team);
             if tile.is_diagonal() && !part.is_diagonal() {
+                let gg = &mut *space.grams.gg;
                 for i in part.rows.clone().map(|row| row - tile.rows.start) {
-                    for j in columns.clone() {
-                        common.gg[j * width + i] = common.gg[i * width + j];
+                    for j in part.columns.clone().map(|column| column - tile.columns.start) {
+                        gg[j * width + i] = gg[i * width + j];
                     }
                 }
             }
         }
-
-        Features::new(self.d, m).spread(isa, common.aa, tile, self.o_hat, packing);
-        Features::new(self.od, m).spread(isa, common.aa, tile, self.d_hat, packing);
         let [output, cross, hidden] = total;
         Squares { output, cross, hidden }
     }
 
-    /// Σ' w Ga² (o·d' + d·o' + d·d') of all samples.
-    pub(super) fn value_of_diagonals(&self, isa: InstructionSet) -> f64 {
-        0.5 * (dot(isa, self.o, self.o_hat) + dot(isa, self.d, self.d_hat))
+    /// Forms the entries of W of a part, and turns them into those of 2w Ŵ; adds to q̂ and p̂. Returns shares of the trace.
+    fn centre(
+        &self,
+        sum: &Sum<'_, '_, T>,
+        tile: &Tile,
+        part: &Tile,
+        space: &mut Space<'_, T>,
+        ends: &mut Ends<'_, T>,
+        team: &mut Team<'_, T>,
+    ) -> [f64; 3] {
+        let (width, height) = (tile.columns.len(), part.columns.len());
+        let Grams { weights, ga, gg, ss, .. } = &mut space.grams;
+        let from = part.columns.start - tile.columns.start;
+        let (grams, first_row) = ([&**weights, &**ga, &**ss], (part.rows.start - tile.rows.start) * width);
+        let Ends { rows: End { own, hats }, columns } = ends;
+        if part.is_diagonal() {
+            entries::form_diagonal(self, sum, part, space.w, team.one.packing);
+            let p_hat = hats.as_mut().map(|hats| hats.p.reborrow());
+            let half = Half { tile, part, grams, gg: &mut gg[first_row..], w: space.w, p_hat, column_q_hat: None };
+            return self.rows(sum, half, team.one.registers);
+        }
+
+        let own = columns.as_mut().map_or(own, |columns| &mut columns.own);
+        let q_hat = &mut own.q.rows_mut(&tile.columns)[from..];
+        let [above, below] = part.halves();
+        let line = entries::line::<T>(sum.samples.shape, height);
+        let (w, other_w) = space.w.split_at_mut(above.rows.len() * line);
+        let (gg, other_gg) = gg[first_row..].split_at_mut(above.rows.len() * width);
+        let (p_hat, other_p_hat) = hats.as_mut().map(|hats| hats.p.reborrow().split_at(below.rows.start)).unzip();
+        let other_q_hat = &mut space.q_hat[..sum.samples.shape.classes() * height];
+        other_q_hat.fill(T::ZERO);
+        let first = Half { tile, part: &above, grams, gg, w, p_hat, column_q_hat: Some((q_hat, width)) };
+        let second = Half {
+            tile,
+            part: &below,
+            grams,
+            gg: other_gg,
+            w: other_w,
+            p_hat: other_p_hat,
+            column_q_hat: Some((other_q_hat, height)),
+        };
+        let both = team.both(
+            |local| {
+                entries::form(self, sum, first.part, first.w, local);
+                self.rows(sum, first, local.registers)
+            },
+            |local| {
+                entries::form(self, sum, second.part, second.w, local);
+                self.rows(sum, second, local.registers)
+            },
+        );
+        let q_hat = &mut own.q.rows_mut(&tile.columns)[from..];
+        for (q_hat, other) in q_hat.chunks_mut(width).zip(space.q_hat.chunks_exact(height)) {
+            for (q_hat, &other) in q_hat.iter_mut().zip(other) {
+                *q_hat += other;
+            }
+        }
+        core::array::from_fn(|share| both.0[share] + both.1[share])
     }
 
-    /// Hands over what is not a sample's own: Û, and q̂ of the columns.
-    pub(super) fn finish(&mut self, sum: &Sum<'_, '_, T>, factors: &Factors<'_, T>, hats: &mut Hats<'_, T>) {
-        let (m, k, n) = (sum.samples.shape.hidden(), sum.samples.shape.classes(), sum.range.len());
-        let (others, last) = self.full_u_hat.split_at_mut((k - 1) * m);
-        others.copy_from_slice(self.entries.u_hat);
-        last.fill(T::ZERO);
-        for u_hat in others.chunks_exact(m) {
-            add_scaled(sum.isa, last, -T::ONE, u_hat);
+    /// The rows of a half, one after the other.
+    fn rows(&self, sum: &Sum<'_, '_, T>, half: Half<'_, T>, registers: &mut [T]) -> [f64; 3] {
+        let Half { tile, part, grams: [weights, ga, ss], gg, w, mut p_hat, mut column_q_hat } = half;
+        let (k, width, line) = (
+            sum.samples.shape.classes(),
+            tile.columns.len(),
+            entries::line::<T>(sum.samples.shape, part.columns.len()),
+        );
+        let from = part.columns.start - tile.columns.start;
+        let columns = from..from + part.columns.len();
+        let mut total = [0.0; 3];
+        for (i, sample) in part.rows.clone().enumerate() {
+            let in_tile = sample - tile.rows.start;
+            let shares = sum.isa.run(Row {
+                classes: k,
+                sigma: T::from_f64(sum.factors.sigma),
+                lead: first_largest(row(sum.samples.p, k, sample)),
+                sample: sample - sum.range.start,
+                q: self.q,
+                leads: self.leads,
+                column_q_hat: column_q_hat.as_mut().map(|(q_hat, stride)| (&mut **q_hat, *stride)),
+                n: sum.range.len(),
+                first_column: part.columns.start - sum.range.start,
+                weights: &row(weights, width, in_tile)[columns.clone()],
+                ga: &row(ga, width, in_tile)[columns.clone()],
+                gg: &mut gg[i * width..][columns.clone()],
+                ss: &row(ss, width, in_tile)[columns.clone()],
+                w: &mut w[i * line..][..line],
+                registers,
+                q_hat: p_hat.as_mut().map(|p_hat| p_hat.row_mut(sample)),
+            });
+            for (total, share) in total.iter_mut().zip(shares) {
+                *total += share.to_f64();
+            }
         }
-        let u_hat = &mut *self.entries.u_hat;
-        factors.reduce_rows(m, self.full_u_hat, u_hat, self.row);
-        add_scaled(sum.isa, hats.v, T::ONE, u_hat);
-        for (i, p_hat) in hats.p.chunks_exact_mut(k).skip(sum.range.start).take(n).enumerate() {
-            for (class, p_hat) in p_hat.iter_mut().enumerate() {
-                *p_hat += self.q_hat[class * n + i];
+        total
+    }
+
+    /// f̂ and Û from the entries of 2w Ŵ of a part.
+    fn spread(&self, sum: &Sum<'_, '_, T>, part: &Tile, w: &[T], ends: &mut Ends<'_, T>, team: &mut Team<'_, T>) {
+        let spread = |side, f_hat: &mut PerSample<'_, T>, u_hat: Option<&mut [T]>, local: &mut Local<'_, T>| {
+            entries::spread(self, sum, (part, side), w, f_hat, u_hat, local);
+        };
+        let Ends { rows: End { own, hats }, columns } = ends;
+        let Some(hats) = hats else { return };
+        let u_hat = Some(own.u_of(part.rows.start));
+        match columns.as_mut().and_then(|columns| columns.hats.as_mut()) {
+            Some(others) => {
+                team.both(
+                    |local| spread(Side::Rows, &mut hats.f, u_hat, local),
+                    |local| spread(Side::Columns, &mut others.f, None, local),
+                );
+            }
+            None => {
+                spread(Side::Rows, &mut hats.f, u_hat, &mut team.one);
+                if !part.is_diagonal() {
+                    spread(Side::Columns, &mut hats.f, None, &mut team.one);
+                }
             }
         }
     }
 
-    /// The way back of the samples `chunk`, which `factors` has loaded, together with the part of B̂ in `common`.
-    pub(super) fn back(
-        &mut self,
-        sum: &Sum<'_, '_, T>,
-        factors: &mut Factors<'_, T>,
-        common: &Common<'_, T>,
-        chunk: &Range<usize>,
-        hats: &mut Hats<'_, T>,
-        packing: &mut [T],
-    ) {
-        let m = sum.samples.shape.hidden();
-        let own = (chunk.start - sum.range.start) * m..(chunk.end - sum.range.start) * m;
-        add_scaled(sum.isa, &mut hats.d[chunk.start * m..chunk.end * m], T::ONE, &self.d_hat[own.clone()]);
-        let o_hat = HiddenHat::Omega(&self.o_hat[own]);
-        factors.back(sum.isa, sum.samples, chunk, Some(common.b_hat), o_hat, hats, packing);
+    /// Hands over what is not a sample's own: Û, and q̂ of the columns.
+    pub(super) fn finish(&mut self, sum: &Sum<'_, '_, T>, own: &mut RowHats<'_, T>, hats: &mut Hats<'_, T>) {
+        let (m, k) = (sum.samples.shape.hidden(), sum.samples.shape.classes());
+        let (u_hat, blocks) = own.u.all_mut().split_at_mut((k - 1) * m);
+        for block in blocks.chunks_exact(u_hat.len()) {
+            add_scaled(sum.isa, u_hat, T::ONE, block);
+        }
+        let (others, last) = self.full_u_hat.split_at_mut((k - 1) * m);
+        others.copy_from_slice(u_hat);
+        last.fill(T::ZERO);
+        for u_hat in others.chunks_exact(m) {
+            add_scaled(sum.isa, last, -T::ONE, u_hat);
+        }
+        sum.factors.reduce_rows(m, self.full_u_hat, u_hat, self.row);
+        add_scaled(sum.isa, hats.v.row_mut(sum.range.start / CHUNK), T::ONE, u_hat);
+        let end = sum.range.end;
+        for start in sum.range.clone().step_by(TILE) {
+            let block = start..(start + TILE).min(end);
+            let q_hat = own.q.rows(&block);
+            for (i, n) in block.clone().enumerate() {
+                for (p_hat, q_hat) in hats.p.row_mut(n).iter_mut().zip(q_hat.chunks_exact(block.len())) {
+                    *p_hat += q_hat[i];
+                }
+            }
+        }
     }
+}
+
+/// Some rows of a part of a tile, and what is theirs.
+struct Half<'a, T> {
+    tile: &'a Tile,
+    part: &'a Tile,
+    /// w, Ga and ⟨S,S'⟩ of the tile.
+    grams: [&'a [T]; 3],
+    /// Gg of rows of the tile, from the rows of this half on.
+    gg: &'a mut [T],
+    w: &'a mut [T],
+    /// q̂ of the rows.
+    p_hat: Option<PerSample<'a, T>>,
+    /// q̂ of the columns, and the distance of its rows; absent on the diagonal, where they are the rows.
+    column_q_hat: Option<(&'a mut [T], usize)>,
+}
+
+/// Computes o, d and o + d of the samples `chunk`, from their B.
+pub(super) fn fill<T: Real>(sum: &Sum<'_, '_, T>, chunk: &Range<usize>, rows: &mut Rows<'_, T>) {
+    let m = sum.samples.shape.hidden();
+    sum.isa.vectorize(|| {
+        for n in chunk.clone() {
+            let (f, o, d) = (row(sum.samples.f, m, n), rows.o.row_mut(n), row(sum.factors.d, m, n));
+            o.fill(T::ZERO);
+            for (v, b) in sum.factors.v.chunks_exact(m).zip(rows.b.row(n).chunks_exact(m)) {
+                for ((o, (&v, &f)), &b) in o.iter_mut().zip(v.iter().zip(f)).zip(b) {
+                    *o += v * f * b;
+                }
+            }
+            rows.d.row_mut(n).copy_from_slice(d);
+            for ((od, &o), &d) in rows.od.row_mut(n).iter_mut().zip(&*o).zip(d) {
+                *od = o + d;
+            }
+        }
+    });
+}
+
+/// Spreads the terms in o and d over the hats of one side.
+pub(super) fn spread<T: Real>(
+    sum: &Sum<'_, '_, T>,
+    rows: &Rows<'_, T>,
+    part: (&Tile, Side),
+    grams: &Grams<'_, T>,
+    end: &mut End<'_, T>,
+    packing: &mut [T],
+) {
+    Features::new(&rows.d).spread(sum.isa, grams.aa, part, &mut end.own.o, packing);
+    Features::new(&rows.od).spread(sum.isa, grams.aa, part, &mut end.own.d, packing);
 }
