@@ -47,9 +47,9 @@ impl<'w, T: Real> Workers<'w, T> {
     }
 
     /// As many as pay for work of this cost.
-    pub(crate) fn for_cost(self, cost: u64) -> Self {
+    pub(crate) fn for_cost(self, cost: impl FnOnce() -> u64) -> Self {
         let count = self.count();
-        if count < 2 || cost >= LEAST {
+        if count < 2 || cost() >= LEAST {
             return self;
         }
         let each = self.scratch.len() / count;
@@ -67,9 +67,9 @@ impl<'w, T: Real> Workers<'w, T> {
     }
 
     /// Where to cut work over `rows` in two; nowhere, if one worker is to do it.
-    pub(crate) fn cut(&self, rows: usize, cost: u64) -> Option<usize> {
+    pub(crate) fn cut(&self, rows: usize, cost: impl FnOnce() -> u64) -> Option<usize> {
         let count = self.count();
-        if count < 2 || cost < LEAST {
+        if count < 2 || cost() < LEAST {
             return None;
         }
         let at = (rows * ahead(count) / count).next_multiple_of(UNIT);
@@ -119,7 +119,7 @@ mod tests {
 
     /// Cuts rows until no one is left to share them: the rows of each worker, and how long its scratch is.
     fn shares(rows: usize, flops: u64, workers: Workers<'_, f32>) -> Vec<(usize, usize)> {
-        match workers.cut(rows, flops) {
+        match workers.cut(rows, || flops) {
             None => {
                 let mut workers = workers;
                 vec![(rows, workers.scratch().len())]

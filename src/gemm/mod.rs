@@ -127,7 +127,7 @@ pub(crate) fn gemm_rows<T: Real>(
     rows: usize,
     mut workers: Workers<'_, T>,
 ) {
-    if let Some(at) = workers.cut(a.rows(), product(&[2, a.rows(), a.cols(), b.cols()])) {
+    if let Some(at) = workers.cut(a.rows(), || product(&[2, a.rows(), a.cols(), b.cols()])) {
         let (above, below) = (a.rows_range(0..at), a.rows_range(at..a.rows()));
         let (c_above, c_below) = c.split_rows(at);
         workers.join(

@@ -290,7 +290,7 @@ impl<T: Real> Leaving<'_, '_, '_, T> {
         let (isa, n, m, k) = (self.isa, range.len(), self.samples.shape.hidden(), self.samples.shape.classes());
         let (r, r2) = (k - 1, triangle(k - 1));
         // Contrasts are taken class by class, which costs far more than its few flops.
-        let cost = product(&[n]).saturating_mul(sum(&[product(&[4, k, m]), product(&[100, k, k])]));
+        let cost = || product(&[n]).saturating_mul(sum(&[product(&[4, k, m]), product(&[100, k, k])]));
         if let Some(at) = workers.cut(n, cost) {
             let ((d, d2), (q, q2)) = (d.split_at_mut(at * m), q.split_at_mut(at * m));
             let ((r_hat, r_hat2), (p_hat, p_hat2)) = (r_hat.split_at_mut(at * r), p_hat.split_at_mut(at * k));

@@ -134,7 +134,7 @@ impl<T: Real> Pass<'_, T> {
         let (d, m, k) = (shape.inputs(), shape.hidden(), shape.classes());
         let Rows { x, u, h, f, e, t, z } = rows;
         let n = x.len() / d;
-        if let Some(at) = workers.cut(n, product(&[2, n, m, d.saturating_add(k)])) {
+        if let Some(at) = workers.cut(n, || product(&[2, n, m, d.saturating_add(k)])) {
             let (x, others) = x.split_at(at * d);
             let [(u, other_u), (h, other_h), (f, other_f), (e, other_e), (t, other_t)] =
                 [u, h, f, e, t].map(|rows| split_rows(rows, m, at));

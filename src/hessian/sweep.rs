@@ -152,7 +152,7 @@ fn back_through_units<T: Real>(
 ) {
     let (n, m, k) = (range.len(), samples.shape.hidden(), samples.shape.classes());
     // Reading the hats takes as long as some operations.
-    if let Some(at) = workers.cut(n, product(&[2, n, k.saturating_add(16), m])) {
+    if let Some(at) = workers.cut(n, || product(&[2, n, k.saturating_add(16), m])) {
         let (above, below) = split_rows(u, m, at);
         let middle = range.start + at;
         workers.join(

@@ -50,7 +50,7 @@ pub(crate) fn add<T: Real>(
 impl<T: Real> Sum<'_, '_, T> {
     /// Of some samples. Chunks are halves of halves of the batch, which workers may split: sums are added up in that order.
     fn value(&self, range: Range<usize>, workers: Workers<'_, T>) -> [f64; 2] {
-        let mut workers = workers.for_cost(factors::work(self.samples.shape).times(range.len()).cost);
+        let mut workers = workers.for_cost(|| factors::work(self.samples.shape).times(range.len()).cost);
         if let Some(middle) = middle(&range, CHUNK) {
             let ([output, hidden], [other_output, other_hidden]) = workers.join(
                 |workers| self.value(range.start..middle, workers),
@@ -74,7 +74,7 @@ impl<T: Real> Sum<'_, '_, T> {
     /// Of some samples, which workers split.
     fn back(&self, weights: [f64; 2], range: Range<usize>, mut hats: Hats<'_, T>, mut workers: Workers<'_, T>) {
         let Self { isa, samples, factors } = *self;
-        if let Some(at) = workers.cut(range.len(), factors::work(samples.shape).times(range.len()).cost) {
+        if let Some(at) = workers.cut(range.len(), || factors::work(samples.shape).times(range.len()).cost) {
             let middle = range.start + at;
             let (before, after) = hats.split_at(middle);
             workers.join(

@@ -56,8 +56,8 @@ pub(super) const fn packing_elements(shape: Shape, n: usize) -> u64 {
 }
 
 /// Computes the feature rows of the samples `chunk`, which are loaded.
-pub(super) fn fill<T: Real>(
-    sum: &Sum<'_, '_, T>,
+pub(super) fn fill<T: Real, const TANGENT: bool>(
+    sum: &Sum<'_, '_, T, TANGENT>,
     loaded: &Loaded<'_, T>,
     chunk: &Range<usize>,
     rows: &mut Rows<'_, T>,
@@ -84,17 +84,22 @@ pub(super) fn fill<T: Real>(
 }
 
 /// Forms weights and Gram matrices of a tile, or of some of its rows.
-pub(super) fn form<T: Real>(sum: &Sum<'_, '_, T>, tile: &Tile, grams: &mut Grams<'_, T>, packing: &mut [T]) {
+pub(super) fn form<T: Real, const TANGENT: bool>(
+    sum: &Sum<'_, '_, T, TANGENT>,
+    tile: &Tile,
+    grams: &mut Grams<'_, T>,
+    packing: &mut [T],
+) {
     let (shape, samples) = (sum.samples.shape, sum.samples);
     let (d, m, r) = (shape.inputs(), shape.hidden(), shape.classes() - 1);
     Features::of_batch(samples.x, d).gram(sum.isa, tile, grams.ga, packing);
     Features::of_batch(samples.h, m).gram(sum.isa, tile, grams.gg, packing);
     Features::of_batch(samples.f, m).gram(sum.isa, tile, grams.ff, packing);
     Features::of_batch(sum.factors.r, r).gram(sum.isa, tile, grams.rr, packing);
-    grams.weights[..tile.len()].fill(sum.cross_weight);
+    grams.weights[..tile.len()].fill(sum.weights.1);
     if tile.is_diagonal() {
         for weight in grams.weights[..tile.len()].iter_mut().step_by(tile.columns.len() + 1) {
-            *weight = sum.self_weight;
+            *weight = sum.weights.0;
         }
     }
     let Grams { weights, ga, gg, aa, .. } = grams;
@@ -118,8 +123,8 @@ pub(super) fn combine_tile<T: Real>(isa: InstructionSet, tile: &Tile, grams: &mu
 }
 
 /// Spreads the terms in x and r, and ĝ, over the hats of one side.
-pub(super) fn spread<T: Real>(
-    sum: &Sum<'_, '_, T>,
+pub(super) fn spread<T: Real, const TANGENT: bool>(
+    sum: &Sum<'_, '_, T, TANGENT>,
     rows: &Rows<'_, T>,
     part: (&Tile, Side),
     grams: &Grams<'_, T>,
@@ -143,8 +148,8 @@ pub(super) fn spread<T: Real>(
 
 /// B̂h and (r⊗f)^ where x is linear: `4 Σ' w Ga features'`, of which only the weight of self pairs takes Ga itself. `inputs` has
 /// [`elements`].
-pub(super) fn spread_by_inputs<T: Real>(
-    sum: &Sum<'_, '_, T>,
+pub(super) fn spread_by_inputs<T: Real, const TANGENT: bool>(
+    sum: &Sum<'_, '_, T, TANGENT>,
     rows: &Rows<'_, T>,
     hats: &mut RowHats<'_, T>,
     inputs: &mut [T],
@@ -156,7 +161,7 @@ pub(super) fn spread_by_inputs<T: Real>(
     let (isa, n, rm, d) = (sum.isa, sum.range.len(), rows.b.width(), sum.samples.shape.inputs());
     let x = Features::of_batch(sum.samples.x, d).rows(&sum.range);
     let four = T::TWO + T::TWO;
-    let (cross, own) = (four * sum.cross_weight, four * (sum.self_weight - sum.cross_weight));
+    let (cross, own) = (four * sum.weights.1, four * (sum.weights.0 - sum.weights.1));
     for (features, hats) in [(&rows.rf, &mut hats.bh), (&rows.bh, &mut hats.rf)] {
         let (products, ones) = inputs.split_at_mut(d * rm);
         let all = Matrix::row_major(features.all(), n, rm);
@@ -178,8 +183,8 @@ pub(super) fn spread_by_inputs<T: Real>(
 }
 
 /// The way back from the features of x of the samples `chunk`; writes their part of B̂.
-pub(super) fn back<T: Real>(
-    sum: &Sum<'_, '_, T>,
+pub(super) fn back<T: Real, const TANGENT: bool>(
+    sum: &Sum<'_, '_, T, TANGENT>,
     rows: &Rows<'_, T>,
     own: &RowHats<'_, T>,
     chunk: &Range<usize>,

@@ -39,8 +39,8 @@ pub(super) const fn packing_elements(shape: Shape, n: usize) -> u64 {
 }
 
 /// Computes A of the samples `chunk`, which are loaded, from their B.
-pub(super) fn fill<T: Real>(
-    sum: &Sum<'_, '_, T>,
+pub(super) fn fill<T: Real, const TANGENT: bool>(
+    sum: &Sum<'_, '_, T, TANGENT>,
     loaded: &mut Loaded<'_, T>,
     chunk: &Range<usize>,
     rows: &mut Rows<'_, T>,
@@ -59,8 +59,8 @@ pub(super) fn combine_tile<T: Real>(isa: InstructionSet, tile: &Tile, grams: &mu
 }
 
 /// Spreads all three terms over the hats of one side.
-pub(super) fn spread<T: Real>(
-    sum: &Sum<'_, '_, T>,
+pub(super) fn spread<T: Real, const TANGENT: bool>(
+    sum: &Sum<'_, '_, T, TANGENT>,
     rows: &Rows<'_, T>,
     part: (&Tile, Side),
     grams: &Grams<'_, T>,

@@ -93,16 +93,20 @@ pub(crate) const fn packing_elements(shape: Shape, n: usize, form: Form) -> u64 
     largest(&[common::packing_elements(shape, n), own])
 }
 
-/// What all stages of a sum over pairs read.
-struct Sum<'a, 'w, T> {
+/// What all stages of a sum over pairs read. The form is a constant, so that a program whose plans have one form has none of the other.
+struct Sum<'a, 'w, T, const TANGENT: bool> {
     isa: InstructionSet,
     samples: &'a Samples<'w, T>,
     factors: &'a Factors<'w, T>,
     /// The samples whose pairs are summed.
     range: Range<usize>,
-    self_weight: T,
-    cross_weight: T,
-    form: Form,
+    /// Of a pair of a sample with itself, and of any other.
+    weights: (T, T),
+}
+
+/// What the constant of a [`Sum`] stands for.
+const fn form_of(tangent: bool) -> Form {
+    if tangent { Form::Tangent } else { Form::Flat }
 }
 
 /// A tile of pairs.
@@ -229,40 +233,47 @@ pub(crate) fn add<T: Real>(
     (self_weight, cross_weight): (f64, f64),
     form: Form,
     factors: &Factors<'_, T>,
-    mut hats: Option<Hats<'_, T>>,
-    mut arena: Arena<'_, T>,
-    mut workers: Workers<'_, T>,
+    hats: Option<Hats<'_, T>>,
+    arena: Arena<'_, T>,
+    workers: Workers<'_, T>,
 ) -> Squares {
-    let shape = samples.shape;
-    let (self_weight, cross_weight) = (T::from_f64(self_weight), T::from_f64(cross_weight));
-    let sum = Sum { isa, samples, factors, range: range.clone(), self_weight, cross_weight, form };
-    let inputs = arena.take(common::elements(shape, range.len()) as usize);
-    let network = Network::new(&sum, &mut arena);
-    let mut features = Rows::new(shape, &range, form, &mut arena);
-    let mut own = RowHats::new(shape, &range, form, &mut arena);
-
-    sum.fill(range.clone(), features.reborrow(), own.reborrow(), workers.reborrow());
-    let mut pairs = Pairs { sum: &sum, network, features: &features };
-    let end = End { own: own.reborrow(), hats: hats.as_mut().map(Hats::reborrow) };
-    let mut squares = pairs.triangle(range.clone(), end, workers.reborrow());
-    common::spread_by_inputs(&sum, &features, &mut own, inputs, workers.reborrow());
-    let [of_x, of_hidden] = pairs.values(range.clone(), &own, workers.reborrow());
-    squares.cross += of_x;
-    squares.hidden += 0.5 * of_hidden;
-    if let Some(mut hats) = hats {
-        if form == Form::Tangent {
-            pairs.network.finish(&sum, &mut own, &mut hats);
-        }
-        pairs.back(range, &own, hats, workers);
+    let weights = (T::from_f64(self_weight), T::from_f64(cross_weight));
+    match form {
+        Form::Flat => Sum::<_, false> { isa, samples, factors, range, weights }.add(hats, arena, workers),
+        Form::Tangent => Sum::<_, true> { isa, samples, factors, range, weights }.add(hats, arena, workers),
     }
-    squares
 }
 
-impl<T: Real> Sum<'_, '_, T> {
+impl<T: Real, const TANGENT: bool> Sum<'_, '_, T, TANGENT> {
+    /// All of it.
+    fn add(&self, mut hats: Option<Hats<'_, T>>, mut arena: Arena<'_, T>, mut workers: Workers<'_, T>) -> Squares {
+        let (shape, form, range) = (self.samples.shape, form_of(TANGENT), self.range.clone());
+        let inputs = arena.take(common::elements(shape, range.len()) as usize);
+        let network = Network::new(self, &mut arena);
+        let mut features = Rows::new(shape, &range, form, &mut arena);
+        let mut own = RowHats::new(shape, &range, form, &mut arena);
+
+        self.fill(range.clone(), features.reborrow(), own.reborrow(), workers.reborrow());
+        let mut pairs = Pairs { sum: self, network, features: &features };
+        let end = End { own: own.reborrow(), hats: hats.as_mut().map(Hats::reborrow) };
+        let mut squares = pairs.triangle(range.clone(), end, workers.reborrow());
+        common::spread_by_inputs(self, &features, &mut own, inputs, workers.reborrow());
+        let [of_x, of_hidden] = pairs.values(range.clone(), &own, workers.reborrow());
+        squares.cross += of_x;
+        squares.hidden += 0.5 * of_hidden;
+        if let Some(mut hats) = hats {
+            if TANGENT {
+                pairs.network.finish(self, &mut own, &mut hats);
+            }
+            pairs.back(range, &own, hats, workers);
+        }
+        squares
+    }
+
     /// What factors of `n` samples cost.
     fn cost_of_factors(&self, n: usize) -> u64 {
         let (shape, own) = (self.samples.shape, factors::work(self.samples.shape));
-        let all = if self.form == Form::Flat { Work::sum(&[own, factors::work_of_a(shape)]) } else { own };
+        let all = if form_of(TANGENT) == Form::Flat { Work::sum(&[own, factors::work_of_a(shape)]) } else { own };
         all.times(n).cost
     }
 
@@ -274,7 +285,7 @@ impl<T: Real> Sum<'_, '_, T> {
         mut hats: RowHats<'_, T>,
         mut workers: Workers<'_, T>,
     ) {
-        if let Some(at) = workers.cut(range.len(), self.cost_of_factors(range.len())) {
+        if let Some(at) = workers.cut(range.len(), || self.cost_of_factors(range.len())) {
             let middle = range.start + at;
             let ((before, after), (first, second)) = (features.split_at(middle), hats.split_at(middle));
             workers.join(
@@ -288,7 +299,7 @@ impl<T: Real> Sum<'_, '_, T> {
         for chunk in chunks(range) {
             loaded.load(self.isa, self.factors, &chunk);
             common::fill(self, &loaded, &chunk, &mut features);
-            match self.form {
+            match form_of(TANGENT) {
                 Form::Flat => flat::fill(self, &mut loaded, &chunk, &mut features),
                 Form::Tangent => tangent::fill(self, &chunk, &mut features),
             }
@@ -297,17 +308,17 @@ impl<T: Real> Sum<'_, '_, T> {
 }
 
 /// A sum over pairs whose features are known.
-struct Pairs<'a, 'w, T> {
-    sum: &'a Sum<'a, 'w, T>,
+struct Pairs<'a, 'w, T, const TANGENT: bool> {
+    sum: &'a Sum<'a, 'w, T, TANGENT>,
     network: Network<'a, T>,
     features: &'a Rows<'a, T>,
 }
 
-impl<T: Real> Pairs<'_, '_, T> {
+impl<T: Real, const TANGENT: bool> Pairs<'_, '_, T, TANGENT> {
     /// Workers for some pairs: as many as pay.
     fn workers<'b>(&self, pairs: usize, workers: Workers<'b, T>) -> Workers<'b, T> {
-        let of_a_pair = work(self.sum.samples.shape, TILE, self.sum.form).cost / product(&[TILE, TILE]);
-        workers.for_cost(product(&[pairs]).saturating_mul(of_a_pair))
+        let of_a_tile = || work(self.sum.samples.shape, TILE, form_of(TANGENT)).cost;
+        workers.for_cost(|| product(&[pairs]).saturating_mul(of_a_tile() / product(&[TILE, TILE])))
     }
 
     /// All pairs within some samples.
@@ -376,7 +387,7 @@ impl<T: Real> Pairs<'_, '_, T> {
 
     /// One tile; columns have an end of their own, unless they are the rows.
     fn tile(&self, tile: &Tile, rows: End<'_, T>, columns: Option<End<'_, T>>, workers: Workers<'_, T>) -> Squares {
-        let (shape, n, form) = (self.sum.samples.shape, self.sum.range.len(), self.sum.form);
+        let (shape, n, form) = (self.sum.samples.shape, self.sum.range.len(), form_of(TANGENT));
         let (mut one, mut other) = workers.two();
         let (mut space, one) = desk::cut(shape, n, form, one.scratch());
         let other = other.as_mut().map(|other| desk::cut(shape, n, form, other.scratch()).1);
@@ -417,14 +428,14 @@ impl<T: Real> Pairs<'_, '_, T> {
         common::form(self.sum, tile, grams, packing);
         let r2 = triangle(self.sum.samples.shape.classes() - 1);
         Features::of_batch(self.sum.factors.s, r2).gram(self.sum.isa, tile, grams.ss, packing);
-        if self.sum.form == Form::Flat {
+        if form_of(TANGENT) == Form::Flat {
             Features::new(&self.features.b).gram(self.sum.isa, tile, grams.bb, packing);
         }
     }
 
     /// Spreads the coefficients of a tile over the hats of one side.
     fn spread(&self, tile: &Tile, side: Side, grams: &Grams<'_, T>, end: &mut End<'_, T>, packing: &mut [T]) {
-        match self.sum.form {
+        match form_of(TANGENT) {
             Form::Flat => flat::spread(self.sum, self.features, (tile, side), grams, end, packing),
             Form::Tangent => tangent::spread(self.sum, self.features, (tile, side), grams, end, packing),
         }
@@ -433,7 +444,7 @@ impl<T: Real> Pairs<'_, '_, T> {
 
     /// Two values that the hats hold: 4 Σ' w Ga x, and twice the term in A, or what is left of it.
     fn values(&self, range: Range<usize>, own: &RowHats<'_, T>, workers: Workers<'_, T>) -> [f64; 2] {
-        let workers = workers.for_cost(product(&[8, range.len(), self.features.b.width()]));
+        let workers = workers.for_cost(|| product(&[8, range.len(), self.features.b.width()]));
         if let Some(middle) = middle(&range, CHUNK) {
             let ([of_x, of_hidden], [other_x, other_hidden]) = workers.join(
                 |workers| self.values(range.start..middle, own, workers),
@@ -445,7 +456,7 @@ impl<T: Real> Pairs<'_, '_, T> {
             dot(self.sum.isa, features.rows(&range), hats.rows(&range))
         };
         let Rows { bh, a, o, d, .. } = self.features;
-        let of_hidden = match self.sum.form {
+        let of_hidden = match form_of(TANGENT) {
             Form::Flat => value(a, &own.a),
             Form::Tangent => value(o, &own.o) + value(d, &own.d),
         };
@@ -454,8 +465,8 @@ impl<T: Real> Pairs<'_, '_, T> {
 
     /// The way back from the features of some samples, chunk by chunk.
     fn back(&self, range: Range<usize>, own: &RowHats<'_, T>, mut hats: Hats<'_, T>, mut workers: Workers<'_, T>) {
-        let Sum { isa, samples, factors, form, .. } = *self.sum;
-        if let Some(at) = workers.cut(range.len(), self.sum.cost_of_factors(range.len())) {
+        let Sum { isa, samples, factors, .. } = *self.sum;
+        if let Some(at) = workers.cut(range.len(), || self.sum.cost_of_factors(range.len())) {
             let middle = range.start + at;
             let (before, after) = hats.split_at(middle);
             workers.join(
@@ -472,7 +483,7 @@ impl<T: Real> Pairs<'_, '_, T> {
             loaded.load(isa, factors, &chunk);
             let b_hat = &mut b_hat[..chunk.len() * rm];
             common::back(self.sum, self.features, own, &chunk, b_hat, &mut hats);
-            let a_hat = match form {
+            let a_hat = match form_of(TANGENT) {
                 Form::Flat => {
                     add_scaled(isa, b_hat, T::ONE, own.b.rows(&chunk));
                     HiddenHat::Flat(own.a.rows(&chunk))

@@ -63,9 +63,9 @@ pub(super) fn write_network<T: Real>(shape: Shape, v: &[T], u: &mut [T], uu: &mu
 }
 
 /// The entries of W over a part on the diagonal, which are symmetric.
-pub(super) fn form_diagonal<T: Real>(
+pub(super) fn form_diagonal<T: Real, const TANGENT: bool>(
     network: &Network<'_, T>,
-    sum: &Sum<'_, '_, T>,
+    sum: &Sum<'_, '_, T, TANGENT>,
     part: &Tile,
     w: &mut [T],
     packing: &mut [T],
@@ -79,9 +79,9 @@ pub(super) fn form_diagonal<T: Real>(
 }
 
 /// The entries of W over some rows of a part off the diagonal.
-pub(super) fn form<T: Real>(
+pub(super) fn form<T: Real, const TANGENT: bool>(
     network: &Network<'_, T>,
-    sum: &Sum<'_, '_, T>,
+    sum: &Sum<'_, '_, T, TANGENT>,
     part: &Tile,
     w: &mut [T],
     local: &mut Local<'_, T>,
@@ -112,9 +112,9 @@ pub(super) fn form<T: Real>(
 }
 
 /// f̂ of one side from the entries of 2w Ŵ; Û too, if it is to be had, which is the same from both.
-pub(super) fn spread<T: Real>(
+pub(super) fn spread<T: Real, const TANGENT: bool>(
     network: &Network<'_, T>,
-    sum: &Sum<'_, '_, T>,
+    sum: &Sum<'_, '_, T, TANGENT>,
     (part, side): (&Tile, Side),
     w: &[T],
     f_hat: &mut PerSample<'_, T>,

@@ -43,7 +43,7 @@ use crate::hessian::pairs::desk::{Grams, Local, Space, Team};
 use crate::hessian::pairs::rows::{End, RowHats, Rows};
 use crate::hessian::pairs::{Ends, Features, Side, Sum, TILE, Tile, tile_len};
 use crate::network::Shape;
-use crate::plan::{Form, Work, largest, product, sum};
+use crate::plan::{Work, largest, product, sum};
 use crate::real::Real;
 use crate::simd::MAX_LANES;
 use crate::vector::add_scaled;
@@ -122,11 +122,11 @@ pub(super) const fn packing_elements(shape: Shape, n: usize) -> u64 {
 
 impl<'w, T: Real> Network<'w, T> {
     /// Without anything in it where the form is another.
-    pub(super) fn new(sum: &Sum<'_, '_, T>, arena: &mut Arena<'w, T>) -> Self {
+    pub(super) fn new<const TANGENT: bool>(sum: &Sum<'_, '_, T, TANGENT>, arena: &mut Arena<'w, T>) -> Self {
         let (shape, n) = (sum.samples.shape, sum.range.len());
-        let lengths = if sum.form == Form::Tangent { network_lengths(shape, n) } else { [0; 6] };
+        let lengths = if TANGENT { network_lengths(shape, n) } else { [0; 6] };
         let [u, uu, q, leads, full_u_hat, row] = arena.take_all(lengths);
-        if sum.form == Form::Tangent {
+        if TANGENT {
             entries::write_network(shape, sum.samples.v, u, uu);
             let (k, scale) = (shape.classes(), T::from_f64(1.0 / sum.factors.sigma));
             for (i, p) in sum.samples.p.chunks_exact(k).skip(sum.range.start).take(n).enumerate() {
@@ -141,9 +141,9 @@ impl<'w, T: Real> Network<'w, T> {
     }
 
     /// Returns the tile's share of the trace, spreads it over the hats, and leaves the coefficients of ĝ.
-    pub(super) fn visit(
+    pub(super) fn visit<const TANGENT: bool>(
         &self,
-        sum: &Sum<'_, '_, T>,
+        sum: &Sum<'_, '_, T, TANGENT>,
         tile: &Tile,
         space: &mut Space<'_, T>,
         ends: &mut Ends<'_, T>,
@@ -171,9 +171,9 @@ impl<'w, T: Real> Network<'w, T> {
     }
 
     /// Forms the entries of W of a part, and turns them into those of 2w Ŵ; adds to q̂ and p̂. Returns shares of the trace.
-    fn centre(
+    fn centre<const TANGENT: bool>(
         &self,
-        sum: &Sum<'_, '_, T>,
+        sum: &Sum<'_, '_, T, TANGENT>,
         tile: &Tile,
         part: &Tile,
         space: &mut Space<'_, T>,
@@ -231,7 +231,12 @@ impl<'w, T: Real> Network<'w, T> {
     }
 
     /// The rows of a half, one after the other.
-    fn rows(&self, sum: &Sum<'_, '_, T>, half: Half<'_, T>, registers: &mut [T]) -> [f64; 3] {
+    fn rows<const TANGENT: bool>(
+        &self,
+        sum: &Sum<'_, '_, T, TANGENT>,
+        half: Half<'_, T>,
+        registers: &mut [T],
+    ) -> [f64; 3] {
         let Half { tile, part, grams: [weights, ga, ss], gg, w, mut p_hat, mut column_q_hat } = half;
         let (k, width, line) = (
             sum.samples.shape.classes(),
@@ -269,7 +274,14 @@ impl<'w, T: Real> Network<'w, T> {
     }
 
     /// f̂ and Û from the entries of 2w Ŵ of a part.
-    fn spread(&self, sum: &Sum<'_, '_, T>, part: &Tile, w: &[T], ends: &mut Ends<'_, T>, team: &mut Team<'_, T>) {
+    fn spread<const TANGENT: bool>(
+        &self,
+        sum: &Sum<'_, '_, T, TANGENT>,
+        part: &Tile,
+        w: &[T],
+        ends: &mut Ends<'_, T>,
+        team: &mut Team<'_, T>,
+    ) {
         let spread = |side, f_hat: &mut PerSample<'_, T>, u_hat: Option<&mut [T]>, local: &mut Local<'_, T>| {
             entries::spread(self, sum, (part, side), w, f_hat, u_hat, local);
         };
@@ -293,7 +305,12 @@ impl<'w, T: Real> Network<'w, T> {
     }
 
     /// Hands over what is not a sample's own: Û, and q̂ of the columns.
-    pub(super) fn finish(&mut self, sum: &Sum<'_, '_, T>, own: &mut RowHats<'_, T>, hats: &mut Hats<'_, T>) {
+    pub(super) fn finish<const TANGENT: bool>(
+        &mut self,
+        sum: &Sum<'_, '_, T, TANGENT>,
+        own: &mut RowHats<'_, T>,
+        hats: &mut Hats<'_, T>,
+    ) {
         let (m, k) = (sum.samples.shape.hidden(), sum.samples.shape.classes());
         let (u_hat, blocks) = own.u.all_mut().split_at_mut((k - 1) * m);
         for block in blocks.chunks_exact(u_hat.len()) {
@@ -336,7 +353,11 @@ struct Half<'a, T> {
 }
 
 /// Computes o, d and o + d of the samples `chunk`, from their B.
-pub(super) fn fill<T: Real>(sum: &Sum<'_, '_, T>, chunk: &Range<usize>, rows: &mut Rows<'_, T>) {
+pub(super) fn fill<T: Real, const TANGENT: bool>(
+    sum: &Sum<'_, '_, T, TANGENT>,
+    chunk: &Range<usize>,
+    rows: &mut Rows<'_, T>,
+) {
     let m = sum.samples.shape.hidden();
     sum.isa.vectorize(|| {
         for n in chunk.clone() {
@@ -356,8 +377,8 @@ pub(super) fn fill<T: Real>(sum: &Sum<'_, '_, T>, chunk: &Range<usize>, rows: &m
 }
 
 /// Spreads the terms in o and d over the hats of one side.
-pub(super) fn spread<T: Real>(
-    sum: &Sum<'_, '_, T>,
+pub(super) fn spread<T: Real, const TANGENT: bool>(
+    sum: &Sum<'_, '_, T, TANGENT>,
     rows: &Rows<'_, T>,
     part: (&Tile, Side),
     grams: &Grams<'_, T>,
