@@ -70,7 +70,7 @@
 //! the other. Without the sketch (`sketch: false`) a subset's pairs are exact, at about K² times the cost.
 //!
 //! The noise grows with η ρ. Where training is unstable (η ρ of 0.05 and above, in experiments on digits), keep more samples, set γ = 1, or lower
-//! the learning rate. The repository's `docs/sampled.md` has figures: flatness and accuracy against SGD, SAM and the exact penalty at equal
+//! the learning rate. On images, 32 samples are worth their time. The repository's `docs/sampled.md` has figures: flatness and accuracy against SGD, SAM and the exact penalty at equal
 //! epochs and at equal time, for all parameters and activations.
 //!
 //! A step's random numbers are a function of the seed and of [`State::steps`](crate::State): a training that is stored and resumed goes on to the
