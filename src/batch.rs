@@ -46,6 +46,7 @@ pub struct Batch<'a, T> {
     samples: usize,
     width: usize,
     classes: usize,
+    input_gram: Option<&'a [T]>,
 }
 
 impl<'a, T: Real> Batch<'a, T> {
@@ -85,10 +86,44 @@ impl<'a, T: Real> Batch<'a, T> {
             Targets::Classes(all) => check_classes(all, classes)?,
             Targets::Distributions(all) => check_distributions(all, classes)?,
         }
-        Ok(Self { inputs, targets, samples, width, classes })
+        Ok(Self { inputs, targets, samples, width, classes, input_gram: None })
     }
 
-    /// A part of the batch: the samples in `rows`, without checking them again.
+    /// The batch together with the inner products of its inputs, `x_n·x_n'`, N×N.
+    ///
+    /// [`Route::Pairs`](crate::Route::Pairs) forms them anew at every step, in N²D/2 multiply–adds, as long as it does not find them here.
+    /// Keeping them pays where the same batch is used again and again (training on a whole data set) and there are many more inputs
+    /// than hidden units; the blocks and the sampled penalty do not use them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Length`] for another number than N², [`Error::NotFinite`] for NaN or infinity among them. That they are those of the inputs
+    /// is not checked.
+    ///
+    /// ```
+    /// use flatmin::gemm::{Matrix, MatrixMut, Triangle, symmetric_product, workspace_len};
+    /// use flatmin::{Batch, Shape, Targets};
+    ///
+    /// let shape = Shape::new(2, 4, 3)?;
+    /// let inputs = [0.5, -1.0, 2.0, 0.25];
+    /// let (mut gram, mut workspace) = ([0.0; 4], [0.0; workspace_len(2, 2, 2)]);
+    /// let (x, out) = (Matrix::new(&inputs, 2, 2)?, MatrixMut::new(&mut gram, 2, 2)?);
+    /// symmetric_product(1.0, x, None, 0.0, out, Triangle::Both, &mut workspace)?;
+    /// let batch = Batch::new(shape, &inputs, Targets::Classes(&[2, 0]))?.with_input_gram(&gram)?;
+    /// # Ok::<(), flatmin::Error>(())
+    /// ```
+    pub fn with_input_gram(self, gram: &'a [T]) -> Result<Self> {
+        let expected = self.samples.saturating_mul(self.samples);
+        if gram.len() != expected {
+            return Err(Error::Length { argument: "input gram", given: gram.len(), expected });
+        }
+        if let Some(index) = first_not_finite(InstructionSet::current(), gram) {
+            return Err(Error::NotFinite { argument: "input gram", index });
+        }
+        Ok(Self { input_gram: Some(gram), ..self })
+    }
+
+    /// A part of the batch: the samples in `rows`, without checking them again, and without the inner products of the inputs.
     ///
     /// # Errors
     ///
@@ -104,6 +139,7 @@ impl<'a, T: Real> Batch<'a, T> {
             inputs: &self.inputs[rows.start * self.width..rows.end * self.width],
             targets: self.targets.rows(self.classes, rows.clone()),
             samples: rows.len(),
+            input_gram: None,
             ..*self
         })
     }
@@ -121,6 +157,11 @@ impl<'a, T: Real> Batch<'a, T> {
     /// The targets.
     pub const fn targets(&self) -> Targets<'a, T> {
         self.targets
+    }
+
+    /// The inner products of the inputs, if they were given.
+    pub(crate) const fn input_gram(&self) -> Option<&'a [T]> {
+        self.input_gram
     }
 
     /// D and K of the shape it was checked against.

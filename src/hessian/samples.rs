@@ -41,6 +41,8 @@ pub(crate) struct Samples<'w, T> {
     pub shape: Shape,
     /// Inputs, N×D.
     pub x: &'w [T],
+    /// Their inner products, N×N, if the caller keeps them.
+    pub input_gram: Option<&'w [T]>,
     /// V, K×M.
     pub v: &'w [T],
     /// u, N×M; empty unless asked for.
@@ -102,7 +104,21 @@ impl<'w, T: Real> Samples<'w, T> {
         pass.run(rows, workers);
         let total = elementwise::cross_entropy_rows(isa, k, p, batch.targets(), r);
 
-        Self { n, shape, x: batch.inputs(), v: theta.output_weight, u, h, f, e, t, p, r, loss: total / n as f64 }
+        Self {
+            n,
+            shape,
+            x: batch.inputs(),
+            input_gram: batch.input_gram(),
+            v: theta.output_weight,
+            u,
+            h,
+            f,
+            e,
+            t,
+            p,
+            r,
+            loss: total / n as f64,
+        }
     }
 }
 

@@ -8,7 +8,7 @@
 //!
 //! **Linear x.** As Ga has rank D + 1, `Σ' Ga (r⊗f)'` is also `a·Σ' (a⊗r⊗f)'`, linear in the samples: taken where 2(D + 1) < N.
 //!
-//! Multiply–adds a pair: `(D + 2M + R)/2` for the Gram matrices, `2M + R` and `2RM` for the hats; a sample, in place of the last,
+//! Multiply–adds a pair: `(D + 2M + R)/2` for the Gram matrices (D of them only where the caller does not keep x·x'), `2M + R` and `2RM` for the hats; a sample, in place of the last,
 //! `4(D + 1)RM` where x is linear.
 
 use core::ops::Range;
@@ -92,7 +92,14 @@ pub(super) fn form<T: Real, const TANGENT: bool>(
 ) {
     let (shape, samples) = (sum.samples.shape, sum.samples);
     let (d, m, r) = (shape.inputs(), shape.hidden(), shape.classes() - 1);
-    Features::of_batch(samples.x, d).gram(sum.isa, tile, grams.ga, packing);
+    match samples.input_gram {
+        None => Features::of_batch(samples.x, d).gram(sum.isa, tile, grams.ga, packing),
+        Some(all) => {
+            for (ga, n) in grams.ga.chunks_exact_mut(tile.columns.len()).zip(tile.rows.clone()) {
+                ga.copy_from_slice(&row(all, samples.n, n)[tile.columns.clone()]);
+            }
+        }
+    }
     Features::of_batch(samples.h, m).gram(sum.isa, tile, grams.gg, packing);
     Features::of_batch(samples.f, m).gram(sum.isa, tile, grams.ff, packing);
     Features::of_batch(sum.factors.r, r).gram(sum.isa, tile, grams.rr, packing);
