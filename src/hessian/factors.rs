@@ -26,7 +26,7 @@ use crate::hessian::sweep::Adjoints;
 use crate::network::Shape;
 use crate::plan::{Work, product, sum};
 use crate::real::{Real, power_of_two_near};
-use crate::simd::{InstructionSet, Kernel, Lanes, Simd};
+use crate::simd::{InstructionSet, Kernel, Lanes, MAX_LANES, Simd};
 use crate::vector::{add_scaled, largest_magnitude, scale};
 use crate::workers::Workers;
 use crate::workspace::{Arena, PerSample, row, row_mut};
@@ -614,28 +614,45 @@ struct HiddenFactor<'a, T> {
 impl<T: Real> Kernel for HiddenFactor<'_, T> {
     type Output = ();
 
+    /// By registers of columns from left to right, in each by four rows from below. Whole registers are stored: what a row has left of the
+    /// diagonal falls on the ends of rows above it, which are written later.
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let (m, lanes) = (self.d.len(), <T::Lanes<S> as Lanes>::LANES);
+        const ROWS: usize = 4;
+        let Self { c, b, d, flat } = self;
+        let (m, lanes) = (d.len(), <T::Lanes<S> as Lanes>::LANES);
         let root2 = T::Lanes::<S>::splat(simd, T::from_f64(SQRT_2));
-        let mut rest = self.flat;
-        for (j, &d) in self.d.iter().enumerate() {
-            let (entries, below) = rest.split_at_mut(m - j);
-            for (start, entries) in (j..m).step_by(lanes).zip(entries.chunks_mut(lanes)) {
-                let mut sum = T::Lanes::<S>::zero(simd);
-                for (c, b) in self.c.chunks_exact(m).zip(self.b.chunks_exact(m)) {
-                    let b = T::Lanes::<S>::load_partial(simd, &b[start..start + entries.len()]);
-                    sum = T::Lanes::<S>::splat(simd, c[j]).mul_add(b, sum);
+        // Where entry (j, 0) would be.
+        let origin = |j: usize| j * m - j * (j + 1) / 2;
+        for start in (0..m).step_by(lanes) {
+            let len = lanes.min(m - start);
+            let mut end = start + len;
+            while end > 0 {
+                let first = end.saturating_sub(ROWS);
+                let mut sums = [T::Lanes::<S>::zero(simd); ROWS];
+                for (c, b) in c.chunks_exact(m).zip(b.chunks_exact(m)) {
+                    let b = T::Lanes::<S>::load_first(simd, &b[start..], len);
+                    for (i, sum) in sums.iter_mut().enumerate() {
+                        *sum = T::Lanes::<S>::splat(simd, c[(first + i).min(m - 1)]).mul_add(b, *sum);
+                    }
                 }
-                (root2 * sum).store_partial(entries);
+                for row in (first..end).rev() {
+                    (root2 * sums[row - first]).store_first(&mut flat[origin(row) + start..], len);
+                }
+                end = first;
             }
             // The diagonal has no √2; it is summed anew rather than divided.
-            let mut diagonal = d;
-            for (c, b) in self.c.chunks_exact(m).zip(self.b.chunks_exact(m)) {
-                diagonal += c[j] * b[j];
+            let mut diagonal = T::Lanes::<S>::load_first(simd, &d[start..], len);
+            for (c, b) in c.chunks_exact(m).zip(b.chunks_exact(m)) {
+                let [c, b] = [&c[start..], &b[start..]];
+                let c = T::Lanes::<S>::load_first(simd, c, len);
+                diagonal = c.mul_add(T::Lanes::<S>::load_first(simd, b, len), diagonal);
             }
-            entries[0] = diagonal;
-            rest = below;
+            let mut entries = [T::ZERO; MAX_LANES];
+            diagonal.store(&mut entries);
+            for (j, &entry) in (start..start + len).zip(&entries) {
+                flat[origin(j) + j] = entry;
+            }
         }
     }
 }

@@ -229,6 +229,13 @@ pub trait Lanes:
         unsafe { self.store_partial_ptr(target.as_mut_ptr(), target.len()) }
     }
 
+    /// Writes the first `len` lanes to the beginning of `target`, at most `LANES`. Panics if it is shorter. All of them by a full store: a
+    /// load soon after would wait until a masked one has reached the cache.
+    #[inline(always)]
+    fn store_first(self, target: &mut [Self::Scalar], len: usize) {
+        if len == Self::LANES { self.store(target) } else { self.store_partial(&mut target[..len]) }
+    }
+
     /// Magnitude.
     #[inline(always)]
     fn abs(self) -> Self {

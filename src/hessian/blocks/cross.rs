@@ -179,8 +179,8 @@ impl<T: Real> Kernel for Back<'_, '_, '_, T> {
                 for (&residual, rf_hat) in residuals.iter().zip(rf_hat.chunks_exact(m)) {
                     of_f = splat(residual).mul_add(read(rf_hat), of_f);
                 }
-                of_h.store_partial(&mut h_hat[start..start + len]);
-                of_f.store_partial(&mut f_hat[start..start + len]);
+                of_h.store_first(&mut h_hat[start..], len);
+                of_f.store_first(&mut f_hat[start..], len);
             }
             for (r_hat, rf_hat) in self.hats.r.row_mut(n).iter_mut().zip(rf_hat.chunks_exact(m)) {
                 let mut sum = T::Lanes::<S>::zero(simd);

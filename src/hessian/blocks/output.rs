@@ -121,7 +121,7 @@ impl<T: Real> Kernel for Back<'_, T> {
                 let read = |from: &[T]| T::Lanes::<S>::load_first(simd, &from[start..], len);
                 let y = read(y);
                 sum = read(h).mul_add(y + read(self.sums), sum);
-                factor.mul_add(y, read(h_hat)).store_partial(&mut h_hat[start..start + len]);
+                factor.mul_add(y, read(h_hat)).store_first(&mut h_hat[start..], len);
             }
             *s_hat += self.twice * (sum.reduce_sum() + self.total);
         }

@@ -293,9 +293,9 @@ impl<T: Real> Kernel for Back<'_, '_, '_, '_, T> {
                 let of_f = residual.mul_add(rf_hat, read(self.factors.v, start).mul_add(c_hat, read(f_hat, start)));
                 let of_v = f.mul_add(c_hat, read(v_hat, start));
                 let of_g = factor.mul_add(h, read(g_hat, start));
-                of_f.store_partial(&mut f_hat[start..start + len]);
-                of_v.store_partial(&mut v_hat[start..start + len]);
-                of_g.store_partial(&mut g_hat[start..start + len]);
+                of_f.store_first(&mut f_hat[start..], len);
+                of_v.store_first(&mut v_hat[start..], len);
+                of_g.store_first(&mut g_hat[start..], len);
             }
             self.hats.s.row_mut(n)[0] += self.twice * (s_hat.reduce_sum() + self.total);
             self.hats.r.row_mut(n)[0] += r_hat.reduce_sum();

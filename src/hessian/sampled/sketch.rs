@@ -82,7 +82,7 @@ fn write_units<T: Real>(samples: usize, columns: usize, pivot: &[T], epsilon: &m
 /// A register of a row, the last one partial.
 #[inline(always)]
 pub(super) fn get<V: Lanes>(simd: V::Simd, row: &[V::Scalar]) -> V {
-    if row.len() == V::LANES { V::load(simd, row) } else { V::load_partial(simd, row) }
+    V::load_first(simd, row, row.len())
 }
 
 /// Writes a register to a row, the last one partial.

@@ -193,7 +193,7 @@ impl<T: Real> Fold<'_, T> {
     #[inline(always)]
     fn columns<S: Simd, const ENTRIES: usize>(&mut self, simd: S, start: usize, len: usize) {
         let (m, matrix) = (self.m, self.f.len());
-        let read = |from: &[T]| T::Lanes::<S>::load_partial(simd, &from[..len]);
+        let read = |from: &[T]| T::Lanes::<S>::load_first(simd, from, len);
         let mut sums = [T::Lanes::<S>::zero(simd); ENTRIES];
         let mut uu = sums;
         for (e, uu) in uu.iter_mut().enumerate() {
@@ -206,11 +206,11 @@ impl<T: Real> Fold<'_, T> {
                 f_hat = uu[e].mul_add(product, f_hat);
                 sums[e] = f.mul_add(product, sums[e]);
             }
-            f_hat.store_partial(&mut self.f_hat[at..at + len]);
+            f_hat.store_first(&mut self.f_hat[at..], len);
         }
         if let Some(all) = &mut self.sums {
             for (e, sum) in sums.into_iter().enumerate() {
-                sum.store_partial(&mut all[e * m + start..][..len]);
+                sum.store_first(&mut all[e * m + start..], len);
             }
         }
     }
