@@ -191,6 +191,7 @@ mod tests {
         let shape = Shape::new(1, 1, 2).unwrap();
         let none: &[f64] = &[];
         run(&Samples {
+            input_gram: None,
             n: N,
             shape,
             x: none,
