@@ -562,13 +562,18 @@ impl<T: Real> Kernel for TraceOfA<'_, T> {
         let (m, lanes) = (self.f.len(), <T::Lanes<S> as Lanes>::LANES);
         let mut trace = T::Lanes::<S>::zero(simd);
         for start in (0..m).step_by(lanes) {
-            let read = |from: &[T]| T::Lanes::<S>::load_first(simd, &from[start..], lanes.min(m - start));
+            // A macro: a closure that is called four times is left as a call.
+            macro_rules! read {
+                ($from:expr) => {
+                    T::Lanes::<S>::load_first(simd, &$from[start..], lanes.min(m - start))
+                };
+            }
             let mut omega = T::Lanes::<S>::zero(simd);
             for (v, sv) in self.v.chunks_exact(m).zip(self.sv.chunks_exact(m)) {
-                omega = read(v).mul_add(read(sv), omega);
+                omega = read!(v).mul_add(read!(sv), omega);
             }
-            let f = read(self.f);
-            trace = (f * f).mul_add(omega, trace + read(self.d));
+            let f = read!(self.f);
+            trace = (f * f).mul_add(omega, trace + read!(self.d));
         }
         trace.reduce_sum()
     }
