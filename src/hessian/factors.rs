@@ -168,7 +168,7 @@ pub(crate) const fn work(shape: Shape) -> Work {
 /// A sample: forming A, and CÂ.
 pub(crate) const fn work_of_a(shape: Shape) -> Work {
     let (m, r) = (shape.hidden(), shape.classes() - 1);
-    Work::new(sum(&[product(&[2, r, triangle(m)]), product(&[2, r, m, m])]), 4)
+    Work::new(sum(&[product(&[2, r, triangle(m)]), product(&[2, r, m, m])]), 2)
 }
 
 impl<'w, T: Real> Factors<'w, T> {

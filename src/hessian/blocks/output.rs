@@ -16,7 +16,7 @@ use crate::workspace::{Arena, row, row_mut};
 pub(super) const fn work(shape: Shape) -> Work {
     let r2 = triangle(shape.classes() - 1);
     let products = Work::new(product(&[3, r2, shape.hidden(), shape.hidden()]), 2);
-    Work::sum(&[products, Work::overhead(product(&[2000, r2]))])
+    Work::sum(&[products, Work::overhead(product(&[1000, r2]))])
 }
 
 /// Elements that the block takes.
