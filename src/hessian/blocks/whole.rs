@@ -11,8 +11,8 @@
 //! **Loop order.** Tiles of samples, twice: `H += Gᵀ diag(s) G`, one product, of which the lower triangle is formed; then `G H`, another,
 //! and one pass over its rows. The last column of g̃, 1, is kept out of both: its products are column sums.
 //!
-//! Multiply–adds a sample: `(D+2)²M²/2` and `(D+2)²M²`. By separate blocks it would take some fewer (`13 M²` in place of `24 M²` for two inputs)
-//! but in products so small that they run at a third of the rate.
+//! Multiply–adds a sample: `(D+2)²M²/2` and `(D+2)²M²`. Block by block it would take some fewer (`19.5 M²` in place of `24 M²` for two
+//! inputs), but in products so small, with a pass over all rows between them, that it took longer.
 
 use core::ops::Range;
 
