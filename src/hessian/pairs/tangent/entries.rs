@@ -6,9 +6,10 @@
 
 use crate::gemm::{self, Matrix, MatrixMut, gemm};
 use crate::hessian::contrasts::triangle;
+use crate::hessian::pairs::Sum;
 use crate::hessian::pairs::desk::Local;
 use crate::hessian::pairs::tangent::Network;
-use crate::hessian::pairs::{Features, Side, Sum, Tile};
+use crate::hessian::pairs::tile::{Features, Side, Tile};
 use crate::network::Shape;
 use crate::plan::product;
 use crate::real::Real;

@@ -1,0 +1,125 @@
+//! Tiles of pairs, and the products that go through them: Gram matrices, and coefficients spread over hats.
+
+use core::ops::Range;
+
+use crate::gemm::{self, Addend, Matrix, MatrixMut, gemm, gemm_rows};
+use crate::hessian::pairs::TILE;
+use crate::real::Real;
+use crate::simd::InstructionSet;
+use crate::workers::Workers;
+use crate::workspace::PerSample;
+
+/// A tile of pairs.
+#[derive(Clone, Debug)]
+pub(super) struct Tile {
+    pub(super) rows: Range<usize>,
+    pub(super) columns: Range<usize>,
+}
+
+impl Tile {
+    /// Whether rows and columns are the same samples.
+    pub(super) fn is_diagonal(&self) -> bool {
+        self.rows == self.columns
+    }
+
+    /// How often the tile's pairs count in the sum: two different tiles meet twice.
+    pub(super) fn count(&self) -> f64 {
+        if self.is_diagonal() { 1.0 } else { 2.0 }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.rows.len() * self.columns.len()
+    }
+
+    /// Its first rows, half of them, and the others; the latter are none if there is but one.
+    pub(super) fn halves(&self) -> [Self; 2] {
+        let middle = self.rows.start + self.rows.len().div_ceil(2);
+        [self.rows.start..middle, middle..self.rows.end].map(|rows| Self { rows, columns: self.columns.clone() })
+    }
+
+    /// The tile cut into smaller ones, of at most `len` samples a side; of a tile on the diagonal those on or above the diagonal.
+    pub(super) fn parts(&self, len: usize) -> impl Iterator<Item = Self> {
+        let cut = move |all: &Range<usize>| {
+            let end = all.end;
+            all.clone().step_by(len).map(move |start| start..(start + len).min(end))
+        };
+        let (columns, diagonal) = (self.columns.clone(), self.is_diagonal());
+        cut(&self.rows).flat_map(move |rows| {
+            let first = if diagonal { rows.start } else { 0 };
+            cut(&columns)
+                .filter(move |columns| columns.start >= first)
+                .map(move |columns| Self { rows: rows.clone(), columns })
+        })
+    }
+}
+
+/// Which of a tile's samples are added to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    Rows,
+    Columns,
+}
+
+impl Side {
+    /// The samples that are added to, and those whose features are multiplied.
+    pub(super) fn of(self, tile: &Tile) -> [&Range<usize>; 2] {
+        match self {
+            Self::Rows => [&tile.rows, &tile.columns],
+            Self::Columns => [&tile.columns, &tile.rows],
+        }
+    }
+}
+
+/// Feature rows of samples, from `first` on.
+#[derive(Clone, Copy)]
+pub(super) struct Features<'a, T> {
+    data: &'a [T],
+    width: usize,
+    first: usize,
+}
+
+impl<'a, T: Real> Features<'a, T> {
+    /// Of all samples of the batch.
+    pub(super) fn of_batch(data: &'a [T], width: usize) -> Self {
+        Self { data, width, first: 0 }
+    }
+
+    pub(super) fn new(rows: &'a PerSample<'_, T>) -> Self {
+        Self { data: rows.all(), width: rows.width(), first: rows.first() }
+    }
+
+    pub(super) fn of(self, rows: &Range<usize>) -> &'a [T] {
+        &self.data[(rows.start - self.first) * self.width..(rows.end - self.first) * self.width]
+    }
+
+    pub(super) fn rows(self, rows: &Range<usize>) -> Matrix<'a, T> {
+        Matrix::row_major(self.of(rows), rows.len(), self.width)
+    }
+
+    /// `gram`, rows × columns, becomes the Gram matrix of the tile, or of some of its rows. Off the diagonal, tiles are [`TILE`] rows high.
+    pub(super) fn gram(self, isa: InstructionSet, tile: &Tile, gram: &mut [T], packing: &mut [T]) {
+        let (left, right) = (self.rows(&tile.rows), self.rows(&tile.columns));
+        let out = MatrixMut::row_major(&mut gram[..tile.len()], tile.rows.len(), tile.columns.len());
+        if tile.is_diagonal() {
+            gemm::gram(isa, T::ONE, left, None, T::ZERO, out, gemm::Triangle::Both, packing);
+        } else {
+            gemm_rows(isa, T::ONE, left, right.t(), Addend::Zero, out, TILE, Workers::new(1, packing));
+        }
+    }
+
+    /// Multiplies coefficients, rows × columns, with the features of one side into the hats of the other.
+    pub(super) fn spread(
+        self,
+        isa: InstructionSet,
+        coefficients: &[T],
+        (tile, side): (&Tile, Side),
+        hats: &mut PerSample<'_, T>,
+        packing: &mut [T],
+    ) {
+        let coefficients = Matrix::row_major(&coefficients[..tile.len()], tile.rows.len(), tile.columns.len());
+        let coefficients = if side == Side::Rows { coefficients } else { coefficients.t() };
+        let [to, from] = side.of(tile);
+        let hats = MatrixMut::row_major(hats.rows_mut(to), to.len(), self.width);
+        gemm(isa, T::ONE, coefficients, self.rows(from), T::ONE, hats, packing);
+    }
+}
