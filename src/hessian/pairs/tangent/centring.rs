@@ -106,8 +106,12 @@ impl<T: Real> Row<'_, T> {
         let mut column_q_hat = self.column_q_hat;
         for start in (0..width).step_by(lanes) {
             let len = lanes.min(width - start);
-            let read = |from: &[T]| T::Lanes::<S>::load_first(simd, &from[start..], len);
-            let (weight, ga, gg, w) = (read(self.weights), read(self.ga), read(self.gg), read(self.w));
+            // Not by a closure, which would stay a call.
+            let weight = T::Lanes::<S>::load_first(simd, &self.weights[start..], len);
+            let ga = T::Lanes::<S>::load_first(simd, &self.ga[start..], len);
+            let gg = T::Lanes::<S>::load_first(simd, &self.gg[start..], len);
+            let ss = T::Lanes::<S>::load_first(simd, &self.ss[start..], len);
+            let w = T::Lanes::<S>::load_first(simd, &self.w[start..], len);
             let column = self.first_column + start;
             let other_q_1 = T::Lanes::<S>::load_first(simd, &self.q[column..], len);
             let other_p_2 = sigma * T::Lanes::<S>::load_first(simd, &self.q[n + column..], len);
@@ -116,7 +120,7 @@ impl<T: Real> Row<'_, T> {
             let t = ga.mul_add(w, two * gg);
             let x = c * other_c * t;
             let (total, trace, twice) = (x * t, two * x, two * weight);
-            let output = gg * read(self.ss);
+            let output = gg * ss;
             let cross = trace - output;
             let shares = [weight * (gg * output), twice * (gg * cross), weight * (total - gg * (trace + cross))];
             for (total, share) in totals.iter_mut().zip(shares) {
