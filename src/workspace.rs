@@ -113,6 +113,12 @@ pub(crate) fn split_rows<T>(rows: &mut [T], width: usize, at: usize) -> (&mut [T
     rows.split_at_mut(len.min(at * width))
 }
 
+/// A range cut into pieces of `len`, the last one shorter.
+pub(crate) fn pieces(range: Range<usize>, len: usize) -> impl Iterator<Item = Range<usize>> {
+    let end = range.end;
+    range.step_by(len).map(move |start| start..(start + len).min(end))
+}
+
 /// Row `index` of a row-major matrix of rows of `width`.
 pub(crate) fn row<T>(matrix: &[T], width: usize, index: usize) -> &[T] {
     &matrix[index * width..][..width]

@@ -9,6 +9,8 @@
 mod data;
 #[path = "../common/drawing.rs"]
 mod drawing;
+#[path = "../common/exit.rs"]
+mod exit;
 #[path = "../common/method.rs"]
 #[allow(dead_code, reason = "the other example uses all of it")]
 mod method;
@@ -41,13 +43,7 @@ use experiment::{Experiment, Outcome};
 use options::Options;
 
 fn main() -> ExitCode {
-    match run(&Options::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    exit::status(run(&Options::parse()))
 }
 
 fn run(options: &Options) -> Result<()> {

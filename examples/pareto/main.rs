@@ -14,6 +14,8 @@
 mod data;
 #[path = "../common/drawing.rs"]
 mod drawing;
+#[path = "../common/exit.rs"]
+mod exit;
 #[path = "../common/method.rs"]
 mod method;
 #[path = "../common/presets.rs"]
@@ -44,13 +46,7 @@ use options::Options;
 use trial::Trial;
 
 fn main() -> ExitCode {
-    match run(&Options::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    exit::status(run(&Options::parse()))
 }
 
 fn run(options: &Options) -> Result<()> {

@@ -15,6 +15,8 @@
 
 #[path = "../common/data/mod.rs"]
 mod data;
+#[path = "../common/exit.rs"]
+mod exit;
 #[path = "../common/method.rs"]
 #[allow(dead_code, reason = "the other examples use all of it")]
 mod method;
@@ -92,13 +94,7 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    match run(&Options::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    exit::status(run(&Options::parse()))
 }
 
 fn run(options: &Options) -> Result<()> {

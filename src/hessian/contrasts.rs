@@ -34,6 +34,12 @@ pub(crate) const fn triangle(n: usize) -> usize {
     n.saturating_mul(n.saturating_add(1)) / 2
 }
 
+/// The entries (k, l) of an n×n matrix with `k <= l`, by rows: the order of a flat matrix.
+#[inline(always)]
+pub(crate) fn upper(n: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..n).flat_map(move |k| (k..n).map(move |l| (k, l)))
+}
+
 /// Q for a number of classes, and scratch for its running sums.
 #[derive(Debug)]
 pub(crate) struct Contrasts<'w, T> {
@@ -167,14 +173,10 @@ pub(crate) fn unfold<T: Real>(isa: InstructionSet, flat: &[T], full: &mut [T], n
     let half_root2 = T::from_f64(FRAC_1_SQRT_2);
     // As small as S usually is, there is little for registers to do.
     if n < 12 {
-        let mut entries = flat.iter();
-        for i in 0..n {
-            for j in i..n {
-                let &entry = entries.next().unwrap_or(&T::ZERO);
-                let entry = if i == j { entry } else { half_root2 * entry };
-                full[i * n + j] = entry;
-                full[j * n + i] = entry;
-            }
+        for ((i, j), &entry) in upper(n).zip(flat) {
+            let entry = if i == j { entry } else { half_root2 * entry };
+            full[i * n + j] = entry;
+            full[j * n + i] = entry;
         }
         return;
     }

@@ -22,7 +22,7 @@ use crate::plan::{product, sum};
 use crate::real::Real;
 use crate::simd::InstructionSet;
 use crate::vector::sum_rows;
-use crate::workspace::{Arena, row, row_mut};
+use crate::workspace::{Arena, pieces, row, row_mut};
 
 /// Samples a tile.
 const TILE: usize = 64;
@@ -80,8 +80,8 @@ pub(crate) fn write<T: Real>(
     let mean = T::from_f64(1.0 / samples.n as f64);
 
     hessian.fill(T::ZERO);
-    for start in (0..samples.n).step_by(TILE) {
-        tile.rows = start..(start + TILE).min(samples.n);
+    for rows in pieces(0..samples.n, TILE) {
+        tile.rows = rows;
         for (i, n) in tile.rows.clone().enumerate() {
             let (s, b) = (row_mut(tile.s, k2, i), row_mut(tile.b, k * m, i));
             write_factors(samples, n, s, b, row_mut(tile.a, m2, i));

@@ -12,7 +12,7 @@ use crate::hessian::factors::{self, CHUNK, Factors, Hats, HiddenHat, Loaded, chu
 use crate::hessian::samples::Samples;
 use crate::real::Real;
 use crate::simd::{InstructionSet, Kernel, Lanes, Simd};
-use crate::vector::{BLOCK, add_scaled};
+use crate::vector::{BLOCK, add_scaled, sum_registers};
 use crate::workers::Workers;
 use crate::workspace::{Arena, row};
 
@@ -121,17 +121,11 @@ impl<T: Real> Kernel for SquaredNorms<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> [f64; CHUNK] {
-        let lanes = <T::Lanes<S> as Lanes>::LANES;
         let mut norms = [0.0; CHUNK];
         for (norm, row) in norms.iter_mut().zip(self.rows.chunks_exact(self.width)) {
             *norm = 1.0;
             for block in row.chunks(BLOCK) {
-                let mut sum = T::Lanes::<S>::zero(simd);
-                for start in (0..block.len()).step_by(lanes) {
-                    let x = T::Lanes::<S>::load_first(simd, &block[start..], lanes.min(block.len() - start));
-                    sum = x.mul_add(x, sum);
-                }
-                *norm += sum.reduce_sum().to_f64();
+                *norm += sum_registers!(T, S, simd, [x] = [block] => x * x).reduce_sum().to_f64();
             }
         }
         norms

@@ -10,7 +10,7 @@ use crate::network::Shape;
 use crate::plan::{Work, product, sum};
 use crate::real::Real;
 use crate::simd::{Kernel, Lanes, Simd};
-use crate::vector::dot;
+use crate::vector::{dot, sum_registers};
 use crate::workers::Workers;
 use crate::workspace::{Arena, row, row_mut};
 
@@ -183,12 +183,7 @@ impl<T: Real> Kernel for Back<'_, '_, '_, T> {
                 of_f.store_first(&mut f_hat[start..], len);
             }
             for (r_hat, rf_hat) in self.hats.r.row_mut(n).iter_mut().zip(rf_hat.chunks_exact(m)) {
-                let mut sum = T::Lanes::<S>::zero(simd);
-                for start in (0..m).step_by(lanes) {
-                    let read = |from: &[T]| T::Lanes::<S>::load_first(simd, &from[start..], lanes.min(m - start));
-                    sum = read(rf_hat).mul_add(read(f), sum);
-                }
-                *r_hat += sum.reduce_sum();
+                *r_hat += sum_registers!(T, S, simd, [rf_hat, f] = [rf_hat, f] => rf_hat * f).reduce_sum();
             }
         }
     }

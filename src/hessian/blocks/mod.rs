@@ -35,7 +35,7 @@ use crate::plan::{Form, Work, largest};
 use crate::real::Real;
 use crate::simd::InstructionSet;
 use crate::workers::Workers;
-use crate::workspace::Arena;
+use crate::workspace::{Arena, pieces};
 
 /// Samples a tile.
 const TILE: usize = 64;
@@ -46,7 +46,7 @@ const fn tile_len(n: usize) -> usize {
 
 /// The tiles of `n` samples.
 fn tiles(n: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..n).step_by(TILE).map(move |start| start..(start + TILE).min(n))
+    pieces(0..n, TILE)
 }
 
 /// Value and adjoints for `n` samples, all pairs weighing alike.

@@ -19,7 +19,7 @@ use core::ops::Range;
 use crate::gemm::{self, Addend, Half, Matrix, MatrixMut, Triangle, gemm, gemm_shared, gram, mirror};
 use crate::hessian::blocks::Sum;
 use crate::hessian::blocks::hidden::write_outer_with_one;
-use crate::hessian::contrasts::triangle;
+use crate::hessian::contrasts::{triangle, upper};
 use crate::hessian::evaluation::Squares;
 use crate::hessian::factors::{Factors, Hats};
 use crate::hessian::samples::Samples;
@@ -29,7 +29,7 @@ use crate::real::Real;
 use crate::simd::{InstructionSet, Kernel, Lanes, Simd};
 use crate::vector::dot;
 use crate::workers::Workers;
-use crate::workspace::{Arena, row, row_mut};
+use crate::workspace::{Arena, pieces, row, row_mut};
 
 /// Samples a tile: enough that H, which every tile is added to, is read seldom.
 const TILE: usize = 256;
@@ -118,7 +118,7 @@ impl<T: Real> Sum<'_, '_, T> {
         let mut rows = Rows { g, a, aa, rf };
 
         let mut total = 0.0;
-        for tile in tiles(n) {
+        for tile in pieces(0..n, TILE) {
             let (beta, height) = (if tile.start == 0 { T::ZERO } else { T::ONE }, tile.len());
             self.write_rows(factors, &tile, &mut rows);
             let g = Matrix::row_major(&rows.g[..height * width], height, width);
@@ -146,7 +146,7 @@ impl<T: Real> Sum<'_, '_, T> {
 
         let Some(hats) = hats else { return squares };
         self.scale_residuals(cross, hidden);
-        for tile in tiles(n) {
+        for tile in pieces(0..n, TILE) {
             let height = tile.len();
             self.write_rows(factors, &tile, &mut rows);
             let out = MatrixMut::row_major(&mut y[..height * width], height, width);
@@ -212,8 +212,7 @@ impl<T: Real> Sum<'_, '_, T> {
             *entry = h[at * width + of_h];
         }
         let half_root2 = T::from_f64(core::f64::consts::FRAC_1_SQRT_2);
-        let pairs = (0..a).flat_map(|i| (i..a).map(move |l| (i, l)));
-        for ((i, l), entries) in pairs.zip(hidden.chunks_exact_mut(m)) {
+        for ((i, l), entries) in upper(a).zip(hidden.chunks_exact_mut(m)) {
             for (j, entry) in entries.iter_mut().enumerate() {
                 let (row, column) = (i * m + j, l * m + j);
                 if i == l {
@@ -234,9 +233,8 @@ impl<T: Real> Sum<'_, '_, T> {
         let four = T::from_f64(4.0 * self.weight);
         cross.iter_mut().for_each(|entry| *entry *= four);
         let (twice, root8) = (2.0 * self.weight, core::f64::consts::SQRT_2 * 2.0 * self.weight);
-        let pairs = (0..a).flat_map(|i| (i..a).map(move |l| i == l));
-        for (on_diagonal, entries) in pairs.zip(hidden.chunks_exact_mut(m)) {
-            let factor = T::from_f64(if on_diagonal { twice } else { root8 });
+        for ((i, l), entries) in upper(a).zip(hidden.chunks_exact_mut(m)) {
+            let factor = T::from_f64(if i == l { twice } else { root8 });
             entries.iter_mut().for_each(|entry| *entry *= factor);
         }
     }
@@ -301,11 +299,6 @@ impl<T: Real> Kernel for Back<'_, '_, '_, '_, T> {
             self.hats.r.row_mut(n)[0] += r_hat.reduce_sum();
         }
     }
-}
-
-/// The tiles of `n` samples.
-fn tiles(n: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..n).step_by(TILE).map(move |start| start..(start + TILE).min(n))
 }
 
 /// Squared Frobenius norms of the blocks of H, the cross block counted twice; the last row, `sums` and `total`, included.

@@ -31,7 +31,7 @@ use crate::real::{Real, power_of_two_near};
 use crate::simd::InstructionSet;
 use crate::vector::{add_scaled, largest_magnitude, scale};
 use crate::workers::Workers;
-use crate::workspace::{Arena, PerSample, row, row_mut};
+use crate::workspace::{Arena, PerSample, pieces, row, row_mut};
 pub(crate) use hats::{Hats, HiddenHat, hat_elements};
 pub(crate) use loaded::{Loaded, loaded_elements};
 
@@ -66,8 +66,7 @@ pub(crate) fn middle(range: &Range<usize>, unit: usize) -> Option<usize> {
 
 /// The chunks of a range of samples.
 pub(crate) fn chunks(range: Range<usize>) -> impl Iterator<Item = Range<usize>> {
-    let end = range.end;
-    range.step_by(CHUNK).map(move |start| start..(start + CHUNK).min(end))
+    pieces(range, CHUNK)
 }
 
 /// Elements that [`Factors::new`] takes.

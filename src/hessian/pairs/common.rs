@@ -8,7 +8,8 @@
 //!
 //! **Linear x.** As Ga has rank D + 1, `Σ' Ga (r⊗f)'` is also `a·Σ' (a⊗r⊗f)'`, linear in the samples: taken where 2(D + 1) < N.
 //!
-//! Multiply–adds a pair: `(D + 2M + R)/2` for the Gram matrices (D of them only where the caller does not keep x·x'), `2M + R` and `2RM` for the hats; a sample, in place of the last,
+//! Multiply–adds a pair: `(D + 2M + R)/2` for the Gram matrices (D of them only where the caller does not keep x·x'), `2M + R` and `2RM` for
+//! the hats; a sample, in place of the last,
 //! `4(D + 1)RM` where x is linear.
 
 use core::ops::Range;

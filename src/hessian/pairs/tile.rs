@@ -7,7 +7,7 @@ use crate::hessian::pairs::TILE;
 use crate::real::Real;
 use crate::simd::InstructionSet;
 use crate::workers::Workers;
-use crate::workspace::PerSample;
+use crate::workspace::{PerSample, pieces};
 
 /// A tile of pairs.
 #[derive(Clone, Debug)]
@@ -39,14 +39,10 @@ impl Tile {
 
     /// The tile cut into smaller ones, of at most `len` samples a side; of a tile on the diagonal those on or above the diagonal.
     pub(super) fn parts(&self, len: usize) -> impl Iterator<Item = Self> {
-        let cut = move |all: &Range<usize>| {
-            let end = all.end;
-            all.clone().step_by(len).map(move |start| start..(start + len).min(end))
-        };
         let (columns, diagonal) = (self.columns.clone(), self.is_diagonal());
-        cut(&self.rows).flat_map(move |rows| {
+        pieces(self.rows.clone(), len).flat_map(move |rows| {
             let first = if diagonal { rows.start } else { 0 };
-            cut(&columns)
+            pieces(columns.clone(), len)
                 .filter(move |columns| columns.start >= first)
                 .map(move |columns| Self { rows: rows.clone(), columns })
         })

@@ -36,8 +36,8 @@ use crate::hessian::sampled::sketch::{get, put, registers};
 use crate::plan::{product, sum};
 use crate::real::Real;
 use crate::simd::{InstructionSet, Kernel, Lanes, Simd};
-use crate::vector::{map_registers, sum_registers};
-use crate::workspace::{Arena, row, row_mut};
+use crate::vector::{BLOCK, map_registers, sum_registers};
+use crate::workspace::{Arena, pieces, row, row_mut};
 
 /// The weights of the estimate's terms.
 #[derive(Clone, Copy, Debug)]
@@ -132,9 +132,6 @@ pub(super) const fn flops(sizes: Sizes) -> u64 {
         product(&[6, n, n, m]),
     ])
 }
-
-/// Terms that are summed in the type itself.
-const BLOCK: usize = 256;
 
 impl<'w, T: Real> Pairs<'w, T> {
     /// Forms the Gram matrices.
@@ -285,8 +282,7 @@ impl<'w, T: Real> Pairs<'w, T> {
             squares += sum.reduce_sum().to_f64();
         }
         let (first_rr, first_ff) = (self.sizes.sketches() * n, self.sizes.vectors() * n);
-        for start in (0..n * n).step_by(BLOCK) {
-            let pairs = start..(n * n).min(start + BLOCK);
+        for pairs in pieces(0..n * n, BLOCK) {
             let at = |first: usize| first + pairs.start..first + pairs.end;
             let [w, ga] = [&*self.weights, &*self.ga].map(|x| &x[pairs.clone()]);
             let mut sum = T::Lanes::<S>::zero(simd);

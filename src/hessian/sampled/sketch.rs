@@ -88,7 +88,7 @@ pub(super) fn get<V: Lanes>(simd: V::Simd, row: &[V::Scalar]) -> V {
 /// Writes a register to a row, the last one partial.
 #[inline(always)]
 pub(super) fn put<V: Lanes>(value: V, row: &mut [V::Scalar]) {
-    if row.len() == V::LANES { value.store(row) } else { value.store_partial(row) }
+    value.store_first(row, row.len());
 }
 
 /// A row, a register at a time.

@@ -5,7 +5,7 @@
 //! f, gives f̂ and Û: products of a [`GROUP`] of entries are folded into both at once.
 
 use crate::gemm::{self, Matrix, MatrixMut, gemm};
-use crate::hessian::contrasts::triangle;
+use crate::hessian::contrasts::{triangle, upper};
 use crate::hessian::pairs::Sum;
 use crate::hessian::pairs::desk::Local;
 use crate::hessian::pairs::tangent::Network;
@@ -56,7 +56,7 @@ pub(super) fn write_network<T: Real>(shape: Shape, v: &[T], u: &mut [T], uu: &mu
             *u = v - last;
         }
     }
-    for ((k, l), uu) in entries(r).zip(uu.chunks_exact_mut(m)) {
+    for ((k, l), uu) in upper(r).zip(uu.chunks_exact_mut(m)) {
         for ((uu, &uk), &ul) in uu.iter_mut().zip(row(u, m, k)).zip(row(u, m, l)) {
             *uu = uk * ul;
         }
@@ -129,7 +129,7 @@ pub(super) fn spread<T: Real, const TANGENT: bool>(
     let count = T::from_f64(part.count());
     let [to, from] = side.of(part);
     let f_hat = f_hat.rows_mut(to);
-    let mut index = entries(r);
+    let mut index = upper(r);
     for (first, uu) in (0..).step_by(GROUP).zip(network.uu.chunks(GROUP * m)) {
         let group: [_; GROUP] = core::array::from_fn(|_| index.next());
         // An entry off the diagonal stands for two.
@@ -215,10 +215,4 @@ impl<T: Real> Fold<'_, T> {
             }
         }
     }
-}
-
-/// The entries (k, l) of the upper triangle, by rows.
-#[inline(always)]
-fn entries(r: usize) -> impl Iterator<Item = (usize, usize)> {
-    (0..r).flat_map(move |k| (k..r).map(move |l| (k, l)))
 }

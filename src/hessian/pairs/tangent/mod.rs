@@ -48,7 +48,7 @@ use crate::plan::{Work, largest, product, sum};
 use crate::real::Real;
 use crate::simd::MAX_LANES;
 use crate::vector::add_scaled;
-use crate::workspace::{Arena, PerSample, row};
+use crate::workspace::{Arena, PerSample, pieces, row};
 use centring::Row;
 
 /// Bytes that the entries of W over a part of a tile may take: the L2 cache of a server's core, which is 1 MiB or more.
@@ -325,9 +325,7 @@ impl<'w, T: Real> Network<'w, T> {
         }
         sum.factors.reduce_rows(m, self.full_u_hat, u_hat, self.row);
         add_scaled(sum.isa, hats.v.row_mut(sum.range.start / CHUNK), T::ONE, u_hat);
-        let end = sum.range.end;
-        for start in sum.range.clone().step_by(TILE) {
-            let block = start..(start + TILE).min(end);
+        for block in pieces(sum.range.clone(), TILE) {
             let q_hat = own.q.rows(&block);
             for (i, n) in block.clone().enumerate() {
                 for (p_hat, q_hat) in hats.p.row_mut(n).iter_mut().zip(q_hat.chunks_exact(block.len())) {
