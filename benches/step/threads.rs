@@ -1,4 +1,5 @@
-//! Steps by one thread and by several: interleaved, medians of ratios. Free cores are the condition: pin nothing, or as many as threads.
+//! Steps by one thread and by several: interleaved, medians of ratios. Every thread of a pool has a core of its own: left to itself the
+//! system often puts a thread that has just been woken beside the one that woke it. The condition is that those cores are free.
 
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -24,6 +25,17 @@ impl<T: Number> Contender<T> {
     }
 }
 
+/// A pool whose threads are pinned to the first of the cores that this process may use, where the system can do that.
+fn pinned(threads: usize) -> ThreadPool {
+    let cores = core_affinity::get_core_ids().unwrap_or_default();
+    let pin = move |thread: usize| {
+        if let Some(&core) = cores.get(thread) {
+            core_affinity::set_for_current(core);
+        }
+    };
+    ThreadPoolBuilder::new().num_threads(threads).start_handler(pin).build().expect("threads")
+}
+
 /// Prints one row a shape and optimizer, for 1, 2, 4 … threads, as many as there are cores.
 pub fn print<T: Number>(rounds: Rounds) {
     let cores = available_parallelism().map_or(1, usize::from);
@@ -33,7 +45,7 @@ pub fn print<T: Number>(rounds: Rounds) {
         let mut contenders: Vec<_> = counts
             .iter()
             .map(|&threads| Contender {
-                pool: ThreadPoolBuilder::new().num_threads(threads).build().expect("threads"),
+                pool: pinned(threads),
                 training: Training::<T>::new(shape.plan().with_threads(threads).expect("a workspace in memory")),
             })
             .collect();
