@@ -239,7 +239,8 @@ impl Plan {
     /// Results have the same bits whatever the number of threads. The workspace is longer, as every thread has scratch of its own.
     ///
     /// Call from within a pool (`ThreadPool::install`), around a loop of steps rather than a single one. Work is halved, and the halves
-    /// again, so that powers of two are used best. Small networks and batches are not split: waking a thread takes longer.
+    /// again, so that powers of two are used best. While a step runs, its threads look for work rather than sleep. Small networks and
+    /// batches are not split: waking a thread takes longer.
     ///
     /// # Errors
     ///

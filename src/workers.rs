@@ -4,7 +4,12 @@
 //! is split has its own rows of every result, or adds to sums of its own, which are added up in an order that does not depend on
 //! who computed them. So the bits are the same whatever the number of workers: the functions that split say why.
 //!
-//! Two halves run at the same time by `rayon::join`, in the pool of the caller's thread. Without the feature `rayon` there is one worker.
+//! Two halves run at the same time by `rayon::join`, in the pool of the caller's thread. A thread of such a pool sleeps as soon as it finds
+//! nothing to do, and takes 20 to 35 µs to wake: so a step keeps as many as it may use awake until it ends ([`awake`]), and a half that
+//! is done first waits for the other without sleeping. Without the feature `rayon` there is one worker.
+
+#[cfg(feature = "rayon")]
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::real::Real;
 
@@ -14,8 +19,12 @@ const UNIT: usize = 16;
 /// Rows of a piece, at least: of fewer, products may sum in another order (`gemm/micro.rs`).
 const LEAST_ROWS: usize = 32;
 
-/// Cost below which work is not split, in flops of a large product: some microseconds, as long as it takes to wake another thread.
-const LEAST: u64 = 1 << 21;
+/// Cost below which work is not split, in flops of a large product: two microseconds. It takes some tenths of one to hand over a half.
+const LEAST: u64 = 1 << 19;
+
+/// Cost of an evaluation below which no thread is woken for it, in the same unit: some microseconds, which waking would take as well.
+#[cfg(feature = "rayon")]
+const LEAST_AWAKE: u64 = 1 << 21;
 
 /// Some workers, and their scratch.
 #[derive(Debug)]
@@ -101,13 +110,91 @@ fn ahead(count: usize) -> usize {
 /// Runs both, at the same time.
 #[cfg(feature = "rayon")]
 pub(crate) fn both<A: Send, B: Send>(first: impl FnOnce() -> A + Send, second: impl FnOnce() -> B + Send) -> (A, B) {
-    rayon::join(first, second)
+    let (taken, done) = (Flag::default(), Flag::default());
+    rayon::join(
+        || {
+            let first = first();
+            // What no one has taken, `join` runs here.
+            if taken.is_raised() {
+                done.wait();
+            }
+            first
+        },
+        || {
+            drop(taken.raise_at_end());
+            let _end = done.raise_at_end();
+            second()
+        },
+    )
 }
 
 /// Runs both, one after the other.
 #[cfg(not(feature = "rayon"))]
 pub(crate) fn both<A, B>(first: impl FnOnce() -> A, second: impl FnOnce() -> B) -> (A, B) {
     (first(), second())
+}
+
+/// An evaluation of this cost by so many workers, whose threads stay awake for it: they look for work until it ends. If the pool has
+/// fewer threads, or they have other work, no one waits for them.
+#[cfg(feature = "rayon")]
+pub(crate) fn awake<A: Send>(count: usize, cost: u64, evaluate: impl FnOnce() -> A + Send) -> A {
+    if count < 2 || cost < LEAST_AWAKE {
+        return evaluate();
+    }
+    let done = Flag::default();
+    let evaluate = || {
+        let _end = done.raise_at_end();
+        evaluate()
+    };
+    rayon::join(evaluate, || stay(count - 1, &done)).0
+}
+
+/// An evaluation by one worker.
+#[cfg(not(feature = "rayon"))]
+pub(crate) fn awake<A>(_count: usize, _cost: u64, evaluate: impl FnOnce() -> A) -> A {
+    evaluate()
+}
+
+/// Keeps so many threads awake until `done` is raised.
+#[cfg(feature = "rayon")]
+fn stay(count: usize, done: &Flag) {
+    if count < 2 {
+        done.wait();
+    } else {
+        rayon::join(|| done.wait(), || stay(count - 1, done));
+    }
+}
+
+/// Something that has happened or not. What was written before is there for whoever sees it raised.
+#[cfg(feature = "rayon")]
+#[derive(Default)]
+struct Flag(AtomicBool);
+
+#[cfg(feature = "rayon")]
+impl Flag {
+    fn is_raised(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// Raised when the value is dropped, by a panic too.
+    fn raise_at_end(&self) -> impl Drop + '_ {
+        struct Raise<'f>(&'f Flag);
+        impl Drop for Raise<'_> {
+            fn drop(&mut self) {
+                self.0.0.store(true, Ordering::Release);
+            }
+        }
+        Raise(self)
+    }
+
+    /// Does the pool's other work until it is raised, or lets other threads have the core.
+    fn wait(&self) {
+        while !self.is_raised() {
+            if rayon::yield_now() != Some(rayon::Yield::Executed) {
+                std::thread::yield_now();
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -159,5 +246,22 @@ mod tests {
             (one.scratch().len(), others.map(|mut others| (others.count(), others.scratch().len()))),
             (10, Some((2, 10)))
         );
+    }
+    #[cfg(feature = "rayon")]
+    #[test]
+    fn no_one_waits_for_threads_that_are_not_there() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        assert_eq!(pool.install(|| awake(4, LEAST_AWAKE, || both(|| 1, || both(|| 2, || 3)))), (1, (2, 3)));
+    }
+
+    #[cfg(feature = "rayon")]
+    #[test]
+    fn a_panic_is_passed_on() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+        let fails: [fn() -> u32; 2] = [|| panic!("on purpose"), || 0];
+        for [first, second] in [fails, [fails[1], fails[0]]] {
+            let run = || pool.install(|| awake(3, LEAST_AWAKE, || both(first, second)));
+            assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).is_err());
+        }
     }
 }

@@ -19,7 +19,7 @@ use crate::plan::{Plan, Route, largest, sum};
 use crate::real::Real;
 use crate::simd::InstructionSet;
 use crate::vector::first_not_finite;
-use crate::workers::Workers;
+use crate::workers::{self, Workers};
 use crate::workspace::Arena;
 
 /// tr H² by block, while it is summed.
@@ -335,40 +335,44 @@ pub(crate) fn differentiate<'a, T: Real>(
     gradient: &mut [T],
     scratch: &'a mut [T],
 ) -> Result<Differentiated> {
-    let gradient = ParametersMut::new(plan.shape(), gradient)?;
-    if objective == Objective::Loss {
-        let mut run = Run::first_order(plan, theta, batch, scratch)?;
-        let samples = run.forward(plan, batch, Derivatives::First)?;
-        let adjoints = Adjoints::of_loss(run.shape, samples.n, &mut run.arena);
-        sweep::sweep(run.isa, &samples, 1.0, adjoints, gradient, run.workers);
-        return Ok(Differentiated { loss: samples.loss, ..Differentiated::default() });
-    }
+    let penalty = if objective == Objective::Loss { 0 } else { plan.cost() };
+    let cost = plan.flops().gradient.saturating_add(penalty);
+    workers::awake(plan.threads(), cost, || {
+        let gradient = ParametersMut::new(plan.shape(), gradient)?;
+        if objective == Objective::Loss {
+            let mut run = Run::first_order(plan, theta, batch, scratch)?;
+            let samples = run.forward(plan, batch, Derivatives::First)?;
+            let adjoints = Adjoints::of_loss(run.shape, samples.n, &mut run.arena);
+            sweep::sweep(run.isa, &samples, 1.0, adjoints, gradient, run.workers);
+            return Ok(Differentiated { loss: samples.loss, ..Differentiated::default() });
+        }
 
-    let mut run = Run::second_order(plan, theta, batch, scratch)?;
-    let samples = run.forward(plan, batch, Derivatives::Third)?;
-    let factors = Factors::new(run.isa, &samples, &mut run.arena, run.workers.scratch());
-    let mut hats = Hats::zeroed(run.shape, samples.n, &mut run.arena);
-    let traces = if objective == Objective::Trace {
-        let [output, hidden] = trace::trace(run.isa, &samples, &factors, run.workers.reborrow());
-        finite(output + hidden, "tr H")?;
-        Traces { output, hidden, ..Traces::default() }
-    } else {
-        run.traces(plan, &samples, &factors, Some(&mut hats))?
-    };
+        let mut run = Run::second_order(plan, theta, batch, scratch)?;
+        let samples = run.forward(plan, batch, Derivatives::Third)?;
+        let factors = Factors::new(run.isa, &samples, &mut run.arena, run.workers.scratch());
+        let mut hats = Hats::zeroed(run.shape, samples.n, &mut run.arena);
+        let traces = if objective == Objective::Trace {
+            let [output, hidden] = trace::trace(run.isa, &samples, &factors, run.workers.reborrow());
+            finite(output + hidden, "tr H")?;
+            Traces { output, hidden, ..Traces::default() }
+        } else {
+            run.traces(plan, &samples, &factors, Some(&mut hats))?
+        };
 
-    let slopes = BoundSlopes::new(traces.trace(), traces.trace_of_square(), plan.shape().parameters());
-    let [loss_weight, trace_weight, square_weight] = objective.weights(slopes);
-    // The hats belong to the divided factors: see `factors`.
-    let sigma = factors.sigma;
-    let (scale, weight) = (square_weight * sigma * sigma, trace_weight * sigma);
-    if trace_weight == 0.0 {
-        hats.scale(run.isa, T::from_f64(scale));
-    } else {
-        trace::add(run.isa, &samples, [scale, weight], &factors, hats.reborrow(), run.workers.reborrow());
-    }
-    let adjoints = factors.into_adjoints(run.isa, &samples, hats, &mut run.arena, run.workers.reborrow());
-    sweep::sweep(run.isa, &samples, loss_weight, adjoints, gradient, run.workers);
-    Ok(Differentiated { loss: samples.loss, traces })
+        let slopes = BoundSlopes::new(traces.trace(), traces.trace_of_square(), plan.shape().parameters());
+        let [loss_weight, trace_weight, square_weight] = objective.weights(slopes);
+        // The hats belong to the divided factors: see `factors`.
+        let sigma = factors.sigma;
+        let (scale, weight) = (square_weight * sigma * sigma, trace_weight * sigma);
+        if trace_weight == 0.0 {
+            hats.scale(run.isa, T::from_f64(scale));
+        } else {
+            trace::add(run.isa, &samples, [scale, weight], &factors, hats.reborrow(), run.workers.reborrow());
+        }
+        let adjoints = factors.into_adjoints(run.isa, &samples, hats, &mut run.arena, run.workers.reborrow());
+        sweep::sweep(run.isa, &samples, loss_weight, adjoints, gradient, run.workers);
+        Ok(Differentiated { loss: samples.loss, traces })
+    })
 }
 
 /// What a ρ asks for.

@@ -14,6 +14,7 @@ use crate::network::{ParametersMut, Shape};
 use crate::plan::{Plan, largest, sum};
 use crate::random::{Random, Stream};
 use crate::real::Real;
+use crate::workers;
 
 /// Which random numbers an evaluation draws.
 #[derive(Clone, Copy, Debug)]
@@ -81,38 +82,41 @@ pub(crate) fn differentiate_sampled<'a, T: Real>(
     gradient: &mut [T],
     scratch: &'a mut [T],
 ) -> Result<(f64, Estimate)> {
-    let Draw { sampling, counter } = draw;
-    let shape = plan.shape();
-    let gradient = ParametersMut::new(shape, gradient)?;
-    let size = sampling.subset_len(plan);
-    let packing = packing(shape, plan.samples(), size, sampling.sketch);
-    let mut run = Run::new(plan, theta, batch, scratch, packing)?;
-    let pair_weights = plan.pair_weights().of(batch.samples())?;
-    let samples = run.forward(plan, batch, Derivatives::FirstAndInput)?;
-    let (isa, packing, arena) = (run.isa, run.workers.scratch(), &mut run.arena);
+    // The penalty is little beside the loss.
+    workers::awake(plan.threads(), plan.flops().gradient, || {
+        let Draw { sampling, counter } = draw;
+        let shape = plan.shape();
+        let gradient = ParametersMut::new(shape, gradient)?;
+        let size = sampling.subset_len(plan);
+        let packing = packing(shape, plan.samples(), size, sampling.sketch);
+        let mut run = Run::new(plan, theta, batch, scratch, packing)?;
+        let pair_weights = plan.pair_weights().of(batch.samples())?;
+        let samples = run.forward(plan, batch, Derivatives::FirstAndInput)?;
+        let (isa, packing, arena) = (run.isa, run.workers.scratch(), &mut run.arena);
 
-    let subset = Subset::draw(isa, &samples, size, sampling.alpha, [sampling.seed, counter], arena);
-    let sizes = Sizes::new(shape, subset.len(), sampling.sketch);
-    let random = Random::new(sampling.seed, counter, Stream::Signs);
-    let activation = plan.network().activation;
-    let features = Features::new(isa, sizes, activation, &samples, subset.rows, random, arena, packing);
-    let weights = Weights { samples: subset.weights, pairs: pair_weights, mean: 1.0 / samples.n as f64 };
-    let mut pairs = Pairs::new(isa, &features, arena, packing);
-    let [trace, trace_of_square] = pairs.values(isa, &features, weights);
-    let estimate = Estimate {
-        trace: finite(trace, "tr H")?,
-        trace_of_square: finite(trace_of_square, "tr H²")?,
-        kept: subset.len(),
-        weight: subset.weights.iter().map(|weight| weight.to_f64()).sum(),
-    };
+        let subset = Subset::draw(isa, &samples, size, sampling.alpha, [sampling.seed, counter], arena);
+        let sizes = Sizes::new(shape, subset.len(), sampling.sketch);
+        let random = Random::new(sampling.seed, counter, Stream::Signs);
+        let activation = plan.network().activation;
+        let features = Features::new(isa, sizes, activation, &samples, subset.rows, random, arena, packing);
+        let weights = Weights { samples: subset.weights, pairs: pair_weights, mean: 1.0 / samples.n as f64 };
+        let mut pairs = Pairs::new(isa, &features, arena, packing);
+        let [trace, trace_of_square] = pairs.values(isa, &features, weights);
+        let estimate = Estimate {
+            trace: finite(trace, "tr H")?,
+            trace_of_square: finite(trace_of_square, "tr H²")?,
+            kept: subset.len(),
+            weight: subset.weights.iter().map(|weight| weight.to_f64()).sum(),
+        };
 
-    let wanted = aim.weights(&estimate, sampling.guard, shape);
-    pairs.differentiate(isa, weights, [wanted.trace, wanted.trace_of_square]);
-    let hats = Hats::new(isa, features, &pairs, samples.v, gradient.output_weight, arena, packing);
-    let adjoints = Adjoints {
-        scattered: Some(Scattered { subset, logits: hats.logits, units: hats.units }),
-        ..Adjoints::of_loss(shape, samples.n, arena)
-    };
-    sweep::sweep(isa, &samples, wanted.loss, adjoints, gradient, run.workers);
-    Ok((samples.loss, estimate))
+        let wanted = aim.weights(&estimate, sampling.guard, shape);
+        pairs.differentiate(isa, weights, [wanted.trace, wanted.trace_of_square]);
+        let hats = Hats::new(isa, features, &pairs, samples.v, gradient.output_weight, arena, packing);
+        let adjoints = Adjoints {
+            scattered: Some(Scattered { subset, logits: hats.logits, units: hats.units }),
+            ..Adjoints::of_loss(shape, samples.n, arena)
+        };
+        sweep::sweep(isa, &samples, wanted.loss, adjoints, gradient, run.workers);
+        Ok((samples.loss, estimate))
+    })
 }
