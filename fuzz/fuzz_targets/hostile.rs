@@ -5,11 +5,11 @@
 mod common;
 mod input;
 
-use arbitrary::{Arbitrary, Unstructured};
+use arbitrary::Unstructured;
 use common::arguments::{Arguments, Call};
 use common::problem::Way;
 use flatmin::{Activation, Error, Network, PairWeights, Plan, Real, Sgd, Shape};
-use input::{len, number, numbers, size};
+use input::{in_either_type, len, number, numbers, size};
 use libfuzzer_sys::fuzz_target;
 
 /// Workspaces up to this are tried out.
@@ -103,11 +103,4 @@ fn run<T: Real>(bytes: &mut Unstructured<'_>) -> arbitrary::Result<()> {
     Ok(())
 }
 
-fuzz_target!(|bytes: &[u8]| {
-    let mut bytes = Unstructured::new(bytes);
-    // Too few bytes: nothing to try.
-    let _ = match bool::arbitrary(&mut bytes) {
-        Ok(true) => run::<f64>(&mut bytes),
-        _ => run::<f32>(&mut bytes),
-    };
-});
+fuzz_target!(|bytes: &[u8]| in_either_type(bytes, run::<f64>, run::<f32>));

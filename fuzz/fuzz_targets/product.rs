@@ -7,7 +7,7 @@ mod input;
 use arbitrary::{Result, Unstructured};
 use flatmin::Real;
 use flatmin::gemm::{Matrix, MatrixMut, matrix_product, workspace_len};
-use input::{instruction_set, len, moderate, repeated, same};
+use input::{assert_sum, in_either_type, instruction_set, len, moderate, repeated, same};
 use libfuzzer_sys::fuzz_target;
 
 /// A dimension: about the edges of tiles and registers, now and then beyond a block.
@@ -90,23 +90,10 @@ fn run<T: Real>(bytes: &mut Unstructured<'_>) -> Result<()> {
         }
         let (i, j) = ((index - before) / row, (index - before) % row);
         let old = if beta == 0.0 { 0.0 } else { beta * old.to_f64() };
-        let (mut sum, mut magnitude) = (old, old.abs());
-        for p in 0..k {
-            let term = alpha * a.at(i, p) * b.at(p, j);
-            (sum, magnitude) = (sum + term, magnitude + term.abs());
-        }
-        // Both sums are rounded.
-        let bound = 2.0 * (k + 4) as f64 * T::EPSILON.to_f64() * magnitude + T::MIN_POSITIVE.to_f64();
-        let error = (new.to_f64() - sum).abs();
-        assert!(error <= bound, "{set} {m}×{k}×{n} ({i}, {j}): {new} given, {sum} expected, {bound:e} allowed");
+        let terms = (0..k).map(|p| alpha * a.at(i, p) * b.at(p, j));
+        assert_sum(new, old, terms, k + 4, format_args!("{set} {m}×{k}×{n} ({i}, {j})"));
     }
     Ok(())
 }
 
-fuzz_target!(|bytes: &[u8]| {
-    let mut bytes = Unstructured::new(bytes);
-    let _ = match bytes.arbitrary::<bool>() {
-        Ok(true) => run::<f64>(&mut bytes),
-        _ => run::<f32>(&mut bytes),
-    };
-});
+fuzz_target!(|bytes: &[u8]| in_either_type(bytes, run::<f64>, run::<f32>));

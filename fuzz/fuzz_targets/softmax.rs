@@ -6,7 +6,7 @@ mod input;
 use arbitrary::{Result, Unstructured};
 use flatmin::Real;
 use flatmin::elementwise::{softmax, softmax_jacobian_product};
-use input::{instruction_set, len, moderate, number, repeated, same};
+use input::{in_either_type, instruction_set, len, moderate, number, repeated, same};
 use libfuzzer_sys::fuzz_target;
 
 fn run<T: Real>(bytes: &mut Unstructured<'_>) -> Result<()> {
@@ -72,10 +72,4 @@ fn run<T: Real>(bytes: &mut Unstructured<'_>) -> Result<()> {
     Ok(())
 }
 
-fuzz_target!(|bytes: &[u8]| {
-    let mut bytes = Unstructured::new(bytes);
-    let _ = match bytes.arbitrary::<bool>() {
-        Ok(true) => run::<f64>(&mut bytes),
-        _ => run::<f32>(&mut bytes),
-    };
-});
+fuzz_target!(|bytes: &[u8]| in_either_type(bytes, run::<f64>, run::<f32>));

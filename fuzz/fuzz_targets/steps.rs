@@ -15,7 +15,7 @@ use flatmin::hessian::sampled::Sampling;
 use flatmin::{
     Activation, Averages, Batch, Direction, Hsr, Network, Plan, Real, Sam, Sgd, Shape, State, Targets, loss_gradient,
 };
-use input::{instruction_set, number, numbers, same};
+use input::{in_either_type, instruction_set, number, numbers, same};
 use libfuzzer_sys::fuzz_target;
 
 /// All that a training is.
@@ -142,10 +142,4 @@ fn run<T: Real>(bytes: &mut Unstructured<'_>) -> Result<()> {
     Ok(())
 }
 
-fuzz_target!(|bytes: &[u8]| {
-    let mut bytes = Unstructured::new(bytes);
-    let _ = match bytes.arbitrary::<bool>() {
-        Ok(true) => run::<f64>(&mut bytes),
-        _ => run::<f32>(&mut bytes),
-    };
-});
+fuzz_target!(|bytes: &[u8]| in_either_type(bytes, run::<f64>, run::<f32>));

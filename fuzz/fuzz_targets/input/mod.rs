@@ -1,6 +1,8 @@
 //! How bytes become sizes, numbers and memory: mostly reasonable, sometimes anything.
 #![allow(dead_code, reason = "each target uses its own part")]
 
+use std::fmt::Arguments;
+
 use arbitrary::{Result, Unstructured};
 use flatmin::{InstructionSet, Real};
 
@@ -78,6 +80,34 @@ pub fn repeated<T: Real>(
 /// The same of [any kind](number).
 pub fn numbers<T: Real>(bytes: &mut Unstructured<'_>, count: usize) -> Result<Vec<T>> {
     repeated(bytes, count, number)
+}
+
+/// Runs a target for one of both types.
+pub fn in_either_type(
+    bytes: &[u8],
+    double: fn(&mut Unstructured<'_>) -> Result<()>,
+    single: fn(&mut Unstructured<'_>) -> Result<()>,
+) {
+    let mut bytes = Unstructured::new(bytes);
+    // Bytes that end too early are no input.
+    let _ = match bytes.arbitrary::<bool>() {
+        Ok(true) => double(&mut bytes),
+        _ => single(&mut bytes),
+    };
+}
+
+/// That an entry of a product is the sum of `old` and of `terms`, as far as so many roundings of each allow. The naive sum is rounded, too.
+pub fn assert_sum<T: Real>(
+    found: T,
+    old: f64,
+    terms: impl Iterator<Item = f64>,
+    roundings: usize,
+    place: Arguments<'_>,
+) {
+    let (sum, magnitude) = terms.fold((old, old.abs()), |(sum, magnitude), term| (sum + term, magnitude + term.abs()));
+    let bound = 2.0 * roundings as f64 * T::EPSILON.to_f64() * magnitude + T::MIN_POSITIVE.to_f64();
+    let error = (found.to_f64() - sum).abs();
+    assert!(error <= bound, "{place}: {found} given, {sum} expected, {bound:e} allowed");
 }
 
 /// The same bits.
