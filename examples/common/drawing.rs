@@ -5,7 +5,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::method::Kind;
+use crate::common::method::Kind;
 
 pub type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 

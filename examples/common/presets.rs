@@ -1,6 +1,6 @@
 //! What each data set is trained with unless options say otherwise: found by `--search`, see its module.
 
-use crate::data::{Embedded, Source};
+use crate::common::data::{Embedded, Source};
 
 /// Defaults of a data set.
 #[derive(Clone, Copy, Debug)]

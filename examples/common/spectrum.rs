@@ -15,8 +15,8 @@ use nalgebra::DMatrix;
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 use rand::RngExt;
 
-use crate::data::Samples;
-use crate::random::{Purpose, generator};
+use crate::common::data::Samples;
+use crate::common::random::{Purpose, generator};
 
 /// The most parameters for which the dense Hessian is formed: below a second of work.
 const DENSE_LIMIT: usize = 1300;
@@ -162,7 +162,7 @@ mod tests {
     use flatmin::Activation;
 
     use super::*;
-    use crate::random::generator;
+    use crate::common::random::generator;
 
     #[test]
     fn both_solvers_find_the_same_ends() {

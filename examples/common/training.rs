@@ -9,9 +9,9 @@ use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
 
-use crate::data::Samples;
-use crate::method::{Kind, Method};
-use crate::random::{Purpose, generator};
+use crate::common::data::Samples;
+use crate::common::method::{Kind, Method};
+use crate::common::random::{Purpose, generator};
 
 /// What a mini-batch's tr H² stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -104,7 +104,7 @@ pub fn train<T: Real>(
     }
     let trained = thetas.iter().zip(&mut times);
     Ok(trained
-        .map(|(theta, times)| Trained { theta: in_double(theta), step_time: crate::statistics::median(times) })
+        .map(|(theta, times)| Trained { theta: in_double(theta), step_time: crate::common::statistics::median(times) })
         .collect())
 }
 

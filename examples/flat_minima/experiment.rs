@@ -4,12 +4,12 @@ use anyhow::Result;
 use flatmin::{Activation, Bounds, Evaluation, Network, Real, Shape};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::data::{DataSet, Samples, Split};
-use crate::method::{Kind, Method};
+use crate::common::data::{DataSet, Samples, Split};
+use crate::common::method::{Kind, Method};
+use crate::common::presets::Preset;
+use crate::common::spectrum::{Landscape, Spectrum};
+use crate::common::training::{Schedule, Trained, train};
 use crate::options::Options;
-use crate::presets::Preset;
-use crate::spectrum::{Landscape, Spectrum};
-use crate::training::{Schedule, Trained, train};
 
 /// λ_max is looked at so many times between the first step and the last.
 const OBSERVATIONS: usize = 14;

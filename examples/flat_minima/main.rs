@@ -5,26 +5,8 @@
 //! ```
 #![forbid(unsafe_code)]
 
-#[path = "../common/data/mod.rs"]
-mod data;
-#[path = "../common/drawing.rs"]
-mod drawing;
-#[path = "../common/exit.rs"]
-mod exit;
-#[path = "../common/method.rs"]
-#[allow(dead_code, reason = "the other example uses all of it")]
-mod method;
-#[path = "../common/presets.rs"]
-mod presets;
-#[path = "../common/random.rs"]
-mod random;
-#[path = "../common/spectrum.rs"]
-mod spectrum;
-#[path = "../common/statistics.rs"]
-mod statistics;
-#[path = "../common/training.rs"]
-mod training;
-
+#[path = "../common/mod.rs"]
+mod common;
 mod csv_files;
 mod experiment;
 mod options;
@@ -38,12 +20,12 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Parser;
 
-use data::DataSet;
+use common::data::DataSet;
 use experiment::{Experiment, Outcome};
 use options::Options;
 
 fn main() -> ExitCode {
-    exit::status(run(&Options::parse()))
+    common::exit::status(run(&Options::parse()))
 }
 
 fn run(options: &Options) -> Result<()> {

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser};
 use flatmin::{Activation, Direction, Hsr, Penalty, Sam, Sampling, Sgd};
 
-use crate::data::Source;
-use crate::method::{Kind, Method};
-use crate::presets::Preset;
-use crate::training::Weights;
+use crate::common::data::Source;
+use crate::common::method::{Kind, Method};
+use crate::common::presets::Preset;
+use crate::common::training::Weights;
 
 /// Trains a small network with SGD, SAM and HSR, exact and sampled, from the same initial points, and compares the minima that they find:
 /// loss, accuracy, the spectrum of the loss Hessian, the Wolkowicz–Styan bounds, time a step.

@@ -1,4 +1,4 @@
-//! The search behind the defaults in [`presets`](crate::presets).
+//! The search behind the defaults in [`presets`](crate::common::presets).
 //!
 //! 1. SGD alone, over learning rates and numbers of epochs: the pair with the best mean test accuracy, and of several such the one with
 //!    the fewest epochs, then the smallest rate.
@@ -9,11 +9,11 @@
 
 use anyhow::Result;
 
-use crate::data::DataSet;
+use crate::common::data::DataSet;
+use crate::common::method::{Kind, Method};
+use crate::common::presets::Preset;
 use crate::experiment::{Detail, Experiment, Outcome};
-use crate::method::{Kind, Method};
 use crate::options::Options;
-use crate::presets::Preset;
 use crate::table::{grid, mean_accuracy, median};
 
 /// What is added to the first seed.

@@ -2,9 +2,9 @@
 
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 
+use crate::common::method::Kind;
+use crate::common::statistics::{Spread, mean};
 use crate::experiment::{Outcome, Run};
-use crate::method::Kind;
-use crate::statistics::{Spread, mean};
 
 /// A quantity: its name, its value in a run, its decimals.
 type Row = (&'static str, fn(&Run) -> f64, usize);

@@ -5,10 +5,10 @@ use std::path::Path;
 use anyhow::Result;
 use plotters::prelude::*;
 
-use crate::drawing::{GRID, INK, LINE_WIDTH, color, marker, number, text, ticks, titled};
-use crate::method::Kind;
+use crate::common::drawing::{GRID, INK, LINE_WIDTH, color, marker, number, text, ticks, titled};
+use crate::common::method::Kind;
+use crate::common::statistics::Spread;
 use crate::report::{accuracy, lambda_max};
-use crate::statistics::Spread;
 use crate::trial::{Contest, Entry};
 
 pub fn draw(path: &Path, title: &str, contests: &[Contest]) -> Result<()> {
@@ -26,7 +26,7 @@ fn accuracies(entry: &Entry) -> Spread {
     Spread::of(entry.runs.iter().map(|run| 100.0 * run.test_accuracy))
 }
 
-fn panel(area: &crate::drawing::Area<'_>, contest: &Contest) -> Result<()> {
+fn panel(area: &crate::common::drawing::Area<'_>, contest: &Contest) -> Result<()> {
     let spreads = || contest.entries.iter().map(|entry| (lambda_max(entry), accuracies(entry)));
     // Strengths that destroy the network would leave no room for the others.
     let best = contest.entries.iter().map(|entry| 100.0 * accuracy(entry).0).fold(0.0, f64::max);

@@ -10,27 +10,8 @@
 //! ```
 #![forbid(unsafe_code)]
 
-#[path = "../common/data/mod.rs"]
-mod data;
-#[path = "../common/drawing.rs"]
-mod drawing;
-#[path = "../common/exit.rs"]
-mod exit;
-#[path = "../common/method.rs"]
-mod method;
-#[path = "../common/presets.rs"]
-#[allow(dead_code, reason = "the other example uses all of it")]
-mod presets;
-#[path = "../common/random.rs"]
-mod random;
-#[path = "../common/spectrum.rs"]
-#[allow(dead_code, reason = "the other example uses all of it")]
-mod spectrum;
-#[path = "../common/statistics.rs"]
-mod statistics;
-#[path = "../common/training.rs"]
-mod training;
-
+#[path = "../common/mod.rs"]
+mod common;
 mod figure;
 mod options;
 mod report;
@@ -46,7 +27,7 @@ use options::Options;
 use trial::Trial;
 
 fn main() -> ExitCode {
-    exit::status(run(&Options::parse()))
+    common::exit::status(run(&Options::parse()))
 }
 
 fn run(options: &Options) -> Result<()> {

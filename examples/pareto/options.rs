@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use clap::Parser;
 use flatmin::{Activation, Hsr, Sam, Sampling, Sgd};
 
-use crate::data::Source;
-use crate::method::{Kind, Method};
-use crate::presets::Preset;
+use crate::common::data::Source;
+use crate::common::method::{Kind, Method};
+use crate::common::presets::Preset;
 
 /// SAM's radii.
 const RADII: &[f64] = &[0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0];

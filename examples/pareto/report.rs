@@ -5,8 +5,8 @@ use std::path::Path;
 use anyhow::Result;
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 
-use crate::method::Kind;
-use crate::statistics::{Spread, mean};
+use crate::common::method::Kind;
+use crate::common::statistics::{Spread, mean};
 use crate::trial::{Contest, Entry, Run};
 
 /// How much of the best mean accuracy may be given up for flatness, where the standard error is not larger.

@@ -4,12 +4,12 @@ use anyhow::Result;
 use flatmin::{Network, Shape};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::data::{DataSet, Split};
-use crate::method::{Kind, Method};
+use crate::common::data::{DataSet, Split};
+use crate::common::method::{Kind, Method};
+use crate::common::spectrum::Landscape;
+use crate::common::statistics::median;
+use crate::common::training::{Schedule, Weights, train};
 use crate::options::Options;
-use crate::spectrum::Landscape;
-use crate::statistics::median;
-use crate::training::{Schedule, Weights, train};
 
 /// Steps of one turn after another by which time is told, before equal time can be given.
 const TIMED_STEPS: usize = 60;

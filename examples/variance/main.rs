@@ -13,26 +13,8 @@
 //! Then the crate's choice of samples is compared with others (see [`schemes`]).
 #![forbid(unsafe_code)]
 
-#[path = "../common/data/mod.rs"]
-mod data;
-#[path = "../common/exit.rs"]
-mod exit;
-#[path = "../common/method.rs"]
-#[allow(dead_code, reason = "the other examples use all of it")]
-mod method;
-#[path = "../common/presets.rs"]
-#[allow(dead_code, reason = "the other examples use all of it")]
-mod presets;
-#[path = "../common/random.rs"]
-#[allow(dead_code, reason = "the other examples use all of it")]
-mod random;
-#[path = "../common/statistics.rs"]
-#[allow(dead_code, reason = "the other examples use all of it")]
-mod statistics;
-#[path = "../common/training.rs"]
-#[allow(dead_code, reason = "the other examples use all of it")]
-mod training;
-
+#[path = "../common/mod.rs"]
+mod common;
 mod noise;
 mod schemes;
 
@@ -44,12 +26,12 @@ use clap::Parser;
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use flatmin::{Activation, Hsr, Network, Sampling, Sgd, Shape};
 
-use data::Source;
-use method::{Kind, Method};
+use common::data::Source;
+use common::method::{Kind, Method};
+use common::presets::Preset;
+use common::training::{Schedule, Weights, train};
 use noise::Noise;
-use presets::Preset;
 use schemes::Schemes;
-use training::{Schedule, Weights, train};
 
 /// Relative variances of the sampled penalty's gradient, at three points of a training.
 #[derive(Clone, Debug, Parser)]
@@ -94,7 +76,7 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    exit::status(run(&Options::parse()))
+    common::exit::status(run(&Options::parse()))
 }
 
 fn run(options: &Options) -> Result<()> {

@@ -7,8 +7,8 @@ use flatmin::hessian::sampled::{Mixture, Sampling, sampled_gradient};
 use flatmin::{Batch, Network, PairWeights, Plan, Targets, curvature, trace_gradient, trace_of_square_gradient};
 use rand::seq::index;
 
-use crate::data::Samples;
-use crate::random::{Purpose, generator};
+use crate::common::data::Samples;
+use crate::common::random::{Purpose, generator};
 
 /// What is measured with.
 pub struct Noise<'a> {

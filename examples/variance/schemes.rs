@@ -18,9 +18,9 @@ use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::index;
 
-use crate::data::Samples;
+use crate::common::data::Samples;
+use crate::common::random::{Purpose, generator};
 use crate::noise::chosen;
-use crate::random::{Purpose, generator};
 
 /// α of the scores.
 const ALPHA: f64 = 0.1;

@@ -5,7 +5,7 @@ use std::f64::consts::PI;
 use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
 
-use crate::random::{Purpose, generator};
+use crate::common::random::{Purpose, generator};
 
 use super::Samples;
 

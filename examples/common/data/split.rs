@@ -2,7 +2,7 @@
 
 use rand::seq::SliceRandom;
 
-use crate::random::{Purpose, generator};
+use crate::common::random::{Purpose, generator};
 
 use super::{Samples, Scaling, Split};
 

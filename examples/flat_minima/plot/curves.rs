@@ -6,9 +6,9 @@ use anyhow::Result;
 use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
 use plotters::prelude::*;
 
-use crate::drawing::{Area, GRID, INK, LINE_WIDTH, color, marker, number, text};
-use crate::method::Method;
-use crate::statistics::Spread;
+use crate::common::drawing::{Area, GRID, INK, LINE_WIDTH, color, marker, number, text};
+use crate::common::method::Method;
+use crate::common::statistics::Spread;
 
 const BAND_OPACITY: f64 = 0.16;
 

@@ -6,9 +6,9 @@ use std::path::Path;
 use anyhow::Result;
 use plotters::prelude::*;
 
-use crate::drawing::{Area, GRID, INK, LINE_WIDTH, color, number, text, titled};
+use crate::common::drawing::{Area, GRID, INK, LINE_WIDTH, color, number, text, titled};
+use crate::common::statistics::{Spread, mean};
 use crate::experiment::{Outcome, Run};
-use crate::statistics::{Spread, mean};
 
 use super::curves::{self, Axis, Curve};
 use super::symlog::SymLog;

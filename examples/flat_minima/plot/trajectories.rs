@@ -5,9 +5,9 @@ use std::path::Path;
 use anyhow::Result;
 use plotters::prelude::*;
 
-use crate::drawing::{ticks, titled};
+use crate::common::drawing::{ticks, titled};
+use crate::common::statistics::Spread;
 use crate::experiment::Outcome;
-use crate::statistics::Spread;
 
 use super::curves::{self, Axis, Curve};
 
