@@ -83,7 +83,7 @@ pub(crate) fn differentiate_sampled<'a, T: Real>(
     scratch: &'a mut [T],
 ) -> Result<(f64, Estimate)> {
     // The penalty is little beside the loss.
-    workers::awake(plan.threads(), plan.flops().gradient, || {
+    workers::awake(plan.threads(), sweep::flops(plan.shape(), plan.samples()), || {
         let Draw { sampling, counter } = draw;
         let shape = plan.shape();
         let gradient = ParametersMut::new(shape, gradient)?;

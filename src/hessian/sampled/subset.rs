@@ -93,10 +93,20 @@ impl<T: Real> Kernel for Uncertainties<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        for (out, p) in self.out.iter_mut().zip(self.p.chunks_exact(self.classes)) {
-            let square = sum_registers!(T, S, simd, [p] = [p] => p * p).reduce_sum();
-            let rest = T::ONE - square;
-            *out = if rest > T::ZERO { rest } else { T::ZERO };
+        let k = self.classes;
+        let rest = |square: T| if square < T::ONE { T::ONE - square } else { T::ZERO };
+        // Four at a time: sums over the lanes of four registers take little more than those of one.
+        let (fours, others) = self.out.as_chunks_mut::<4>();
+        let (p, p_others) = self.p.split_at(4 * fours.len() * k);
+        for (out, p) in fours.iter_mut().zip(p.chunks_exact(4 * k)) {
+            let mut squares = [T::Lanes::<S>::zero(simd); 4];
+            for (square, p) in squares.iter_mut().zip(p.chunks_exact(k)) {
+                *square = sum_registers!(T, S, simd, [p] = [p] => p * p);
+            }
+            *out = T::Lanes::<S>::reduce_sums(squares).map(rest);
+        }
+        for (out, p) in others.iter_mut().zip(p_others.chunks_exact(k)) {
+            *out = rest(sum_registers!(T, S, simd, [p] = [p] => p * p).reduce_sum());
         }
     }
 }
