@@ -23,6 +23,15 @@ const ALIASED: usize = 4096;
 /// So many rows of A or of C that share a set stay in an L1 cache of 8 ways, beside B and C. Divides the rows of all tiles.
 const ALIASED_ROWS: usize = 6;
 
+/// Sums so short that C is most of what a product touches.
+pub(super) const SHORT: usize = 64;
+
+/// Whether rows that begin `stride` elements apart share sets of the L1 cache.
+#[inline(always)]
+pub(super) const fn aliased<T>(stride: usize) -> bool {
+    (stride * size_of::<T>()).is_multiple_of(ALIASED)
+}
+
 /// Rows of a tile: with two registers a row, as many accumulators as leave room for B and the broadcast A.
 #[inline(always)]
 pub(super) const fn tile_rows<S: Simd>() -> usize {
@@ -99,19 +108,17 @@ impl Blocks {
     pub(super) fn new<S: Simd, T: Real>(a: &Matrix<T>, b: &Matrix<T>, c_row: usize, weighted: bool) -> Self {
         let (m, k, n) = (a.rows(), a.cols(), b.cols());
         let (rows, cols) = (tile_rows::<S>(), panel_cols::<S, T>());
-        let aliased = |stride: usize| (stride * size_of::<T>()).is_multiple_of(ALIASED);
         // A is read in place where its rows are contiguous: they are streams, one a row. A copy pays where several panels
         // read a column of A a cache line a step, or rows that all fall on the same few cache sets.
         let columns = a.col_stride() != 1;
-        let a_aliased = k > 64 && aliased(a.row_stride());
+        let a_aliased = k > SHORT && aliased::<T>(a.row_stride());
         let pack_a = (columns && n > 4 * cols) || (a_aliased && m > 4 * rows && n > 4 * cols);
         // B is read in place where its rows are contiguous, unless they fall on the same few cache sets; a copy of a panel costs
         // about as much as two rows of its product. One whose last register is cut is read in place only where masked loads are cheap.
         let cut = n % cols != 0 && !<T::Lanes<S> as Lanes>::MASKED_LOADS;
-        let b_aliased = k > 16 && aliased(b.row_stride());
+        let b_aliased = k > 16 && aliased::<T>(b.row_stride());
         let pack_b = weighted || b.col_stride() != 1 || cut || (b_aliased && m > 2 * rows);
-        // Where k is short, C is most of what is touched.
-        let c_aliased = k <= 64 && aliased(c_row);
+        let c_aliased = k <= SHORT && aliased::<T>(c_row);
         let (pack_a, pack_b) = (pack_a && k > 0, pack_b && k > 0);
         // A single tile of rows reads B once: there is nothing to keep in a cache.
         let few = m <= rows;
@@ -142,10 +149,16 @@ impl Blocks {
         if len_a + len_b == 0 {
             return (workspace.as_mut_ptr(), workspace.as_mut_ptr());
         }
-        let skip = workspace.as_ptr().align_offset(ALIGNMENT).min(line);
         let len_b = len_b.next_multiple_of(line);
-        assert!(skip + len_b + len_a <= workspace.len(), "workspace of a product too short");
-        let packed_b = workspace[skip..].as_mut_ptr();
+        let packed_b = place(workspace, len_b + len_a);
         (packed_b, packed_b.wrapping_add(len_b))
     }
+}
+
+/// The place in the workspace of `len` packed elements, at the beginning of a cache line. Panics if the workspace is too short.
+#[inline(always)]
+pub(super) fn place<T>(workspace: &mut [T], len: usize) -> *mut T {
+    let skip = workspace.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT / size_of::<T>());
+    assert!(skip + len <= workspace.len(), "workspace of a product too short");
+    workspace[skip..].as_mut_ptr()
 }

@@ -1,6 +1,6 @@
 //! Loops 5 to 1 of the product, and the packing between them.
 
-use super::blocks::{Blocks, WIDE_ROWS, near, panel_cols};
+use super::blocks::{Blocks, SHORT, WIDE_ROWS, aliased, near, panel_cols, place, tile_rows};
 use super::dot::{self, Dots};
 use super::micro::{self, strip_product};
 use super::pack::{self, Source};
@@ -21,7 +21,7 @@ pub(super) struct Product<'a, 'c, T> {
     pub b: &'a Matrix<'a, T>,
     /// w, one weight for each step of k; all 1 if absent.
     pub weights: Option<&'a [T]>,
-    pub addend: Addend<'a, T>,
+    pub addend: &'a Addend<'a, T>,
     pub c: &'a mut MatrixMut<'c, T>,
     /// Whether tiles wholly above the diagonal of C are left out.
     pub lower: bool,
@@ -51,12 +51,50 @@ impl<T: Real> Kernel for &mut Product<'_, '_, T> {
         if narrow && self.weights.is_none() && !self.lower {
             return self.transposed(simd);
         }
+        // Not for one number at a time: there a step takes as long as what is decided, and code is to be short.
+        if lanes > 1
+            && let Some((rows, columns, packed)) = self.tiny::<S>()
+        {
+            let panel = packed.then(|| {
+                let width = n.next_multiple_of(lanes);
+                let panel = place(self.workspace, k * width);
+                let b = Source { data: self.b.as_ptr(), row: self.b.row_stride(), col: self.b.col_stride() };
+                // SAFETY: the panel is all of B; its place in the workspace is as large.
+                unsafe { pack::Panel { b, k, cols: n, weights: None, panel, width }.pack(simd) };
+                panel.cast_const()
+            });
+            return self.tiles(simd, rows, (0, k), columns, None, panel);
+        }
         let blocks = Blocks::new::<S, T>(self.a, self.b, self.c.row_stride(), self.weights.is_some());
         if blocks.one { self.in_place(simd, &blocks) } else { self.blocked(simd, &blocks) }
     }
 }
 
 impl<T: Real> Product<'_, '_, T> {
+    /// The rows and columns of a product whose rows a tile covers, or two of equal height, and whether B, a single panel then, is to be
+    /// packed. Nothing else is to be decided, which takes longer than such a product itself.
+    #[inline(always)]
+    fn tiny<S: Simd>(&self) -> Option<(Group, Columns, bool)> {
+        let (m, k, n) = (self.a.rows(), self.a.cols(), self.b.cols());
+        let (max, width) = (tile_rows::<S>(), panel_cols::<S, T>());
+        if m > 2 * max || self.weights.is_some() || self.lower {
+            return None;
+        }
+        let short = k <= SHORT && !aliased::<T>(self.c.row_stride());
+        let tiles = if m <= max { 1 } else { 2 };
+        let covered = tiles == 1 || (short && m.is_multiple_of(2));
+        let whole = T::Lanes::<S>::MASKED_LOADS || n.is_multiple_of(T::Lanes::<S>::LANES);
+        let packed = k > 0 && (self.b.col_stride() != 1 || !whole);
+        let columns = match () {
+            _ if n <= width && (short || !packed) => Columns::panel(0, n),
+            _ if n.is_multiple_of(width) && m > WIDE_ROWS && short && !packed && k * n <= near::<T>() => {
+                Columns { first: 0, len: width, panels: n / width }
+            }
+            _ => return None,
+        };
+        covered.then_some((Group { row: 0, rows: m / tiles, tiles }, columns, packed))
+    }
+
     /// Loop 2 of a product that is one block and nothing of which is packed. Loops 2 and 1 change places where B stays in the L1 cache
     /// or has a single tile to be used for: C is then written row by row.
     #[inline(always)]
@@ -139,13 +177,41 @@ impl<T: Real> Product<'_, '_, T> {
         packed_a: Option<*const T>,
         packed_b: Option<*const T>,
     ) {
+        for Group { row, rows: height, tiles } in rows.groups() {
+            let skipped = if self.lower { (columns.first.saturating_sub(row) / height.max(1)).min(tiles) } else { 0 };
+            if skipped == tiles {
+                continue;
+            }
+            let group = Group { row: row + skipped * height, rows: height, tiles: tiles - skipped };
+            let strip = packed_a.map(|strip| strip.wrapping_add((group.row - rows.first) * kc));
+            self.tiles(simd, group, (pc, kc), columns, strip, packed_b);
+        }
+    }
+
+    /// The tiles of a group in some panels, in the steps `(pc, kc)`, of A packed from the group's first row on.
+    #[inline(always)]
+    fn tiles<S: Simd>(
+        &mut self,
+        simd: S,
+        Group { row, rows: height, tiles }: Group,
+        (pc, kc): (usize, usize),
+        Columns { first: column, len: cols, panels }: Columns,
+        packed_a: Option<*const T>,
+        packed_b: Option<*const T>,
+    ) {
         let lanes = T::Lanes::<S>::LANES;
-        let Columns { first: column, len: cols, panels } = columns;
         let vectors = cols.div_ceil(lanes);
         let last = cols - (vectors - 1) * lanes;
         let (b, b_row) = match packed_b {
             Some(panel) => (panel, vectors * lanes),
             None => (self.b.as_ptr().wrapping_add(pc * self.b.row_stride() + column), self.b.row_stride()),
+        };
+        let (a, a_row, a_col, a_tile) = match packed_a {
+            Some(strip) => (strip, 1, height, height * kc),
+            None => {
+                let (a_row, a_col) = (self.a.row_stride(), self.a.col_stride());
+                (self.a.as_ptr().wrapping_add(row * a_row + pc * a_col), a_row, a_col, height * a_row)
+            }
         };
         let c_row = self.c.row_stride();
         let c = self.c.as_mut_ptr().wrapping_add(column);
@@ -153,47 +219,34 @@ impl<T: Real> Product<'_, '_, T> {
             0 => self.addend(column, panels * cols),
             _ => (T::ONE, c.cast_const(), c_row),
         };
-        let (a_row, a_col) = (self.a.row_stride(), self.a.col_stride());
-        for Group { row, rows: height, tiles } in rows.groups() {
-            let skipped = if self.lower { (column.saturating_sub(row) / height.max(1)).min(tiles) } else { 0 };
-            if skipped == tiles {
-                continue;
-            }
-            let row = row + skipped * height;
-            let strip = micro::Strip {
-                k: kc,
-                a: match packed_a {
-                    Some(strip) => strip.wrapping_add((row - rows.first) * kc),
-                    None => self.a.as_ptr().wrapping_add(row * a_row + pc * a_col),
-                },
-                a_row: if packed_a.is_some() { 1 } else { a_row },
-                a_row4: 4 * if packed_a.is_some() { 1 } else { a_row },
-                a_col: if packed_a.is_some() { height } else { a_col },
-                a_tile: height * if packed_a.is_some() { kc } else { a_row },
-                b,
-                b_row,
-                panels,
-                c: c.wrapping_add(row * c_row),
-                c_row,
-                d: d.wrapping_add(row * d_row),
-                d_row,
-                last,
-                alpha: self.alpha,
-                beta,
-            };
-            // SAFETY: A, B (or their packed copies), C and the addend hold these rows and columns; C is borrowed mutably
-            // and so overlaps none of them.
-            unsafe {
-                strip_product(simd, &strip, tiles - skipped, height, vectors, packed_b.is_none() && last < lanes)
-            };
-        }
+        let strip = micro::Strip {
+            k: kc,
+            a,
+            a_row,
+            a_row4: 4 * a_row,
+            a_col,
+            a_tile,
+            b,
+            b_row,
+            panels,
+            c: c.wrapping_add(row * c_row),
+            c_row,
+            d: d.wrapping_add(row * d_row),
+            d_row,
+            last,
+            alpha: self.alpha,
+            beta,
+        };
+        // SAFETY: A, B (or their packed copies), C and the addend hold these rows and columns; C is borrowed mutably
+        // and so overlaps none of them.
+        unsafe { strip_product(simd, &strip, tiles, height, vectors, packed_b.is_none() && last < lanes) };
     }
 
     /// The addend of `cols` columns from `column` on, as β·D: β, the first element of D, and the distance of its rows.
     #[inline(always)]
     fn addend(&mut self, column: usize, cols: usize) -> (T, *const T, usize) {
         let output = (self.c.as_mut_ptr().wrapping_add(column).cast_const(), self.c.row_stride());
-        match self.addend {
+        match *self.addend {
             Addend::Zero => (T::ZERO, output.0, output.1),
             Addend::Output(beta) => (beta, output.0, output.1),
             Addend::Row(row) => (T::ONE, row[column..column + cols].as_ptr(), 0),
@@ -215,7 +268,7 @@ impl<T: Real> Product<'_, '_, T> {
                 a: &a,
                 b: &b,
                 weights: None,
-                addend: Addend::Zero,
+                addend: &Addend::Zero,
                 c: &mut MatrixMut::row_major(&mut buffer, n, height),
                 lower: false,
                 rows: n,
@@ -224,7 +277,7 @@ impl<T: Real> Product<'_, '_, T> {
             for i in 0..height {
                 for (j, c) in self.c.row(first + i).iter_mut().enumerate() {
                     let product = buffer[j * height + i];
-                    *c = match self.addend {
+                    *c = match *self.addend {
                         Addend::Zero => product,
                         Addend::Output(beta) => product + beta * *c,
                         Addend::Row(row) => product + row[j],
@@ -298,8 +351,11 @@ impl Rows {
         if len <= max {
             return Self { first, height: len, tall: 1, short: 0 };
         }
-        let tiles = len.div_ceil(max);
-        let height = len.div_ceil(tiles);
+        // Two tiles need no division, which takes as long as a tile of a few steps.
+        let (tiles, height) = match len <= 2 * max {
+            true => (2, len.div_ceil(2)),
+            false => (len.div_ceil(max), len.div_ceil(len.div_ceil(max))),
+        };
         let short = height * tiles - len;
         Self { first, height, tall: tiles - short, short }
     }

@@ -23,9 +23,12 @@ use crate::simd::{Kernel, Lanes, Simd};
 /// odd steps.
 const FEW: usize = 4;
 
-/// Operands of the micro-kernel. Strides are in elements.
+/// Operands of the micro-kernel. Strides are in elements. α and β are no neighbours: just written one by one, they would be read as a
+/// pair, which waits until both have reached the cache, longer than a tiny product takes.
 #[derive(Clone, Copy)]
+#[repr(C)]
 pub(super) struct Strip<T> {
+    pub alpha: T,
     /// Length of the sums.
     pub k: usize,
     /// First element of A, and the distance of its rows, of every fourth row, of its columns, and of tiles.
@@ -47,7 +50,6 @@ pub(super) struct Strip<T> {
     pub d_row: usize,
     /// Columns of the last register, at least 1.
     pub last: usize,
-    pub alpha: T,
     pub beta: T,
 }
 

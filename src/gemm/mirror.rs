@@ -40,30 +40,20 @@ impl<T: Real> Kernel for Mirror<'_, '_, T> {
                 Half::Upper => last..n,
             };
             let whole = if last - first == lanes { beside.len() - beside.len() % step } else { 0 };
-            for j in (beside.start..beside.start + whole).step_by(step) {
-                // SAFETY: rows `first..first + LANES` and columns `j..j + TRANSPOSE` lie on one side of the diagonal, their mirror
-                // image on the other.
-                unsafe {
-                    let (block, image) = (c.add(first * stride + j), c.add(j * stride + first));
-                    T::Lanes::<S>::transpose_ptr(simd, block, stride, lanes, image, stride);
-                }
+            // SAFETY: rows `first..first + LANES` and the columns beside lie on one side of the diagonal, their mirror image on the other; if
+            // there are any.
+            unsafe {
+                let (block, image) = (c.add(first * stride), c.add(first));
+                let (block, image) = (block.wrapping_add(beside.start), image.wrapping_add(beside.start * stride));
+                T::Lanes::<S>::transpose_columns_ptr(simd, block, stride, lanes, whole, image, stride);
             }
             let rest = beside.start + whole..beside.end;
             if last - first == lanes {
                 let mut image = [T::ZERO; MAX_LANES * MAX_LANES];
-                for j in (0..lanes).step_by(step) {
-                    // SAFETY: the block lies in the matrix, its image of `LANES` rows and columns in the array.
-                    unsafe {
-                        let block = c.add(first * stride + first + j);
-                        T::Lanes::<S>::transpose_ptr(
-                            simd,
-                            block,
-                            stride,
-                            lanes,
-                            image.as_mut_ptr().add(j * lanes),
-                            lanes,
-                        );
-                    }
+                // SAFETY: the block lies in the matrix, its image of `LANES` rows and columns in the array.
+                unsafe {
+                    let block = c.add(first * stride + first);
+                    T::Lanes::<S>::transpose_columns_ptr(simd, block, stride, lanes, lanes, image.as_mut_ptr(), lanes);
                 }
                 for (i, image) in image.chunks_exact(lanes).enumerate().take(lanes) {
                     let image = T::Lanes::<S>::load(simd, image);

@@ -16,6 +16,7 @@
 //! pay (`blocks.rs`): the micro-kernel broadcasts A, which needs no order, so row-major A is read in place, and so are panels of
 //! row-major B, whose rows the L2 cache delivers in time. Panels that are packed are packed just before their first use. Where B
 //! is small, loops 2 and 1 change places, so that C is written row by row; where A has few rows, panels are twice as wide.
+//! Products that a tile or two cover decide nothing else, and go to the micro-kernel at once (`loops.rs`).
 //! Small and skinny operands that lie contiguously along k go by dot products instead (`dot.rs`), and products of few columns
 //! with column-major A as their transpose (`loops.rs`).
 //!
@@ -97,7 +98,17 @@ pub(crate) fn gemm_with<T: Real>(
     workspace: &mut [T],
 ) {
     let rows = a.rows();
-    isa.run(&mut Product { alpha, a: &a, b: &b, weights: None, addend, c: &mut c, lower: false, rows, workspace });
+    isa.run(&mut Product {
+        alpha,
+        a: &a,
+        b: &b,
+        weights: None,
+        addend: &addend,
+        c: &mut c,
+        lower: false,
+        rows,
+        workspace,
+    });
 }
 
 /// C ← α·A·B + addend, for checked operands, by several workers, who split the rows of C. The bits are those of [`gemm_with`]: an
@@ -137,7 +148,17 @@ pub(crate) fn gemm_rows<T: Real>(
         return;
     }
     let workspace = workers.scratch();
-    isa.run(&mut Product { alpha, a: &a, b: &b, weights: None, addend, c: &mut c, lower: false, rows, workspace });
+    isa.run(&mut Product {
+        alpha,
+        a: &a,
+        b: &b,
+        weights: None,
+        addend: &addend,
+        c: &mut c,
+        lower: false,
+        rows,
+        workspace,
+    });
 }
 
 /// C ← α·A·diag(w)·Aᵀ + β·C, for checked operands; w is 1 if absent. β·C reads the lower triangle of C only.
@@ -154,7 +175,7 @@ pub(crate) fn gram<T: Real>(
 ) {
     let (b, addend) = (a.t(), Addend::scaled(beta));
     let rows = a.rows();
-    isa.run(&mut Product { alpha, a: &a, b: &b, weights, addend, c: &mut c, lower: true, rows, workspace });
+    isa.run(&mut Product { alpha, a: &a, b: &b, weights, addend: &addend, c: &mut c, lower: true, rows, workspace });
     if triangle == Triangle::Both {
         mirror(isa, c, Half::Lower);
     }

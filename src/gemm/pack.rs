@@ -95,13 +95,13 @@ unsafe fn gather_columns<S: Simd, T: Real>(simd: S, b: Source<T>, k: usize, cols
         let columns = cols.saturating_sub(j).min(lanes);
         // SAFETY: rows below `k`, columns below `cols`; in the panel, whole registers of its rows.
         unsafe {
-            for p in (0..whole).step_by(step) {
-                let (source, target) = (b.at(p, j).data, panel.add(p * width + j));
-                match columns {
-                    0 => {}
-                    _ if columns == lanes => T::Lanes::<S>::transpose_ptr(simd, source, b.col, lanes, target, width),
-                    _ => T::Lanes::<S>::transpose_ptr(simd, source, b.col, columns, target, width),
+            let (source, target) = (b.at(0, j).data, panel.add(j));
+            match columns {
+                0 => {}
+                _ if columns == lanes => {
+                    T::Lanes::<S>::transpose_columns_ptr(simd, source, b.col, lanes, whole, target, width)
                 }
+                _ => T::Lanes::<S>::transpose_columns_ptr(simd, source, b.col, columns, whole, target, width),
             }
             for p in whole..k {
                 for i in 0..columns {

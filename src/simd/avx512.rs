@@ -153,6 +153,53 @@ register! {
                 _mm512_storeu_ps(target.add(3 * target_stride), _mm512_shuffle_ps::<0b11_10_11_10>(b, d));
             }
         }
+
+        #[inline(always)]
+        unsafe fn transpose_columns_ptr(
+            simd: Avx512,
+            source: *const f32,
+            stride: usize,
+            rows: usize,
+            columns: usize,
+            target: *mut f32,
+            target_stride: usize,
+        ) {
+            let whole = columns - columns % 8;
+            for j in (0..whole).step_by(8) {
+                // SAFETY: the token is the proof of AVX-512F; the caller vouches for sixteen rows of these eight columns at `source`
+                // and eight rows of sixteen at `target`.
+                unsafe {
+                    let (source, target) = (source.add(j), target.add(j * target_stride));
+                    // Rows i and i+4 side by side, 4×4 transpositions in their quarters, then the quarters of a column together.
+                    let pair = |i: usize| {
+                        let row = |r: usize| _mm256_castps_pd(_mm256_loadu_ps(source.add(r.min(rows - 1) * stride)));
+                        _mm512_castpd_ps(_mm512_insertf64x4::<1>(_mm512_castpd256_pd512(row(i)), row(i + 4)))
+                    };
+                    let (r0, r1, r2, r3) = (pair(0), pair(1), pair(2), pair(3));
+                    let (a, b) = (_mm512_unpacklo_ps(r0, r1), _mm512_unpackhi_ps(r0, r1));
+                    let (c, d) = (_mm512_unpacklo_ps(r2, r3), _mm512_unpackhi_ps(r2, r3));
+                    let (r8, r9, r10, r11) = (pair(8), pair(9), pair(10), pair(11));
+                    let (e, f) = (_mm512_unpacklo_ps(r8, r9), _mm512_unpackhi_ps(r8, r9));
+                    let (g, h) = (_mm512_unpacklo_ps(r10, r11), _mm512_unpackhi_ps(r10, r11));
+                    let store = |column: usize, low, high| {
+                        let target = target.add(column * target_stride);
+                        _mm512_storeu_ps(target, _mm512_shuffle_f32x4::<0b10_00_10_00>(low, high));
+                        _mm512_storeu_ps(target.add(4 * target_stride), _mm512_shuffle_f32x4::<0b11_01_11_01>(low, high));
+                    };
+                    store(0, _mm512_shuffle_ps::<0b01_00_01_00>(a, c), _mm512_shuffle_ps::<0b01_00_01_00>(e, g));
+                    store(1, _mm512_shuffle_ps::<0b11_10_11_10>(a, c), _mm512_shuffle_ps::<0b11_10_11_10>(e, g));
+                    store(2, _mm512_shuffle_ps::<0b01_00_01_00>(b, d), _mm512_shuffle_ps::<0b01_00_01_00>(f, h));
+                    store(3, _mm512_shuffle_ps::<0b11_10_11_10>(b, d), _mm512_shuffle_ps::<0b11_10_11_10>(f, h));
+                }
+            }
+            if whole < columns {
+                // SAFETY: the four columns that are left.
+                unsafe {
+                    let (source, target) = (source.add(whole), target.add(whole * target_stride));
+                    Self::transpose_ptr(simd, source, stride, rows, target, target_stride)
+                };
+            }
+        }
     }
 }
 
@@ -239,6 +286,46 @@ register! {
                 let (r0, r1) = (four(0), four(1));
                 _mm512_storeu_pd(target, _mm512_unpacklo_pd(r0, r1));
                 _mm512_storeu_pd(target.add(target_stride), _mm512_unpackhi_pd(r0, r1));
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn transpose_columns_ptr(
+            simd: Avx512,
+            source: *const f64,
+            stride: usize,
+            rows: usize,
+            columns: usize,
+            target: *mut f64,
+            target_stride: usize,
+        ) {
+            let whole = columns - columns % 4;
+            for j in (0..whole).step_by(4) {
+                // SAFETY: the token is the proof of AVX-512F; the caller vouches for eight rows of these four columns at `source` and
+                // four rows of eight at `target`.
+                unsafe {
+                    let (source, target) = (source.add(j), target.add(j * target_stride));
+                    // Rows i and i+2 side by side, 2×2 transpositions in their quarters, then the quarters of a column together.
+                    let pair = |i: usize| {
+                        let row = |r: usize| _mm256_loadu_pd(source.add(r.min(rows - 1) * stride));
+                        _mm512_insertf64x4::<1>(_mm512_castpd256_pd512(row(i)), row(i + 2))
+                    };
+                    let (r0, r1, r4, r5) = (pair(0), pair(1), pair(4), pair(5));
+                    let store = |column: usize, low, high| {
+                        let target = target.add(column * target_stride);
+                        _mm512_storeu_pd(target, _mm512_shuffle_f64x2::<0b10_00_10_00>(low, high));
+                        _mm512_storeu_pd(target.add(2 * target_stride), _mm512_shuffle_f64x2::<0b11_01_11_01>(low, high));
+                    };
+                    store(0, _mm512_unpacklo_pd(r0, r1), _mm512_unpacklo_pd(r4, r5));
+                    store(1, _mm512_unpackhi_pd(r0, r1), _mm512_unpackhi_pd(r4, r5));
+                }
+            }
+            if whole < columns {
+                // SAFETY: the two columns that are left.
+                unsafe {
+                    let (source, target) = (source.add(whole), target.add(whole * target_stride));
+                    Self::transpose_ptr(simd, source, stride, rows, target, target_stride)
+                };
             }
         }
     }

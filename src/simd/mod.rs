@@ -185,6 +185,28 @@ pub trait Lanes:
         target_stride: usize,
     );
 
+    /// [`transpose_ptr`](Self::transpose_ptr) of `columns` columns, a multiple of `TRANSPOSE`.
+    ///
+    /// # Safety
+    /// As there, with `columns` for `TRANSPOSE`.
+    #[inline(always)]
+    unsafe fn transpose_columns_ptr(
+        simd: Self::Simd,
+        source: *const Self::Scalar,
+        stride: usize,
+        rows: usize,
+        columns: usize,
+        target: *mut Self::Scalar,
+        target_stride: usize,
+    ) {
+        for j in (0..columns).step_by(Self::TRANSPOSE) {
+            // SAFETY: `TRANSPOSE` of the columns for which the caller vouches.
+            unsafe {
+                Self::transpose_ptr(simd, source.add(j), stride, rows, target.add(j * target_stride), target_stride)
+            };
+        }
+    }
+
     /// 0 in every lane.
     #[inline(always)]
     fn zero(simd: Self::Simd) -> Self {
