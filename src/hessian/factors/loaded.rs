@@ -63,6 +63,11 @@ impl<'w, T: Real> Loaded<'w, T> {
         gemm(isa, T::ONE, s, v, T::ZERO, MatrixMut::row_major(&mut self.sv[..rows * m], rows, m), self.packing);
     }
 
+    /// SV of the `i`-th sample of the chunk, R×M: `B = SV diag(f)`.
+    pub(crate) fn sv(&self, i: usize) -> &[T] {
+        row(self.sv, self.c.len(), i)
+    }
+
     /// Writes B = SC of the samples `range`, R×M each.
     pub(crate) fn write_b(&self, isa: InstructionSet, samples: &Samples<'_, T>, range: &Range<usize>, b: &mut [T]) {
         let (m, rm) = (samples.shape.hidden(), self.c.len());

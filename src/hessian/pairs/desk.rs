@@ -1,8 +1,8 @@
 //! Scratch of those who visit a tile.
 
-use crate::hessian::pairs::{tangent, tile_len};
+use crate::hessian::pairs::{common, tangent, tile_len};
 use crate::network::Shape;
-use crate::plan::{Form, product, sum};
+use crate::plan::{Form, largest, product, sum};
 use crate::workers::both;
 use crate::workspace::Arena;
 
@@ -52,9 +52,9 @@ pub(super) struct Space<'w, T> {
 /// What each of those who visit a tile has of his own.
 #[derive(Debug)]
 pub(super) struct Local<'w, T> {
-    /// Rows f times something, for a group of entries of W: of the tangent form, as are the next two.
+    /// Rows f times something, for a group of entries of W or of classes.
     pub scaled: &'w mut [T],
-    /// A row for each entry of a group.
+    /// A row for each entry of a group: of the tangent form, as is the next.
     pub sums: &'w mut [T],
     /// Θ of a register of pairs, and what it is made of.
     pub registers: &'w mut [T],
@@ -95,6 +95,7 @@ const fn lengths(shape: Shape, n: usize, form: Form) -> [u64; 13] {
         Form::Tangent => tangent::lengths(shape, n),
     };
     let bb = if matches!(form, Form::Flat) { gram } else { 0 };
+    let scaled = largest(&[scaled, common::scratch(shape, n)]);
     [gram, gram, gram, gram, gram, gram, gram, bb, w, q_hat, scaled, sums, registers]
 }
 

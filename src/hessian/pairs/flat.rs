@@ -39,13 +39,14 @@ pub(super) const fn packing_elements(shape: Shape, n: usize) -> u64 {
     gemm::largest_workspace(&[[t, r2, t], [t, rm, t], [t, t, r2], [t, t, rm], [t, t, m2]])
 }
 
-/// Computes A of the samples `chunk`, which are loaded, from their B.
+/// Computes B and A of the samples `chunk`, which are loaded.
 pub(super) fn fill<T: Real, const TANGENT: bool>(
     sum: &Sum<'_, '_, T, TANGENT>,
     loaded: &mut Loaded<'_, T>,
     chunk: &Range<usize>,
     rows: &mut Rows<'_, T>,
 ) {
+    loaded.write_b(sum.isa, sum.samples, chunk, rows.b.rows_mut(chunk));
     for n in chunk.clone() {
         loaded.write_a(sum.isa, sum.samples, sum.factors, n, rows.b.row(n), rows.a.row_mut(n));
     }

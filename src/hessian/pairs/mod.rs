@@ -43,7 +43,7 @@ use crate::simd::InstructionSet;
 use crate::vector::{add_scaled, dot};
 use crate::workers::Workers;
 use crate::workspace::{Arena, PerSample};
-use desk::{Grams, Team};
+use desk::{Grams, Local, Team};
 use rows::{End, RowHats, Rows};
 use tangent::Network;
 use tile::{Features, Side, Tile};
@@ -187,7 +187,7 @@ impl<T: Real, const TANGENT: bool> Sum<'_, '_, T, TANGENT> {
             common::fill(self, &loaded, &chunk, &mut features);
             match form_of(TANGENT) {
                 Form::Flat => flat::fill(self, &mut loaded, &chunk, &mut features),
-                Form::Tangent => tangent::fill(self, &chunk, &mut features),
+                Form::Tangent => tangent::fill(self, &loaded, &chunk, &mut features),
             }
         }
     }
@@ -300,11 +300,11 @@ impl<T: Real, const TANGENT: bool> Pairs<'_, '_, T, TANGENT> {
         match columns {
             Some(columns) => {
                 team.both(
-                    |local| self.spread(tile, Side::Rows, grams, rows, local.packing),
-                    |local| self.spread(tile, Side::Columns, grams, columns, local.packing),
+                    |local| self.spread(tile, Side::Rows, grams, rows, local),
+                    |local| self.spread(tile, Side::Columns, grams, columns, local),
                 );
             }
-            None => self.spread(tile, Side::Rows, grams, rows, team.one.packing),
+            None => self.spread(tile, Side::Rows, grams, rows, &mut team.one),
         }
         squares
     }
@@ -320,17 +320,17 @@ impl<T: Real, const TANGENT: bool> Pairs<'_, '_, T, TANGENT> {
     }
 
     /// Spreads the coefficients of a tile over the hats of one side.
-    fn spread(&self, tile: &Tile, side: Side, grams: &Grams<'_, T>, end: &mut End<'_, T>, packing: &mut [T]) {
+    fn spread(&self, tile: &Tile, side: Side, grams: &Grams<'_, T>, end: &mut End<'_, T>, local: &mut Local<'_, T>) {
         match form_of(TANGENT) {
-            Form::Flat => flat::spread(self.sum, self.features, (tile, side), grams, end, packing),
-            Form::Tangent => tangent::spread(self.sum, self.features, (tile, side), grams, end, packing),
+            Form::Flat => flat::spread(self.sum, self.features, (tile, side), grams, end, local.packing),
+            Form::Tangent => tangent::spread(self.sum, self.features, (tile, side), grams, end, local.packing),
         }
-        common::spread(self.sum, self.features, (tile, side), grams, end, packing);
+        common::spread(self.sum, self.features, (tile, side), grams, end, local);
     }
 
     /// Two values that the hats hold: 4 Σ' w Ga x, and twice the term in A, or what is left of it.
     fn values(&self, range: Range<usize>, own: &RowHats<'_, T>, workers: Workers<'_, T>) -> [f64; 2] {
-        let workers = workers.for_cost(|| product(&[8, range.len(), self.features.b.width()]));
+        let workers = workers.for_cost(|| product(&[8, range.len(), self.features.bh.width()]));
         if let Some(middle) = middle(&range, CHUNK) {
             let ([of_x, of_hidden], [other_x, other_hidden]) = workers.join(
                 |workers| self.values(range.start..middle, own, workers),
@@ -361,14 +361,14 @@ impl<T: Real, const TANGENT: bool> Pairs<'_, '_, T, TANGENT> {
             );
             return;
         }
-        let (n, rm) = (self.sum.range.len(), self.features.b.width());
+        let (n, rm) = (self.sum.range.len(), self.features.bh.width());
         let mut arena = Arena::new(workers.scratch());
         let b_hat = arena.take(n.min(CHUNK) * rm);
         let mut loaded = Loaded::new(samples.shape, n, arena);
         for chunk in chunks(range) {
             loaded.load(isa, factors, &chunk);
             let b_hat = &mut b_hat[..chunk.len() * rm];
-            common::back(self.sum, self.features, own, &chunk, b_hat, &mut hats);
+            common::back(self.sum, &loaded, own, &chunk, b_hat, &mut hats);
             let a_hat = match form_of(TANGENT) {
                 Form::Flat => {
                     add_scaled(isa, b_hat, T::ONE, own.b.rows(&chunk));

@@ -7,7 +7,7 @@ use core::ops::Range;
 
 use crate::hessian::contrasts::triangle;
 use crate::hessian::factors::Hats;
-use crate::hessian::pairs::TILE;
+use crate::hessian::pairs::{TILE, common};
 use crate::network::Shape;
 use crate::plan::{Form, product, sum};
 use crate::real::Real;
@@ -16,14 +16,13 @@ use crate::workspace::{Arena, PerSample};
 /// Feature rows of the samples; those of the other form are empty.
 #[derive(Debug)]
 pub(super) struct Rows<'w, T> {
-    /// B, RM each.
-    pub b: PerSample<'w, T>,
     /// B∘h, RM each.
     pub bh: PerSample<'w, T>,
-    /// r⊗f, RM each.
+    /// r⊗f, RM each: where x is linear.
     pub rf: PerSample<'w, T>,
-    /// A flat, M₂ each: of the flat form.
+    /// A flat and B, M₂ and RM each: of the flat form.
     pub a: PerSample<'w, T>,
+    pub b: PerSample<'w, T>,
     /// o, d and o + d, M each: of the tangent form.
     pub o: PerSample<'w, T>,
     pub d: PerSample<'w, T>,
@@ -31,18 +30,19 @@ pub(super) struct Rows<'w, T> {
 }
 
 /// Widths of [`Rows`] in their order.
-const fn row_widths(shape: Shape, form: Form) -> [usize; 7] {
+const fn row_widths(shape: Shape, n: usize, form: Form) -> [usize; 7] {
     let (m, rm) = (shape.hidden(), shape.hidden().saturating_mul(shape.classes() - 1));
+    let rf = if common::x_is_linear(shape, n) { rm } else { 0 };
     match form {
-        Form::Flat => [rm, rm, rm, triangle(m), 0, 0, 0],
-        Form::Tangent => [rm, rm, rm, 0, m, m, m],
+        Form::Flat => [rm, rf, triangle(m), rm, 0, 0, 0],
+        Form::Tangent => [rm, rf, 0, 0, m, m, m],
     }
 }
 
 /// Derivatives with respect to feature rows.
 #[derive(Debug)]
 pub(super) struct RowHats<'w, T> {
-    /// Of B∘h and r⊗f, RM each.
+    /// Of B∘h and r⊗f, RM each; of the latter where x is linear.
     pub bh: PerSample<'w, T>,
     pub rf: PerSample<'w, T>,
     /// Of A and B, M₂ and RM each: of the flat form.
@@ -60,12 +60,10 @@ pub(super) struct RowHats<'w, T> {
 }
 
 /// Widths of [`RowHats`] in their order, but the last.
-const fn hat_widths(shape: Shape, form: Form) -> [usize; 7] {
-    let (m, rm) = (shape.hidden(), shape.hidden().saturating_mul(shape.classes() - 1));
-    match form {
-        Form::Flat => [rm, rm, triangle(m), rm, 0, 0, 0],
-        Form::Tangent => [rm, rm, 0, 0, m, m, shape.classes()],
-    }
+const fn hat_widths(shape: Shape, n: usize, form: Form) -> [usize; 7] {
+    let [bh, rf, a, b, o, d, _] = row_widths(shape, n, form);
+    let q = if matches!(form, Form::Tangent) { shape.classes() } else { 0 };
+    [bh, rf, a, b, o, d, q]
 }
 
 /// Numbers of Û.
@@ -78,7 +76,7 @@ const fn u_len(shape: Shape, n: usize, form: Form) -> u64 {
 
 /// Elements that [`Rows::new`] and [`RowHats::new`] take for `n` samples.
 pub(super) const fn elements(shape: Shape, n: usize, form: Form) -> u64 {
-    let (rows, hats) = (row_widths(shape, form), hat_widths(shape, form));
+    let (rows, hats) = (row_widths(shape, n, form), hat_widths(shape, n, form));
     let (mut total, mut index) = (u_len(shape, n, form), 0);
     while index < rows.len() {
         total = sum(&[total, product(&[n, rows[index]]), product(&[n, hats[index]])]);
@@ -89,32 +87,32 @@ pub(super) const fn elements(shape: Shape, n: usize, form: Form) -> u64 {
 
 impl<'w, T: Real> Rows<'w, T> {
     pub(super) fn new(shape: Shape, range: &Range<usize>, form: Form, arena: &mut Arena<'w, T>) -> Self {
-        let [b, bh, rf, a, o, d, od] =
-            row_widths(shape, form).map(|width| PerSample::new(arena.take(range.len() * width), width, range.start));
-        Self { b, bh, rf, a, o, d, od }
+        let [bh, rf, a, b, o, d, od] = row_widths(shape, range.len(), form)
+            .map(|width| PerSample::new(arena.take(range.len() * width), width, range.start));
+        Self { bh, rf, a, b, o, d, od }
     }
 
     /// Those of the samples before `at`, and of the others.
     pub(super) fn split_at(self, at: usize) -> (Self, Self) {
-        let Self { b, bh, rf, a, o, d, od } = self;
-        let [(b, b2), (bh, bh2), (rf, rf2), (a, a2), (o, o2), (d, d2), (od, od2)] =
-            [b, bh, rf, a, o, d, od].map(|rows| rows.split_at(at));
-        (Self { b, bh, rf, a, o, d, od }, Self { b: b2, bh: bh2, rf: rf2, a: a2, o: o2, d: d2, od: od2 })
+        let Self { bh, rf, a, b, o, d, od } = self;
+        let [(bh, bh2), (rf, rf2), (a, a2), (b, b2), (o, o2), (d, d2), (od, od2)] =
+            [bh, rf, a, b, o, d, od].map(|rows| rows.split_at(at));
+        (Self { bh, rf, a, b, o, d, od }, Self { bh: bh2, rf: rf2, a: a2, b: b2, o: o2, d: d2, od: od2 })
     }
 
     /// The same, borrowed for a shorter time.
     pub(super) fn reborrow(&mut self) -> Rows<'_, T> {
-        let Self { b, bh, rf, a, o, d, od } = self;
-        let [b, bh, rf, a, o, d, od] = [b, bh, rf, a, o, d, od].map(PerSample::reborrow);
-        Rows { b, bh, rf, a, o, d, od }
+        let Self { bh, rf, a, b, o, d, od } = self;
+        let [bh, rf, a, b, o, d, od] = [bh, rf, a, b, o, d, od].map(PerSample::reborrow);
+        Rows { bh, rf, a, b, o, d, od }
     }
 }
 
 impl<'w, T: Real> RowHats<'w, T> {
     /// Not set to zero yet.
     pub(super) fn new(shape: Shape, range: &Range<usize>, form: Form, arena: &mut Arena<'w, T>) -> Self {
-        let [bh, rf, a, b, o, d, q] =
-            hat_widths(shape, form).map(|width| PerSample::new(arena.take(range.len() * width), width, range.start));
+        let [bh, rf, a, b, o, d, q] = hat_widths(shape, range.len(), form)
+            .map(|width| PerSample::new(arena.take(range.len() * width), width, range.start));
         let width = if matches!(form, Form::Tangent) { (shape.classes() - 1) * shape.hidden() } else { 0 };
         let u = PerSample::new(arena.take(u_len(shape, range.len(), form) as usize), width, 0);
         Self { bh, rf, a, b, o, d, q, u, origin: range.start }

@@ -64,6 +64,12 @@ impl Side {
             Self::Columns => [&tile.columns, &tile.rows],
         }
     }
+
+    /// Coefficients of the tile, rows × columns, as a matrix whose rows are the samples that are added to.
+    pub(super) fn coefficients<'a, T: Real>(self, coefficients: &'a [T], tile: &Tile) -> Matrix<'a, T> {
+        let coefficients = Matrix::row_major(&coefficients[..tile.len()], tile.rows.len(), tile.columns.len());
+        if self == Self::Rows { coefficients } else { coefficients.t() }
+    }
 }
 
 /// Feature rows of samples, from `first` on.
@@ -112,9 +118,8 @@ impl<'a, T: Real> Features<'a, T> {
         hats: &mut PerSample<'_, T>,
         packing: &mut [T],
     ) {
-        let coefficients = Matrix::row_major(&coefficients[..tile.len()], tile.rows.len(), tile.columns.len());
-        let coefficients = if side == Side::Rows { coefficients } else { coefficients.t() };
         let [to, from] = side.of(tile);
+        let coefficients = side.coefficients(coefficients, tile);
         let hats = MatrixMut::row_major(hats.rows_mut(to), to.len(), self.width);
         gemm(isa, T::ONE, coefficients, self.rows(from), T::ONE, hats, packing);
     }

@@ -38,7 +38,7 @@ use core::ops::Range;
 use crate::gemm;
 use crate::hessian::contrasts::triangle;
 use crate::hessian::evaluation::{Squares, first_largest};
-use crate::hessian::factors::{CHUNK, Hats};
+use crate::hessian::factors::{CHUNK, Hats, Loaded};
 use crate::hessian::pairs::desk::{Grams, Local, Space, Team};
 use crate::hessian::pairs::rows::{End, RowHats, Rows};
 use crate::hessian::pairs::tile::{Features, Side, Tile};
@@ -351,20 +351,21 @@ struct Half<'a, T> {
     column_q_hat: Option<(&'a mut [T], usize)>,
 }
 
-/// Computes o, d and o + d of the samples `chunk`, from their B.
+/// Computes o, d and o + d of the samples `chunk`, which are loaded.
 pub(super) fn fill<T: Real, const TANGENT: bool>(
     sum: &Sum<'_, '_, T, TANGENT>,
+    loaded: &Loaded<'_, T>,
     chunk: &Range<usize>,
     rows: &mut Rows<'_, T>,
 ) {
     let m = sum.samples.shape.hidden();
     sum.isa.vectorize(|| {
-        for n in chunk.clone() {
+        for (i, n) in chunk.clone().enumerate() {
             let (f, o, d) = (row(sum.samples.f, m, n), rows.o.row_mut(n), row(sum.factors.d, m, n));
             o.fill(T::ZERO);
-            for (v, b) in sum.factors.v.chunks_exact(m).zip(rows.b.row(n).chunks_exact(m)) {
-                for ((o, (&v, &f)), &b) in o.iter_mut().zip(v.iter().zip(f)).zip(b) {
-                    *o += v * f * b;
+            for (v, sv) in sum.factors.v.chunks_exact(m).zip(loaded.sv(i).chunks_exact(m)) {
+                for ((o, (&v, &f)), &sv) in o.iter_mut().zip(v.iter().zip(f)).zip(sv) {
+                    *o += v * f * (sv * f);
                 }
             }
             rows.d.row_mut(n).copy_from_slice(d);
