@@ -37,6 +37,7 @@ pub(crate) use blocks::largest_workspace;
 pub use blocks::workspace_len;
 pub use matrix::{Matrix, MatrixMut};
 pub(crate) use mirror::{Half, mirror};
+pub(crate) use pack::transpose;
 
 use crate::plan::product;
 use crate::simd::InstructionSet;

@@ -1,7 +1,8 @@
 //! Packing: copies of panels of B and strips of A in the order in which the micro-kernel reads them.
 
+use super::Matrix;
 use crate::Real;
-use crate::simd::{Kernel, Lanes, Simd};
+use crate::simd::{InstructionSet, Kernel, Lanes, MAX_LANES, Simd};
 use core::ops::Range;
 
 /// Elements of a matrix by pointer: (i, j) at `data + i·row + j·col`.
@@ -18,6 +19,20 @@ impl<T> Source<T> {
     pub(super) fn at(self, i: usize, j: usize) -> Self {
         Self { data: self.data.wrapping_add(i * self.row + j * self.col), ..self }
     }
+}
+
+/// Aᵀ as rows of `width` numbers, a multiple of the lanes of any register and at least as many as A has rows; what fills a row beyond
+/// these is undefined. For products that have the same B.
+///
+/// Panics if `panel` has not `width` numbers for each column of A.
+pub(crate) fn transpose<T: Real>(isa: InstructionSet, a: Matrix<T>, panel: &mut [T], width: usize) {
+    let (b, k, cols) = (a.t(), a.cols(), a.rows());
+    assert!(cols >= 1 && cols <= width && width.is_multiple_of(MAX_LANES), "{cols} columns in rows of {width}");
+    assert!(k * width <= panel.len(), "a panel of {k} rows of {width}");
+    let b = Source { data: b.as_ptr(), row: b.row_stride(), col: b.col_stride() };
+    let panel = Panel { b, k, cols, weights: None, panel: panel.as_mut_ptr(), width };
+    // What `Panel::pack` asks for: A has these rows and columns, the panel these numbers.
+    isa.run(Call(&panel));
 }
 
 /// Packs `k`×`cols` elements of B as rows of `width` numbers, a multiple of `LANES` and at least `cols`, each times the

@@ -52,6 +52,8 @@ pub(super) struct Space<'w, T> {
 /// What each of those who visit a tile has of his own.
 #[derive(Debug)]
 pub(super) struct Local<'w, T> {
+    /// Rows f of the columns of a part, transposed: of the tangent form.
+    pub transposed: &'w mut [T],
     /// Rows f times something, for a group of entries of W or of classes.
     pub scaled: &'w mut [T],
     /// A row for each entry of a group: of the tangent form, as is the next.
@@ -87,16 +89,16 @@ impl<T: Send> Team<'_, T> {
 }
 
 /// Lengths of the slices, in their order.
-const fn lengths(shape: Shape, n: usize, form: Form) -> [u64; 13] {
+const fn lengths(shape: Shape, n: usize, form: Form) -> [u64; 14] {
     let tile = tile_len(n);
     let gram = product(&[tile, tile]);
-    let [w, q_hat, scaled, sums, registers] = match form {
-        Form::Flat => [0; 5],
+    let [w, q_hat, transposed, scaled, sums, registers] = match form {
+        Form::Flat => [0; 6],
         Form::Tangent => tangent::lengths(shape, n),
     };
     let bb = if matches!(form, Form::Flat) { gram } else { 0 };
     let scaled = largest(&[scaled, common::scratch(shape, n)]);
-    [gram, gram, gram, gram, gram, gram, gram, bb, w, q_hat, scaled, sums, registers]
+    [gram, gram, gram, gram, gram, gram, gram, bb, w, q_hat, transposed, scaled, sums, registers]
 }
 
 /// Elements of a worker's scratch, besides packing space.
@@ -107,8 +109,8 @@ pub(super) const fn elements(shape: Shape, n: usize, form: Form) -> u64 {
 /// Cuts the scratch of a worker, for batches of up to `n` samples.
 pub(super) fn cut<T>(shape: Shape, n: usize, form: Form, scratch: &mut [T]) -> (Space<'_, T>, Local<'_, T>) {
     let mut arena = Arena::new(scratch);
-    let [weights, ga, gg, aa, rr, ff, ss, bb, w, q_hat, scaled, sums, registers] =
+    let [weights, ga, gg, aa, rr, ff, ss, bb, w, q_hat, transposed, scaled, sums, registers] =
         lengths(shape, n, form).map(|len| arena.take(len as usize));
     let grams = Grams { weights, ga, gg, aa, rr, ff, ss, bb };
-    (Space { grams, w, q_hat }, Local { scaled, sums, registers, packing: arena.rest() })
+    (Space { grams, w, q_hat }, Local { transposed, scaled, sums, registers, packing: arena.rest() })
 }

@@ -1,10 +1,13 @@
 //! The entries of `W = U diag(f∘f') Uᵀ` over a part of a tile, and the way back from their derivatives.
 //!
-//! An entry k ≤ l of W over a part is a product of the rows f, weighted by `U_k∘U_l`, with the columns'. It is formed row by row, all R₂
-//! entries of a sample by its row, so that some rows are a piece of memory of their own. On the way back an entry of `2w Ŵ`, times the rows
+//! An entry k ≤ l of W over a part is a product of the rows f, weighted by `U_k∘U_l`, with the columns', which are transposed once. It is
+//! formed row by row, all R₂ entries of a sample by its row, so that some rows are a piece of memory of their own; of a part on the
+//! diagonal up to the diagonal, which is then mirrored. On the way back an entry of `2w Ŵ`, times the rows
 //! f, gives f̂ and Û: products of a [`GROUP`] of entries are folded into both at once.
 
-use crate::gemm::{self, Matrix, MatrixMut, gemm};
+use core::ops::Range;
+
+use crate::gemm::{self, Half, Matrix, MatrixMut, gemm, mirror};
 use crate::hessian::contrasts::{triangle, upper};
 use crate::hessian::pairs::Sum;
 use crate::hessian::pairs::desk::Local;
@@ -14,7 +17,7 @@ use crate::network::Shape;
 use crate::plan::product;
 use crate::real::Real;
 use crate::simd::{Kernel, Lanes, Simd};
-use crate::workspace::{PerSample, row, row_mut};
+use crate::workspace::{PerSample, pieces, row, row_mut};
 
 /// Entries of W whose products are folded at once.
 const GROUP: usize = 4;
@@ -33,18 +36,29 @@ pub(super) const fn line<T>(shape: Shape, width: usize) -> usize {
     rows_of_w(shape, width, size_of::<T>()) * width
 }
 
-/// Lengths, for parts of up to `part` samples a side: of W, of rows f times something, and of sums over a group.
-pub(super) const fn lengths(shape: Shape, part: usize) -> [u64; 3] {
+/// Columns whose rows f are transposed side by side: two of the widest registers.
+const fn panel<T>() -> usize {
+    128 / size_of::<T>()
+}
+
+/// Lengths, for parts of up to `part` samples a side: of W, of rows f transposed, of rows f times something, and of sums over a group.
+pub(super) const fn lengths(shape: Shape, part: usize) -> [u64; 4] {
     let (m, rows) = (shape.hidden(), triangle(shape.classes() - 1).saturating_add(1));
     let group = GROUP * part;
-    [product(&[part, rows, part]), product(&[if group > rows { group } else { rows }, m]), product(&[GROUP, m])]
+    let transposed = product(&[part.next_multiple_of(panel::<f32>()), m]);
+    [
+        product(&[part, rows, part]),
+        transposed,
+        product(&[if group > rows { group } else { rows }, m]),
+        product(&[GROUP, m]),
+    ]
 }
 
 /// Elements of packing space that the products need.
 pub(super) const fn packing_elements(shape: Shape, part: usize) -> u64 {
     let (m, rows) = (shape.hidden(), triangle(shape.classes() - 1).saturating_add(1));
     let group = GROUP * part;
-    gemm::largest_workspace(&[[if group > rows { group } else { rows }, m, part], [part, part, m]])
+    gemm::largest_workspace(&[[if group > rows { group } else { rows }, m, panel::<f32>()], [part, part, m]])
 }
 
 /// U, R×M, and U_k∘U_l for k ≤ l, R₂×M, of the network's V, K×M.
@@ -69,13 +83,18 @@ pub(super) fn form_diagonal<T: Real, const TANGENT: bool>(
     sum: &Sum<'_, '_, T, TANGENT>,
     part: &Tile,
     w: &mut [T],
-    packing: &mut [T],
+    local: &mut Local<'_, T>,
 ) {
-    let (shape, len) = (sum.samples.shape, part.rows.len());
-    let f = Features::of_batch(sum.samples.f, shape.hidden());
-    for (e, uu) in network.uu.chunks_exact(shape.hidden()).enumerate() {
-        let w = MatrixMut::row_major_strided(&mut w[e * len..], len, len, line::<T>(shape, len));
-        gemm::gram(sum.isa, T::ONE, f.rows(&part.rows), Some(uu), T::ZERO, w, gemm::Triangle::Both, packing);
+    let (len, step) = (part.rows.len(), panel::<T>() / 2);
+    let line = line::<T>(sum.samples.shape, len);
+    transpose(sum, &part.columns, local.transposed);
+    for (rows, w) in pieces(part.rows.clone(), step).zip(w.chunks_mut(step * line)) {
+        form_rows(network, sum, &rows, (rows.end - part.rows.start, len), w, local);
+    }
+    if len > step {
+        for e in 0..triangle(sum.samples.shape.classes() - 1) {
+            mirror(sum.isa, MatrixMut::row_major_strided(&mut w[e * len..], len, len, line), Half::Lower);
+        }
     }
 }
 
@@ -87,17 +106,41 @@ pub(super) fn form<T: Real, const TANGENT: bool>(
     w: &mut [T],
     local: &mut Local<'_, T>,
 ) {
-    let (isa, shape, width) = (sum.isa, sum.samples.shape, part.columns.len());
-    let m = shape.hidden();
+    let width = part.columns.len();
+    transpose(sum, &part.columns, local.transposed);
+    form_rows(network, sum, &part.rows, (width, width), w, local);
+}
+
+/// The rows f of some columns, transposed: panels of M rows, one after the other.
+fn transpose<T: Real, const TANGENT: bool>(sum: &Sum<'_, '_, T, TANGENT>, columns: &Range<usize>, panels: &mut [T]) {
+    let m = sum.samples.shape.hidden();
     let f = Features::of_batch(sum.samples.f, m);
+    for (columns, to) in pieces(columns.clone(), panel::<T>()).zip(panels.chunks_exact_mut(panel::<T>() * m)) {
+        gemm::transpose(sum.isa, f.rows(&columns), to, panel::<T>());
+    }
+}
+
+/// The entries of W over some rows and the first of the columns that are transposed, so many of a width.
+fn form_rows<T: Real, const TANGENT: bool>(
+    network: &Network<'_, T>,
+    sum: &Sum<'_, '_, T, TANGENT>,
+    rows: &Range<usize>,
+    (columns, width): (usize, usize),
+    w: &mut [T],
+    local: &mut Local<'_, T>,
+) {
+    let (isa, shape) = (sum.isa, sum.samples.shape);
+    let m = shape.hidden();
     let rows_of_w = rows_of_w(shape, width, size_of::<T>());
-    let group = (local.scaled.len() / (rows_of_w * m)).max(1);
-    let w = &mut w[..part.rows.len() * rows_of_w * width];
-    for (f_rows, w) in f.of(&part.rows).chunks(group * m).zip(w.chunks_mut(group * rows_of_w * width)) {
-        let stacked = f_rows.len() / m * rows_of_w;
+    let most = (local.scaled.len() / (rows_of_w * m)).max(1);
+    let group = rows.len().div_ceil(rows.len().div_ceil(most));
+    let w = &mut w[..rows.len() * rows_of_w * width];
+    let f = Features::of_batch(sum.samples.f, m).of(rows);
+    for (f, w) in f.chunks(group * m).zip(w.chunks_mut(group * rows_of_w * width)) {
+        let stacked = f.len() / m * rows_of_w;
         let scaled = &mut local.scaled[..stacked * m];
         isa.vectorize(|| {
-            for (f, scaled) in f_rows.chunks_exact(m).zip(scaled.chunks_exact_mut(rows_of_w * m)) {
+            for (f, scaled) in f.chunks_exact(m).zip(scaled.chunks_exact_mut(rows_of_w * m)) {
                 // The row that keeps samples apart is empty.
                 scaled[network.uu.len()..].fill(T::ZERO);
                 for (scaled, uu) in scaled.chunks_exact_mut(m).zip(network.uu.chunks_exact(m)) {
@@ -107,8 +150,12 @@ pub(super) fn form<T: Real, const TANGENT: bool>(
                 }
             }
         });
-        let (scaled, w) = (Matrix::row_major(scaled, stacked, m), MatrixMut::row_major(w, stacked, width));
-        gemm(isa, T::ONE, scaled, f.rows(&part.columns).t(), T::ZERO, w, local.packing);
+        let scaled = Matrix::row_major(scaled, stacked, m);
+        for columns in pieces(0..columns, panel::<T>()) {
+            let f = Matrix::row_major_strided(&local.transposed[columns.start * m..], m, columns.len(), panel::<T>());
+            let w = MatrixMut::row_major_strided(&mut w[columns.start..], stacked, columns.len(), width);
+            gemm(isa, T::ONE, scaled, f, T::ZERO, w, local.packing);
+        }
     }
 }
 

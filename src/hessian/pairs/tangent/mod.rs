@@ -104,11 +104,11 @@ pub(super) const fn elements(shape: Shape, n: usize) -> u64 {
     sum(&network_lengths(shape, n))
 }
 
-/// Lengths of a worker's scratch: entries of W, q̂ of columns, scaled rows, sums of a group, registers.
-pub(super) const fn lengths(shape: Shape, n: usize) -> [u64; 5] {
+/// Lengths of a worker's scratch: entries of W, q̂ of columns, transposed rows, scaled rows, sums of a group, registers.
+pub(super) const fn lengths(shape: Shape, n: usize) -> [u64; 6] {
     let (k, part) = (shape.classes(), largest_part(shape, n));
-    let [w, scaled, sums] = entries::lengths(shape, part);
-    [w, product(&[k, part]), scaled, sums, product(&[k.saturating_add(7), k, MAX_LANES])]
+    let [w, transposed, scaled, sums] = entries::lengths(shape, part);
+    [w, product(&[k, part]), transposed, scaled, sums, product(&[k.saturating_add(7), k, MAX_LANES])]
 }
 
 /// Elements of packing space that the products need.
@@ -187,7 +187,7 @@ impl<'w, T: Real> Network<'w, T> {
         let (grams, first_row) = ([&**weights, &**ga, &**ss], (part.rows.start - tile.rows.start) * width);
         let Ends { rows: End { own, hats }, columns } = ends;
         if part.is_diagonal() {
-            entries::form_diagonal(self, sum, part, space.w, team.one.packing);
+            entries::form_diagonal(self, sum, part, space.w, &mut team.one);
             let p_hat = hats.as_mut().map(|hats| hats.p.reborrow());
             let half = Half { tile, part, grams, gg: &mut gg[first_row..], w: space.w, p_hat, column_q_hat: None };
             return self.rows(sum, half, team.one.registers);
