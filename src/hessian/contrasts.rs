@@ -34,6 +34,11 @@ pub(crate) const fn triangle(n: usize) -> usize {
     n.saturating_mul(n.saturating_add(1)) / 2
 }
 
+/// What an entry of a symmetric matrix is multiplied with where it is stored flat.
+pub(crate) fn flat_scale<T: Real>(k: usize, l: usize) -> T {
+    T::from_f64(if k == l { 1.0 } else { SQRT_2 })
+}
+
 /// The entries (k, l) of an n×n matrix with `k <= l`, by rows: the order of a flat matrix.
 #[inline(always)]
 pub(crate) fn upper(n: usize) -> impl Iterator<Item = (usize, usize)> {

@@ -101,7 +101,8 @@ pub(crate) const fn workspace_elements(plan: &Plan) -> u64 {
         Route::Pairs => pairs::elements(shape, n, form),
         Route::Blocks => blocks::elements(shape, n),
     };
-    let penalty = sum(&[factors::elements(shape, n), factors::hat_elements(shape, n), route_elements]);
+    let terms = largest(&[route_elements, trace::elements(shape, n)]);
+    let penalty = sum(&[factors::elements(shape, n), factors::hat_elements(shape, n), terms]);
     sum(&[
         2 * shape.parameters() as u64,
         worker_elements(plan).saturating_mul(plan.threads() as u64),
@@ -367,7 +368,8 @@ pub(crate) fn differentiate<'a, T: Real>(
         if trace_weight == 0.0 {
             hats.scale(run.isa, T::from_f64(scale));
         } else {
-            trace::add(run.isa, &samples, [scale, weight], &factors, hats.reborrow(), run.workers.reborrow());
+            let (arena, workers) = (run.arena.scope(), run.workers.reborrow());
+            trace::add(run.isa, &samples, [scale, weight], &factors, hats.reborrow(), arena, workers);
         }
         let adjoints = factors.into_adjoints(run.isa, &samples, hats, &mut run.arena, run.workers.reborrow());
         sweep::sweep(run.isa, &samples, loss_weight, adjoints, gradient, run.workers);

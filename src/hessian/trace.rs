@@ -1,20 +1,37 @@
 //! tr H, which is linear in the samples, and the derivatives of its factors.
 //!
 //! ```text
-//! tr H = (1/N) Σ_n [ tr(S) ‖g‖² + ‖a‖² tr(A) ]        tr(A) = Σ_j ( f_j² ω_j + e_j q_j )
+//! tr H = (1/N) Σ_n [ tr(S) ‖g‖² + ‖a‖² tr(A) ]        tr(A) = Σ_j ( f_j² ω_j + d_j )        ω_j = (VᵀSV)_jj
 //! ```
 //!
-//! with `ω_j = (VᵀSV)_jj`. The first term is the trace of the output block, the second that of the hidden block. Cost: `O(N (D + K²M))`.
+//! The first term is the trace of the output block, the second that of the hidden block. With the R₂ entries of S flat and `VV`, the
+//! products `V_k∘V_l` flat likewise, all samples at once take products of matrices alone; `c = w ‖a‖²`, w the weight of the trace:
+//!
+//! ```text
+//! ω_j = Σ_e S_e VV_ej      Ŝ_e = Σ_j c f_j² VV_ej      f̂_j = 2 c f_j ω_j      d̂_j = c      (VV)^_ej = Σ_n S_e c f_j²
+//! ```
+//!
+//! Multiply–adds a sample: `R₂M` for the value, `3R₂M` for the derivatives; by way of SV it would be `R²M` and `3R²M`, and passes over RM
+//! numbers.
 
 use core::ops::Range;
 
-use crate::hessian::factors::{self, CHUNK, Factors, Hats, HiddenHat, Loaded, chunks, middle};
+use crate::gemm::{Addend, Matrix, MatrixMut, gemm, gemm_rows, gemm_shared};
+use crate::hessian::contrasts::{flat_scale, triangle, upper};
+use crate::hessian::factors::{self, CHUNK, Factors, Hats, chunks, middle};
 use crate::hessian::samples::Samples;
+use crate::network::Shape;
+use crate::plan::{product, sum};
 use crate::real::Real;
 use crate::simd::{InstructionSet, Kernel, Lanes, Simd};
-use crate::vector::{BLOCK, add_scaled, sum_registers};
+use crate::vector::{BLOCK, LaneSums, add_scaled, sum_registers};
 use crate::workers::Workers;
-use crate::workspace::{Arena, row};
+use crate::workspace::{Arena, PerSample, row, row_mut};
+
+/// Elements that [`add`] cuts off a workspace: c f² of all samples, and the derivative of VV.
+pub(crate) const fn elements(shape: Shape, n: usize) -> u64 {
+    sum(&[product(&[n, shape.hidden()]), product(&[triangle(shape.classes() - 1), shape.hidden()])])
+}
 
 /// What all chunks of samples read.
 struct Sum<'a, 'w, T> {
@@ -40,14 +57,48 @@ pub(crate) fn add<T: Real>(
     samples: &Samples<'_, T>,
     [scale, weight]: [f64; 2],
     factors: &Factors<'_, T>,
-    hats: Hats<'_, T>,
-    workers: Workers<'_, T>,
+    mut hats: Hats<'_, T>,
+    mut arena: Arena<'_, T>,
+    mut workers: Workers<'_, T>,
 ) {
+    let (n, m, r) = (samples.n, samples.shape.hidden(), samples.shape.classes() - 1);
+    let (all_squares, vv_hat) = (arena.take(n * m), arena.take(triangle(r) * m));
     let sum = Sum { isa, samples, factors };
-    sum.back([scale, weight / samples.n as f64], 0..samples.n, hats, workers);
+    let squares = PerSample::new(&mut *all_squares, m, 0);
+    sum.back([scale, weight / n as f64], 0..n, hats.reborrow(), squares, workers.reborrow());
+
+    let (s, squares) = (sum.s(&(0..n)), Matrix::row_major(all_squares, n, m));
+    let out = MatrixMut::row_major(vv_hat, triangle(r), m);
+    gemm_shared(isa, T::ONE, s.t(), squares, Addend::Zero, out, workers);
+    let v_hat = hats.v.row_mut(0);
+    for ((k, l), vv_hat) in upper(r).zip(vv_hat.chunks_exact(m)) {
+        // Twice where both are the same.
+        for (to, from) in [(k, l), (l, k)] {
+            let scale = flat_scale::<T>(k, l);
+            for ((v_hat, &v), &vv_hat) in row_mut(v_hat, m, to).iter_mut().zip(row(factors.v, m, from)).zip(vv_hat) {
+                *v_hat += scale * v * vv_hat;
+            }
+        }
+    }
 }
 
 impl<T: Real> Sum<'_, '_, T> {
+    /// S of some samples, flat.
+    fn s(&self, range: &Range<usize>) -> Matrix<'_, T> {
+        let r2 = triangle(self.samples.shape.classes() - 1);
+        Matrix::row_major(&self.factors.s[range.start * r2..range.end * r2], range.len(), r2)
+    }
+
+    /// ω of the samples of a chunk, in a worker's scratch.
+    fn omega<'b>(&self, chunk: &Range<usize>, scratch: &'b mut [T]) -> &'b [T] {
+        let (m, r2) = (self.samples.shape.hidden(), triangle(self.samples.shape.classes() - 1));
+        let (omega, packing) = scratch.split_at_mut(chunk.len() * m);
+        let vv = Matrix::row_major(&*self.factors.vv, r2, m);
+        let out = MatrixMut::row_major(omega, chunk.len(), m);
+        gemm(self.isa, T::ONE, self.s(chunk), vv, T::ZERO, out, packing);
+        omega
+    }
+
     /// Of some samples. Chunks are halves of halves of the batch, which workers may split: sums are added up in that order.
     fn value(&self, range: Range<usize>, workers: Workers<'_, T>) -> [f64; 2] {
         let mut workers = workers.for_cost(|| factors::work(self.samples.shape).times(range.len()).cost);
@@ -60,38 +111,44 @@ impl<T: Real> Sum<'_, '_, T> {
         }
         let Self { isa, samples, factors } = *self;
         let (d, m) = (samples.shape.inputs(), samples.shape.hidden());
-        let mut loaded = Loaded::new(samples.shape, samples.n, Arena::new(workers.scratch()));
-        loaded.load(isa, factors, &range);
+        let omega = self.omega(&range, workers.scratch());
         let (of_g, of_a) = (squared_norms(isa, samples.h, m, &range), squared_norms(isa, samples.x, d, &range));
         let (mut output, mut hidden) = (0.0, 0.0);
         for (i, n) in range.enumerate() {
             output += factors.trace_of_s(n).to_f64() * of_g[i];
-            hidden += loaded.trace_of_a(isa, samples, factors, i, n).to_f64() * of_a[i];
+            let (omega, f, d) = (row(omega, m, i), row(samples.f, m, n), row(factors.d, m, n));
+            hidden += isa.vectorize(|| trace_of_a(omega, f, d)) * of_a[i];
         }
         [output, hidden]
     }
 
-    /// Of some samples, which workers split.
-    fn back(&self, weights: [f64; 2], range: Range<usize>, mut hats: Hats<'_, T>, mut workers: Workers<'_, T>) {
+    /// Of some samples, which workers split; leaves c f² in `squares`.
+    fn back(
+        &self,
+        weights: [f64; 2],
+        range: Range<usize>,
+        mut hats: Hats<'_, T>,
+        mut squares: PerSample<'_, T>,
+        mut workers: Workers<'_, T>,
+    ) {
         let Self { isa, samples, factors } = *self;
         if let Some(at) = workers.cut(range.len(), || factors::work(samples.shape).times(range.len()).cost) {
             let middle = range.start + at;
-            let (before, after) = hats.split_at(middle);
+            let ((before, after), (first, second)) = (hats.split_at(middle), squares.split_at(middle));
             workers.join(
-                |workers| self.back(weights, range.start..middle, before, workers),
-                |workers| self.back(weights, middle..range.end, after, workers),
+                |workers| self.back(weights, range.start..middle, before, first, workers),
+                |workers| self.back(weights, middle..range.end, after, second, workers),
             );
             return;
         }
         let (d, m, r) = (samples.shape.inputs(), samples.shape.hidden(), samples.shape.classes() - 1);
         let [scale, weight] = weights;
         hats.scale(isa, T::from_f64(scale));
-        let mut loaded = Loaded::new(samples.shape, samples.n, Arena::new(workers.scratch()));
-        for chunk in chunks(range) {
+        for chunk in chunks(range.clone()) {
             let (of_g, of_a) = (squared_norms(isa, samples.h, m, &chunk), squared_norms(isa, samples.x, d, &chunk));
-            let multiples = of_a.map(|norm| T::from_f64(weight * norm));
-            for (n, norm) in chunk.clone().zip(of_g) {
-                let on_diagonal = T::from_f64(weight * norm);
+            let omega = self.omega(&chunk, workers.scratch());
+            for (i, n) in chunk.enumerate() {
+                let on_diagonal = T::from_f64(weight * of_g[i]);
                 let mut rest = hats.s.row_mut(n);
                 for k in 0..r {
                     rest[0] += on_diagonal;
@@ -99,11 +156,35 @@ impl<T: Real> Sum<'_, '_, T> {
                 }
                 let of_h = T::from_f64(2.0 * weight * factors.trace_of_s(n).to_f64());
                 add_scaled(isa, hats.g.row_mut(n), of_h, row(samples.h, m, n));
+                let c = T::from_f64(weight * of_a[i]);
+                let (omega, f) = (row(omega, m, i), row(samples.f, m, n));
+                let (squares, f_hat, d_hat) = (squares.row_mut(n), hats.f.row_mut(n), hats.d.row_mut(n));
+                isa.vectorize(|| {
+                    let all_hats = squares.iter_mut().zip(f_hat).zip(d_hat);
+                    for (((square, f_hat), d_hat), (&omega, &f)) in all_hats.zip(omega.iter().zip(f)) {
+                        let weighted = c * f;
+                        *square = weighted * f;
+                        *f_hat += T::TWO * weighted * omega;
+                        *d_hat += c;
+                    }
+                });
             }
-            loaded.load(isa, factors, &chunk);
-            loaded.back(isa, samples, factors, &chunk, None, HiddenHat::Multiples(&multiples), &mut hats);
         }
+        let squares = Matrix::row_major(squares.rows(&range), range.len(), m);
+        let vv = Matrix::row_major(&*factors.vv, triangle(r), m);
+        let s_hat = MatrixMut::row_major(hats.s.rows_mut(&range), range.len(), triangle(r));
+        gemm_rows(isa, T::ONE, squares, vv.t(), Addend::Output(T::ONE), s_hat, samples.n, workers);
     }
+}
+
+/// Σ_j ( f_j² ω_j + d_j ).
+#[inline(always)]
+fn trace_of_a<T: Real>(omega: &[T], f: &[T], d: &[T]) -> f64 {
+    let mut trace = LaneSums::new();
+    for (j, ((&omega, &f), &d)) in omega.iter().zip(f).zip(d).enumerate() {
+        trace.add(j, f * f * omega + d);
+    }
+    trace.total()
 }
 
 /// ‖\[row; 1\]‖² of each sample of a chunk.

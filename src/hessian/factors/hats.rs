@@ -33,8 +33,6 @@ pub(crate) struct Hats<'w, T> {
 pub(crate) enum HiddenHat<'a, T> {
     /// Nothing.
     Zero,
-    /// Multiples of the unit matrix, one a sample.
-    Multiples(&'a [T]),
     /// Diagonal matrices, M numbers each, for CᵀSC alone: d has its derivative elsewhere.
     Omega(&'a [T]),
     /// Flat, like A itself, M₂ numbers each.

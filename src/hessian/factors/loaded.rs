@@ -11,7 +11,6 @@ use crate::network::Shape;
 use crate::plan::{product, sum};
 use crate::real::Real;
 use crate::simd::{InstructionSet, Kernel, Lanes, MAX_LANES, Simd};
-use crate::vector::scale;
 use crate::workspace::{Arena, row, row_mut};
 
 /// The larger factors, of a chunk of samples at a time: scratch of a worker.
@@ -99,20 +98,6 @@ impl<'w, T: Real> Loaded<'w, T> {
         isa.run(HiddenFactor { c: self.c, b, d: row(factors.d, m, n), flat });
     }
 
-    /// tr A = Σ_j f_j² (VᵀSV)_jj + Σ_j d_j of sample `n`, the `i`-th of the chunk.
-    pub(crate) fn trace_of_a(
-        &self,
-        isa: InstructionSet,
-        samples: &Samples<'_, T>,
-        factors: &Factors<'_, T>,
-        i: usize,
-        n: usize,
-    ) -> T {
-        let m = samples.shape.hidden();
-        let (f, d) = (row(samples.f, m, n), row(factors.d, m, n));
-        isa.run(TraceOfA { v: factors.v, sv: row(self.sv, self.c.len(), i), f, d })
-    }
-
     /// Adds the way back from B̂ (R×M each; zero if absent) and Â of the loaded samples `range` to the hats.
     ///
     /// ```text
@@ -136,18 +121,10 @@ impl<'w, T: Real> Loaded<'w, T> {
     ) {
         let (m, r) = factors.sizes();
         for (i, n) in range.clone().enumerate() {
-            let (f, d_hat) = (row(samples.f, m, n), hats.d.row_mut(n));
+            let f = row(samples.f, m, n);
             let c_a_hat = row_mut(self.c_a_hat, r * m, i);
             match a_hat {
                 HiddenHat::Zero => c_a_hat.fill(T::ZERO),
-                HiddenHat::Multiples(multiples) => {
-                    let factor = multiples[i];
-                    scale_columns(isa, factors.v, f, c_a_hat);
-                    scale(isa, c_a_hat, factor);
-                    for d_hat in d_hat {
-                        *d_hat += factor;
-                    }
-                }
                 HiddenHat::Omega(o_hat) => {
                     let (v, o_hat) = (&*factors.v, row(o_hat, m, i));
                     isa.vectorize(|| {
@@ -160,7 +137,7 @@ impl<'w, T: Real> Loaded<'w, T> {
                 }
                 HiddenHat::Flat(flat) => {
                     unfold(isa, row(flat, triangle(m), i), self.a_hat, m);
-                    for (j, d_hat) in d_hat.iter_mut().enumerate() {
+                    for (j, d_hat) in hats.d.row_mut(n).iter_mut().enumerate() {
                         *d_hat += self.a_hat[j * m + j];
                     }
                     scale_columns(isa, factors.v, f, self.c);
@@ -216,39 +193,6 @@ fn fold_into<T: Real>(full: &[T], flat: &mut [T], n: usize) {
             *entry += half_root2 * (full[i * n + j] + full[j * n + i]);
         }
         rest = below;
-    }
-}
-
-/// Σ_j ( f_j² ω_j + d_j ), where `ω_j = Σ_k V_kj (SV)_kj`.
-struct TraceOfA<'a, T> {
-    v: &'a [T],
-    sv: &'a [T],
-    f: &'a [T],
-    d: &'a [T],
-}
-
-impl<T: Real> Kernel for TraceOfA<'_, T> {
-    type Output = T;
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> T {
-        let (m, lanes) = (self.f.len(), <T::Lanes<S> as Lanes>::LANES);
-        let mut trace = T::Lanes::<S>::zero(simd);
-        for start in (0..m).step_by(lanes) {
-            // A macro: a closure that is called four times is left as a call.
-            macro_rules! read {
-                ($from:expr) => {
-                    T::Lanes::<S>::load_first(simd, &$from[start..], lanes.min(m - start))
-                };
-            }
-            let mut omega = T::Lanes::<S>::zero(simd);
-            for (v, sv) in self.v.chunks_exact(m).zip(self.sv.chunks_exact(m)) {
-                omega = read!(v).mul_add(read!(sv), omega);
-            }
-            let f = read!(self.f);
-            trace = (f * f).mul_add(omega, trace + read!(self.d));
-        }
-        trace.reduce_sum()
     }
 }
 

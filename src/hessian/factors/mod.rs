@@ -22,11 +22,11 @@ mod loaded;
 use core::ops::Range;
 
 use crate::gemm::{self, Addend, Matrix, MatrixMut, gemm, gemm_rows};
-use crate::hessian::contrasts::{self, Contrasts, triangle, unfold};
+use crate::hessian::contrasts::{self, Contrasts, flat_scale, triangle, unfold, upper};
 use crate::hessian::samples::Samples;
 use crate::hessian::sweep::Adjoints;
 use crate::network::Shape;
-use crate::plan::{Work, product, sum};
+use crate::plan::{Work, largest, product, sum};
 use crate::real::{Real, power_of_two_near};
 use crate::simd::InstructionSet;
 use crate::vector::{add_scaled, largest_magnitude, scale};
@@ -50,6 +50,8 @@ pub(crate) struct Factors<'w, T> {
     q: &'w mut [T],
     /// V, R×M.
     pub v: &'w mut [T],
+    /// V_k∘V_l for k ≤ l, R₂×M, flat as S is: times √2 where k < l.
+    pub vv: &'w mut [T],
     contrasts: Contrasts<'w, T>,
     /// A row.
     sums: &'w mut [T],
@@ -79,6 +81,7 @@ pub(crate) const fn elements(shape: Shape, n: usize) -> u64 {
         product(&[2, n, m]),
         contrasts::elements(k),
         product(&[r, m]),
+        product(&[triangle(r), m]),
         widest as u64,
     ])
 }
@@ -87,8 +90,11 @@ pub(crate) const fn elements(shape: Shape, n: usize) -> u64 {
 pub(crate) const fn packing_elements(shape: Shape, n: usize) -> u64 {
     let (m, k) = (shape.hidden(), shape.classes());
     let r = k - 1;
-    let chunk = (if n < CHUNK { n } else { CHUNK }).saturating_mul(r);
-    gemm::largest_workspace(&[[n, r, m], [n, m, r], [r, n, m], [r, m, m], [chunk, m, r], [chunk, r, m], [r, chunk, m]])
+    let samples = if n < CHUNK { n } else { CHUNK };
+    let (chunk, r2) = (samples.saturating_mul(r), triangle(r));
+    let own = [[n, r, m], [n, m, r], [r, n, m], [r, m, m], [chunk, m, r], [chunk, r, m], [r, chunk, m]];
+    let of_trace = [[samples, r2, m], [n, m, r2], [r2, n, m]];
+    largest(&[gemm::largest_workspace(&own), gemm::largest_workspace(&of_trace)])
 }
 
 /// A sample: SV, forward and back, Ŝ and V̂.
@@ -119,6 +125,13 @@ impl<'w, T: Real> Factors<'w, T> {
 
         let v = arena.take(r * m);
         contrasts.reduce(m, samples.v, v, &mut sums[..m]);
+        let vv = arena.take(r2 * m);
+        for ((k, l), vv) in upper(r).zip(vv.chunks_exact_mut(m)) {
+            let scale = flat_scale::<T>(k, l);
+            for ((vv, &vk), &vl) in vv.iter_mut().zip(row(v, m, k)).zip(row(v, m, l)) {
+                *vv = scale * vk * vl;
+            }
+        }
         let (all_s, all_r) = (arena.take(n * r2), arena.take(n * r));
         for i in 0..n {
             contrasts.covariance(row(samples.p, k, i), row_mut(all_s, r2, i));
@@ -134,7 +147,7 @@ impl<'w, T: Real> Factors<'w, T> {
         for ((d, &q), &e) in d.iter_mut().zip(&*q).zip(samples.e) {
             *d = e * q;
         }
-        Self { sigma, s: all_s, r: all_r, d, q, v, contrasts, sums }
+        Self { sigma, s: all_s, r: all_r, d, q, v, vv, contrasts, sums }
     }
 
     /// tr S of sample `n`.
