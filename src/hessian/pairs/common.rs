@@ -57,6 +57,14 @@ pub(super) const fn x_is_linear(shape: Shape, n: usize) -> bool {
     2 * (shape.inputs() as u64 + 1) < n as u64
 }
 
+/// Numbers from the B∘h of a sample to that of the next: RM and, where x goes by pairs, as many more as put it at an odd multiple of two
+/// or of four cache lines, so that a class of many samples does not fall on the same few cache sets. The latter are zero.
+pub(super) const fn row_len(shape: Shape, n: usize) -> usize {
+    let rm = shape.hidden().saturating_mul(shape.classes() - 1);
+    let odd = rm.saturating_add(31) / 64;
+    if x_is_linear(shape, n) { rm } else { odd.saturating_mul(64).saturating_add(32) }
+}
+
 /// Elements for the sum over inputs where x is linear, (D+1)×RM: Σ a ⊗ features. None elsewhere.
 pub(super) const fn elements(shape: Shape, n: usize) -> u64 {
     if x_is_linear(shape, n) { product(&[shape.inputs() + 1, shape.classes() - 1, shape.hidden()]) } else { 0 }
@@ -94,6 +102,7 @@ pub(super) fn fill<T: Real, const TANGENT: bool>(
                     *bh = (sv * f) * h;
                 }
             }
+            rows.bh.row_mut(n)[r * m..].fill(T::ZERO);
             if rows.rf.width() == 0 {
                 continue;
             }
@@ -189,7 +198,7 @@ fn spread_to_bh<T: Real, const TANGENT: bool>(
     let (ga, weighted) = (&ga[..tile.len()], &mut local.scaled[..tile.len()]);
     let [to, from] = side.of(tile);
     let f = Features::of_batch(sum.samples.f, m).rows(from);
-    let bh_hat = bh_hat.rows_mut(to);
+    let (line, bh_hat) = (bh_hat.width(), bh_hat.rows_mut(to));
     let mut weights = [T::ZERO; TILE];
     for class in 0..r {
         for (weight, r) in weights.iter_mut().zip(Features::of_batch(sum.factors.r, r).of(from).chunks_exact(r)) {
@@ -211,7 +220,7 @@ fn spread_to_bh<T: Real, const TANGENT: bool>(
                 }
             }
         });
-        let out = MatrixMut::row_major_strided(&mut bh_hat[class * m..], to.len(), m, r * m);
+        let out = MatrixMut::row_major_strided(&mut bh_hat[class * m..], to.len(), m, line);
         gemm(isa, T::ONE, side.coefficients(weighted, tile), f, T::ONE, out, local.packing);
     }
 }
@@ -228,11 +237,11 @@ fn spread_to_rf<T: Real, const TANGENT: bool>(
     let (isa, m, r) = (sum.isa, sum.samples.shape.hidden(), sum.samples.shape.classes() - 1);
     let ga = side.coefficients(&ga[..tile.len()], tile);
     let [to, from] = side.of(tile);
-    let bh = bh.rows(from);
+    let (line, bh) = (bh.width(), bh.rows(from));
     for classes in pieces(0..r, group_len(r)) {
         let products = &mut local.scaled[..classes.len() * to.len() * m];
         for (class, products) in classes.clone().zip(products.chunks_exact_mut(to.len() * m)) {
-            let bh = Matrix::row_major_strided(&bh[class * m..], from.len(), m, r * m);
+            let bh = Matrix::row_major_strided(&bh[class * m..], from.len(), m, line);
             gemm(isa, T::ONE, ga, bh, T::ZERO, MatrixMut::row_major(products, to.len(), m), local.packing);
         }
         isa.run(FoldOfX {

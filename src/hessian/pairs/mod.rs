@@ -361,7 +361,7 @@ impl<T: Real, const TANGENT: bool> Pairs<'_, '_, T, TANGENT> {
             );
             return;
         }
-        let (n, rm) = (self.sum.range.len(), self.features.bh.width());
+        let (n, rm) = (self.sum.range.len(), samples.shape.hidden() * (samples.shape.classes() - 1));
         let mut arena = Arena::new(workers.scratch());
         let b_hat = arena.take(n.min(CHUNK) * rm);
         let mut loaded = Loaded::new(samples.shape, n, arena);

@@ -16,7 +16,7 @@ use crate::workspace::{Arena, PerSample};
 /// Feature rows of the samples; those of the other form are empty.
 #[derive(Debug)]
 pub(super) struct Rows<'w, T> {
-    /// B∘h, RM each.
+    /// B∘h, RM each, and what keeps rows off each other's cache sets.
     pub bh: PerSample<'w, T>,
     /// r⊗f, RM each: where x is linear.
     pub rf: PerSample<'w, T>,
@@ -32,10 +32,11 @@ pub(super) struct Rows<'w, T> {
 /// Widths of [`Rows`] in their order.
 const fn row_widths(shape: Shape, n: usize, form: Form) -> [usize; 7] {
     let (m, rm) = (shape.hidden(), shape.hidden().saturating_mul(shape.classes() - 1));
+    let bh = common::row_len(shape, n);
     let rf = if common::x_is_linear(shape, n) { rm } else { 0 };
     match form {
-        Form::Flat => [rm, rf, triangle(m), rm, 0, 0, 0],
-        Form::Tangent => [rm, rf, 0, 0, m, m, m],
+        Form::Flat => [bh, rf, triangle(m), rm, 0, 0, 0],
+        Form::Tangent => [bh, rf, 0, 0, m, m, m],
     }
 }
 

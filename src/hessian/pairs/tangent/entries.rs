@@ -22,6 +22,9 @@ use crate::workspace::{PerSample, pieces, row, row_mut};
 /// Entries of W whose products are folded at once.
 const GROUP: usize = 4;
 
+/// Rows that are folded at once.
+const FOLDED: usize = 4;
+
 /// Bytes apart at which numbers share a set of the L1 cache.
 const ALIASED: usize = 4096;
 
@@ -223,42 +226,61 @@ impl<T: Real> Kernel for Fold<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
-        let lanes = <T::Lanes<S> as Lanes>::LANES;
-        for start in (0..self.m).step_by(lanes) {
-            let len = lanes.min(self.m - start);
-            match self.uu.len() / self.m {
-                1 => self.columns::<S, 1>(simd, start, len),
-                2 => self.columns::<S, 2>(simd, start, len),
-                3 => self.columns::<S, 3>(simd, start, len),
-                _ => self.columns::<S, GROUP>(simd, start, len),
-            }
+        match self.uu.len() / self.m {
+            1 => self.entries::<S, 1>(simd),
+            2 => self.entries::<S, 2>(simd),
+            3 => self.entries::<S, 3>(simd),
+            _ => self.entries::<S, GROUP>(simd),
         }
     }
 }
 
 impl<T: Real> Fold<'_, T> {
-    /// The columns of a register, all rows.
     #[inline(always)]
-    fn columns<S: Simd, const ENTRIES: usize>(&mut self, simd: S, start: usize, len: usize) {
-        let (m, matrix) = (self.m, self.f.len());
-        let read = |from: &[T]| T::Lanes::<S>::load_first(simd, from, len);
-        let mut sums = [T::Lanes::<S>::zero(simd); ENTRIES];
-        let mut uu = sums;
-        for (e, uu) in uu.iter_mut().enumerate() {
-            *uu = T::Lanes::<S>::splat(simd, self.twice[e]) * read(&self.uu[e * m + start..]);
+    fn entries<S: Simd, const ENTRIES: usize>(&mut self, simd: S) {
+        if let Some(sums) = &mut self.sums {
+            sums.fill(T::ZERO);
         }
-        for at in (start..matrix).step_by(m) {
-            let (f, mut f_hat) = (read(&self.f[at..]), read(&self.f_hat[at..]));
+        let rows = self.f.len() / self.m;
+        let blocks = rows / FOLDED;
+        for block in 0..blocks {
+            self.rows::<S, ENTRIES, FOLDED>(simd, block * FOLDED);
+        }
+        for row in blocks * FOLDED..rows {
+            self.rows::<S, ENTRIES, 1>(simd, row);
+        }
+    }
+
+    /// Some rows, register by register: rows are read as they lie in memory.
+    #[inline(always)]
+    fn rows<S: Simd, const ENTRIES: usize, const ROWS: usize>(&mut self, simd: S, first: usize) {
+        let (m, matrix, lanes) = (self.m, self.f.len(), <T::Lanes<S> as Lanes>::LANES);
+        let twice = self.twice.map(|twice| T::Lanes::<S>::splat(simd, twice));
+        for start in (0..m).step_by(lanes) {
+            let len = lanes.min(m - start);
+            let mut sums = [T::Lanes::<S>::zero(simd); ENTRIES];
+            let mut uu = sums;
             for e in 0..ENTRIES {
-                let product = read(&self.products[e * matrix + at..]);
-                f_hat = uu[e].mul_add(product, f_hat);
-                sums[e] = f.mul_add(product, sums[e]);
+                uu[e] = twice[e] * T::Lanes::<S>::load_first(simd, &self.uu[e * m + start..], len);
+                if let Some(all) = &self.sums {
+                    sums[e] = T::Lanes::<S>::load_first(simd, &all[e * m + start..], len);
+                }
             }
-            f_hat.store_first(&mut self.f_hat[at..], len);
-        }
-        if let Some(all) = &mut self.sums {
-            for (e, sum) in sums.into_iter().enumerate() {
-                sum.store_first(&mut all[e * m + start..], len);
+            for row in first..first + ROWS {
+                let at = row * m + start;
+                let f = T::Lanes::<S>::load_first(simd, &self.f[at..], len);
+                let mut f_hat = T::Lanes::<S>::load_first(simd, &self.f_hat[at..], len);
+                for e in 0..ENTRIES {
+                    let product = T::Lanes::<S>::load_first(simd, &self.products[e * matrix + at..], len);
+                    f_hat = uu[e].mul_add(product, f_hat);
+                    sums[e] = f.mul_add(product, sums[e]);
+                }
+                f_hat.store_first(&mut self.f_hat[at..], len);
+            }
+            if let Some(all) = &mut self.sums {
+                for (e, sum) in sums.into_iter().enumerate() {
+                    sum.store_first(&mut all[e * m + start..], len);
+                }
             }
         }
     }
