@@ -102,6 +102,19 @@ fn counts_grow_with_every_size() {
     }
 }
 
+/// A smaller batch has the workspace of a larger one: also where the one is cut, or summed, in another way than the other.
+#[test]
+fn smaller_batches_fit() {
+    for [d, m, k] in [[3, 2, 2], [5, 40, 3], [9, 3, 10], [20, 16, 12], [40, 5, 13]] {
+        for way in Way::ALL {
+            let len = |n: usize| way.of(plan([n, d, m, k])).workspace_len();
+            for n in 1..140 {
+                assert!(len(n) <= len(n + 1), "{n} samples, {d}, {m}, {k} by {way}");
+            }
+        }
+    }
+}
+
 /// Of the loss gradient: two products of N·M·D and three of N·K·M, two flops each.
 #[test]
 fn flops_of_the_loss_gradient() {

@@ -58,11 +58,12 @@ pub(super) const fn x_is_linear(shape: Shape, n: usize) -> bool {
 }
 
 /// Numbers from the B∘h of a sample to that of the next: RM and, where x goes by pairs, as many more as put it at an odd multiple of two
-/// or of four cache lines, so that a class of many samples does not fall on the same few cache sets. The latter are zero.
+/// or of four cache lines, so that a class of many samples does not fall on the same few cache sets. The latter are zero. At most 2RM: a
+/// smaller batch, whose x goes by pairs, has room where the planned one is linear.
 pub(super) const fn row_len(shape: Shape, n: usize) -> usize {
     let rm = shape.hidden().saturating_mul(shape.classes() - 1);
     let odd = rm.saturating_add(31) / 64;
-    if x_is_linear(shape, n) { rm } else { odd.saturating_mul(64).saturating_add(32) }
+    if rm < 64 || x_is_linear(shape, n) { rm } else { odd.saturating_mul(64).saturating_add(32) }
 }
 
 /// Elements for the sum over inputs where x is linear, (D+1)×RM: Σ a ⊗ features. None elsewhere.
@@ -70,11 +71,12 @@ pub(super) const fn elements(shape: Shape, n: usize) -> u64 {
     if x_is_linear(shape, n) { product(&[shape.inputs() + 1, shape.classes() - 1, shape.hidden()]) } else { 0 }
 }
 
-/// Elements of [`Local::scaled`]: the coefficients of a tile, weighted, or products of a group of classes.
+/// Elements of [`Local::scaled`]: the coefficients of a tile, weighted, or products of a group of classes. Where x is linear too, for
+/// smaller batches.
 pub(super) const fn scratch(shape: Shape, n: usize) -> u64 {
     let tile = tile_len(n);
     let products = product(&[group_len(shape.classes() - 1), tile, shape.hidden()]);
-    if x_is_linear(shape, n) { 0 } else { largest(&[product(&[tile, tile]), products]) }
+    largest(&[product(&[tile, tile]), products])
 }
 
 /// Elements of packing space that the products need.

@@ -54,10 +54,11 @@ use centring::Row;
 /// Bytes that the entries of W over a part of a tile may take: the L2 cache of a server's core, which is 1 MiB or more.
 const PART_BYTES: u64 = 1 << 20;
 
-/// Samples on a side of a part of a tile, for numbers of `bytes`: W is formed, used and dropped part by part.
+/// Samples on a side of a part of a tile, for numbers of `bytes`: W is formed, used and dropped part by part. Never more than for a
+/// larger batch, whose workspace a smaller one may have.
 const fn part_len(shape: Shape, n: usize, bytes: usize) -> usize {
     let part = tile_len(n);
-    let all = product(&[bytes, triangle(shape.classes() - 1), part, part]);
+    let all = product(&[bytes, triangle(shape.classes() - 1), TILE, TILE]);
     if part > 32 && all > PART_BYTES { 32 } else { part }
 }
 
