@@ -21,8 +21,8 @@ impl<T> Source<T> {
     }
 }
 
-/// Aᵀ as rows of `width` numbers, a multiple of the lanes of any register and at least as many as A has rows; what fills a row beyond
-/// these is undefined. For products that have the same B.
+/// Aᵀ as rows of `width` numbers, a multiple of the lanes of any register and at least as many as A has rows; what a row holds beyond
+/// these has no meaning. For products that have the same B.
 ///
 /// Panics if `panel` has not `width` numbers for each column of A.
 pub(crate) fn transpose<T: Real>(isa: InstructionSet, a: Matrix<T>, panel: &mut [T], width: usize) {

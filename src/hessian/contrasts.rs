@@ -27,7 +27,7 @@ use crate::gemm::{self, Half, MatrixMut};
 use crate::plan::product;
 use crate::real::Real;
 use crate::simd::InstructionSet;
-use crate::workspace::Arena;
+use crate::workspace::{Arena, row};
 
 /// Length of a flat symmetric matrix of `n` rows; saturates.
 pub(crate) const fn triangle(n: usize) -> usize {
@@ -37,6 +37,16 @@ pub(crate) const fn triangle(n: usize) -> usize {
 /// What an entry of a symmetric matrix is multiplied with where it is stored flat.
 pub(crate) fn flat_scale<T: Real>(k: usize, l: usize) -> T {
     T::from_f64(if k == l { 1.0 } else { SQRT_2 })
+}
+
+/// `X_k∘X_l` for `k <= l`, of rows of m numbers, each times a scale.
+pub(crate) fn products_of_rows<T: Real>(x: &[T], m: usize, scale: impl Fn(usize, usize) -> T, products: &mut [T]) {
+    for ((k, l), products) in upper(x.len() / m).zip(products.chunks_exact_mut(m)) {
+        let scale = scale(k, l);
+        for ((product, &xk), &xl) in products.iter_mut().zip(row(x, m, k)).zip(row(x, m, l)) {
+            *product = scale * xk * xl;
+        }
+    }
 }
 
 /// The entries (k, l) of an n×n matrix with `k <= l`, by rows: the order of a flat matrix.

@@ -22,7 +22,7 @@ mod loaded;
 use core::ops::Range;
 
 use crate::gemm::{self, Addend, Matrix, MatrixMut, gemm, gemm_rows};
-use crate::hessian::contrasts::{self, Contrasts, flat_scale, triangle, unfold, upper};
+use crate::hessian::contrasts::{self, Contrasts, flat_scale, products_of_rows, triangle, unfold};
 use crate::hessian::samples::Samples;
 use crate::hessian::sweep::Adjoints;
 use crate::network::Shape;
@@ -126,12 +126,7 @@ impl<'w, T: Real> Factors<'w, T> {
         let v = arena.take(r * m);
         contrasts.reduce(m, samples.v, v, &mut sums[..m]);
         let vv = arena.take(r2 * m);
-        for ((k, l), vv) in upper(r).zip(vv.chunks_exact_mut(m)) {
-            let scale = flat_scale::<T>(k, l);
-            for ((vv, &vk), &vl) in vv.iter_mut().zip(row(v, m, k)).zip(row(v, m, l)) {
-                *vv = scale * vk * vl;
-            }
-        }
+        products_of_rows(v, m, flat_scale, vv);
         let (all_s, all_r) = (arena.take(n * r2), arena.take(n * r));
         for i in 0..n {
             contrasts.covariance(row(samples.p, k, i), row_mut(all_s, r2, i));

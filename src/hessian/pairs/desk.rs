@@ -1,6 +1,6 @@
 //! Scratch of those who visit a tile.
 
-use crate::hessian::pairs::{common, tangent, tile_len};
+use crate::hessian::pairs::{tangent, tile_len, x_term};
 use crate::network::Shape;
 use crate::plan::{Form, largest, product, sum};
 use crate::workers::both;
@@ -97,7 +97,7 @@ const fn lengths(shape: Shape, n: usize, form: Form) -> [u64; 14] {
         Form::Tangent => tangent::lengths(shape, n),
     };
     let bb = if matches!(form, Form::Flat) { gram } else { 0 };
-    let scaled = largest(&[scaled, common::scratch(shape, n)]);
+    let scaled = largest(&[scaled, x_term::scratch(shape, n)]);
     [gram, gram, gram, gram, gram, gram, gram, bb, w, q_hat, transposed, scaled, sums, registers]
 }
 

@@ -21,7 +21,7 @@
 //! the columns. All is cut at places that depend on the number of samples alone, and so is the order in which sums are added.
 //!
 //! **Forms.** The plan's [`Form`] says how the terms in S, B and A are computed: [`flat`], with feature rows as long as the matrices, or
-//! [`tangent`], through R×R matrices of each pair. The terms in x and r ([`common`]) are the same in both.
+//! [`tangent`], through R×R matrices of each pair. The terms in x ([`x_term`]) and r ([`common`]) are the same in both.
 
 mod common;
 mod desk;
@@ -29,6 +29,7 @@ mod flat;
 mod rows;
 mod tangent;
 mod tile;
+mod x_term;
 
 use core::ops::Range;
 
@@ -76,7 +77,7 @@ pub(crate) const fn elements(shape: Shape, n: usize, form: Form) -> u64 {
         Form::Flat => 0,
         Form::Tangent => tangent::elements(shape, n),
     };
-    sum(&[common::elements(shape, n), own, rows::elements(shape, n, form)])
+    sum(&[x_term::elements(shape, n), own, rows::elements(shape, n, form)])
 }
 
 /// Elements of a worker's scratch, besides packing space.
@@ -134,7 +135,7 @@ impl<T: Real, const TANGENT: bool> Sum<'_, '_, T, TANGENT> {
     /// All of it.
     fn add(&self, mut hats: Option<Hats<'_, T>>, mut arena: Arena<'_, T>, mut workers: Workers<'_, T>) -> Squares {
         let (shape, form, range) = (self.samples.shape, form_of(TANGENT), self.range.clone());
-        let inputs = arena.take(common::elements(shape, range.len()) as usize);
+        let inputs = arena.take(x_term::elements(shape, range.len()) as usize);
         let network = Network::new(self, &mut arena);
         let mut features = Rows::new(shape, &range, form, &mut arena);
         let mut own = RowHats::new(shape, &range, form, &mut arena);
@@ -143,7 +144,7 @@ impl<T: Real, const TANGENT: bool> Sum<'_, '_, T, TANGENT> {
         let mut pairs = Pairs { sum: self, network, features: &features };
         let end = End { own: own.reborrow(), hats: hats.as_mut().map(Hats::reborrow) };
         let mut squares = pairs.triangle(range.clone(), end, workers.reborrow());
-        common::spread_by_inputs(self, &features, &mut own, inputs, workers.reborrow());
+        x_term::spread_by_inputs(self, &features, &mut own, inputs, workers.reborrow());
         let [of_x, of_hidden] = pairs.values(range.clone(), &own, workers.reborrow());
         squares.cross += of_x;
         squares.hidden += 0.5 * of_hidden;
@@ -184,7 +185,7 @@ impl<T: Real, const TANGENT: bool> Sum<'_, '_, T, TANGENT> {
         let mut loaded = Loaded::new(self.samples.shape, self.range.len(), Arena::new(workers.scratch()));
         for chunk in chunks(range) {
             loaded.load(self.isa, self.factors, &chunk);
-            common::fill(self, &loaded, &chunk, &mut features);
+            x_term::fill(self, &loaded, &chunk, &mut features);
             match form_of(TANGENT) {
                 Form::Flat => flat::fill(self, &mut loaded, &chunk, &mut features),
                 Form::Tangent => tangent::fill(self, &loaded, &chunk, &mut features),
@@ -368,7 +369,7 @@ impl<T: Real, const TANGENT: bool> Pairs<'_, '_, T, TANGENT> {
         for chunk in chunks(range) {
             loaded.load(isa, factors, &chunk);
             let b_hat = &mut b_hat[..chunk.len() * rm];
-            common::back(self.sum, &loaded, own, &chunk, b_hat, &mut hats);
+            x_term::back(self.sum, &loaded, own, &chunk, b_hat, &mut hats);
             let a_hat = match form_of(TANGENT) {
                 Form::Flat => {
                     add_scaled(isa, b_hat, T::ONE, own.b.rows(&chunk));

@@ -7,7 +7,7 @@ use core::ops::Range;
 
 use crate::hessian::contrasts::triangle;
 use crate::hessian::factors::Hats;
-use crate::hessian::pairs::{TILE, common};
+use crate::hessian::pairs::{TILE, x_term};
 use crate::network::Shape;
 use crate::plan::{Form, product, sum};
 use crate::real::Real;
@@ -32,8 +32,8 @@ pub(super) struct Rows<'w, T> {
 /// Widths of [`Rows`] in their order.
 const fn row_widths(shape: Shape, n: usize, form: Form) -> [usize; 7] {
     let (m, rm) = (shape.hidden(), shape.hidden().saturating_mul(shape.classes() - 1));
-    let bh = common::row_len(shape, n);
-    let rf = if common::x_is_linear(shape, n) { rm } else { 0 };
+    let bh = x_term::row_len(shape, n);
+    let rf = if x_term::is_linear(shape, n) { rm } else { 0 };
     match form {
         Form::Flat => [bh, rf, triangle(m), rm, 0, 0, 0],
         Form::Tangent => [bh, rf, 0, 0, m, m, m],

@@ -8,7 +8,7 @@
 use core::ops::Range;
 
 use crate::gemm::{self, Half, Matrix, MatrixMut, gemm, mirror};
-use crate::hessian::contrasts::{triangle, upper};
+use crate::hessian::contrasts::{products_of_rows, triangle, upper};
 use crate::hessian::pairs::Sum;
 use crate::hessian::pairs::desk::Local;
 use crate::hessian::pairs::tangent::Network;
@@ -73,11 +73,7 @@ pub(super) fn write_network<T: Real>(shape: Shape, v: &[T], u: &mut [T], uu: &mu
             *u = v - last;
         }
     }
-    for ((k, l), uu) in upper(r).zip(uu.chunks_exact_mut(m)) {
-        for ((uu, &uk), &ul) in uu.iter_mut().zip(row(u, m, k)).zip(row(u, m, l)) {
-            *uu = uk * ul;
-        }
-    }
+    products_of_rows(u, m, |_, _| T::ONE, uu);
 }
 
 /// The entries of W over a part on the diagonal, which are symmetric.

@@ -1,0 +1,358 @@
+//! The term in x, by far the longest inner products of those that both forms share.
+//!
+//! ```text
+//! cross block:  2 w Ga ( x + xᵀ )                                      x = ⟨B∘h, (r⊗f)'⟩
+//! ```
+//!
+//! The coefficient of x holds no parameter, so x needs no Gram matrix: `B̂h = Σ' 4w Ga (r⊗f)'` gives its value `⟨B∘h, B̂h⟩` too.
+//!
+//! **Class by class.** Rows of `r⊗f` and their hats, RM numbers a sample, are never written. Class k of B̂h is a product of the
+//! coefficients, weighted by `r'_k`, with rows f', which stay in a cache for all classes; class k of `(r⊗f)^ = Σ' 4w Ga (B∘h)'`, for a
+//! [`GROUP`] of classes at once, is folded into f̂ and r̂ as soon as it is there.
+//!
+//! **Linear.** As Ga has rank D + 1, `Σ' Ga (r⊗f)'` is also `a·Σ' (a⊗r⊗f)'`, linear in the samples: taken where 2(D + 1) < N, with rows
+//! `r⊗f`.
+//!
+//! Multiply–adds: `2RM` a pair, or `4(D + 1)RM` a sample.
+
+use core::ops::Range;
+
+use crate::gemm::{Addend, Matrix, MatrixMut, gemm, gemm_shared};
+use crate::hessian::factors::{Hats, Loaded};
+use crate::hessian::pairs::desk::Local;
+use crate::hessian::pairs::rows::{End, RowHats, Rows};
+use crate::hessian::pairs::tile::{Features, Side, Tile};
+use crate::hessian::pairs::{Sum, TILE, tile_len};
+use crate::network::Shape;
+use crate::plan::{largest, product};
+use crate::real::Real;
+use crate::simd::{Kernel, Lanes, Simd};
+use crate::vector::{add_scaled, dot, dot_inline, scale, sum_rows};
+use crate::workers::Workers;
+use crate::workspace::{PerSample, pieces, row};
+
+/// Classes whose part of (r⊗f)^ is folded at once, at most.
+const GROUP: usize = 4;
+
+/// Classes a group: as few groups as there must be, of about the same size.
+const fn group_len(r: usize) -> usize {
+    r.div_ceil(r.div_ceil(GROUP))
+}
+
+/// Flops for `n` samples.
+pub(super) const fn flops(shape: Shape, n: usize) -> u64 {
+    let (d, m, r) = (shape.inputs(), shape.hidden(), shape.classes() - 1);
+    // Two flops each.
+    if is_linear(shape, n) { product(&[8, n, d + 1, r, m]) } else { product(&[4, n, n, r, m]) }
+}
+
+/// Products that need packing space.
+pub(super) const fn products(shape: Shape, n: usize) -> [[usize; 3]; 2] {
+    let (d, m, t) = (shape.inputs(), shape.hidden(), tile_len(n));
+    let rm = m.saturating_mul(shape.classes() - 1);
+    if is_linear(shape, n) { [[d, n, rm], [n, d, rm]] } else { [[t, t, m]; 2] }
+}
+
+/// Whether it is summed by way of the inputs, rather than by pairs.
+pub(super) const fn is_linear(shape: Shape, n: usize) -> bool {
+    2 * (shape.inputs() as u64 + 1) < n as u64
+}
+
+/// Numbers from the B∘h of a sample to that of the next: RM and, where x goes by pairs, as many more as put it at an odd multiple of two
+/// or of four cache lines, so that a class of many samples does not fall on the same few cache sets. The latter are zero. At most 2RM: a
+/// smaller batch, whose x goes by pairs, has room where the planned one is linear.
+pub(super) const fn row_len(shape: Shape, n: usize) -> usize {
+    let rm = shape.hidden().saturating_mul(shape.classes() - 1);
+    let odd = rm.saturating_add(31) / 64;
+    if rm < 64 || is_linear(shape, n) { rm } else { odd.saturating_mul(64).saturating_add(32) }
+}
+
+/// Elements for the sum over inputs where x is linear, (D+1)×RM: Σ a ⊗ features. None elsewhere.
+pub(super) const fn elements(shape: Shape, n: usize) -> u64 {
+    if is_linear(shape, n) { product(&[shape.inputs() + 1, shape.classes() - 1, shape.hidden()]) } else { 0 }
+}
+
+/// Elements of [`Local::scaled`]: the coefficients of a tile, weighted, or products of a group of classes. Where x is linear too, for
+/// smaller batches.
+pub(super) const fn scratch(shape: Shape, n: usize) -> u64 {
+    let tile = tile_len(n);
+    let products = product(&[group_len(shape.classes() - 1), tile, shape.hidden()]);
+    largest(&[product(&[tile, tile]), products])
+}
+
+/// Computes the feature rows of the samples `chunk`, which are loaded.
+pub(super) fn fill<T: Real, const TANGENT: bool>(
+    sum: &Sum<'_, '_, T, TANGENT>,
+    loaded: &Loaded<'_, T>,
+    chunk: &Range<usize>,
+    rows: &mut Rows<'_, T>,
+) {
+    let (m, r) = (sum.samples.shape.hidden(), sum.samples.shape.classes() - 1);
+    sum.isa.vectorize(|| {
+        for (i, n) in chunk.clone().enumerate() {
+            let (h, f) = (row(sum.samples.h, m, n), row(sum.samples.f, m, n));
+            let of_b = loaded.sv(i).chunks_exact(m).zip(rows.bh.row_mut(n).chunks_exact_mut(m));
+            for (sv, bh) in of_b {
+                for ((bh, &sv), (&f, &h)) in bh.iter_mut().zip(sv).zip(f.iter().zip(h)) {
+                    *bh = (sv * f) * h;
+                }
+            }
+            rows.bh.row_mut(n)[r * m..].fill(T::ZERO);
+            if rows.rf.width() == 0 {
+                continue;
+            }
+            let of_r = rows.rf.row_mut(n).chunks_exact_mut(m).zip(row(sum.factors.r, r, n));
+            for (rf, &r) in of_r {
+                for (rf, &f) in rf.iter_mut().zip(f) {
+                    *rf = r * f;
+                }
+            }
+        }
+    });
+}
+
+/// Spreads the term over the hats of one side, where it goes by pairs; `ga` are the coefficients.
+pub(super) fn spread<T: Real, const TANGENT: bool>(
+    sum: &Sum<'_, '_, T, TANGENT>,
+    rows: &Rows<'_, T>,
+    part: (&Tile, Side),
+    ga: &[T],
+    end: &mut End<'_, T>,
+    local: &mut Local<'_, T>,
+) {
+    if is_linear(sum.samples.shape, sum.range.len()) {
+        return;
+    }
+    spread_to_bh(sum, part, ga, &mut end.own.bh, local);
+    if let Some(hats) = &mut end.hats {
+        spread_to_rf(sum, &rows.bh, part, ga, hats, local);
+    }
+}
+
+/// B̂h of one side, class by class.
+fn spread_to_bh<T: Real, const TANGENT: bool>(
+    sum: &Sum<'_, '_, T, TANGENT>,
+    (tile, side): (&Tile, Side),
+    ga: &[T],
+    bh_hat: &mut PerSample<'_, T>,
+    local: &mut Local<'_, T>,
+) {
+    let (isa, m, r, columns) =
+        (sum.isa, sum.samples.shape.hidden(), sum.samples.shape.classes() - 1, tile.columns.len());
+    let (ga, weighted) = (&ga[..tile.len()], &mut local.scaled[..tile.len()]);
+    let [to, from] = side.of(tile);
+    let f = Features::of_batch(sum.samples.f, m).rows(from);
+    let (line, bh_hat) = (bh_hat.width(), bh_hat.rows_mut(to));
+    let mut weights = [T::ZERO; TILE];
+    for class in 0..r {
+        for (weight, r) in weights.iter_mut().zip(Features::of_batch(sum.factors.r, r).of(from).chunks_exact(r)) {
+            *weight = r[class];
+        }
+        isa.vectorize(|| {
+            for (i, (weighted, ga)) in weighted.chunks_exact_mut(columns).zip(ga.chunks_exact(columns)).enumerate() {
+                match side {
+                    Side::Rows => {
+                        for ((weighted, &ga), &weight) in weighted.iter_mut().zip(ga).zip(&weights) {
+                            *weighted = ga * weight;
+                        }
+                    }
+                    Side::Columns => {
+                        for (weighted, &ga) in weighted.iter_mut().zip(ga) {
+                            *weighted = ga * weights[i];
+                        }
+                    }
+                }
+            }
+        });
+        let out = MatrixMut::row_major_strided(&mut bh_hat[class * m..], to.len(), m, line);
+        gemm(isa, T::ONE, side.coefficients(weighted, tile), f, T::ONE, out, local.packing);
+    }
+}
+
+/// f̂ and r̂ of one side by way of (r⊗f)^, a group of classes at a time.
+fn spread_to_rf<T: Real, const TANGENT: bool>(
+    sum: &Sum<'_, '_, T, TANGENT>,
+    bh: &PerSample<'_, T>,
+    (tile, side): (&Tile, Side),
+    ga: &[T],
+    hats: &mut Hats<'_, T>,
+    local: &mut Local<'_, T>,
+) {
+    let (isa, m, r) = (sum.isa, sum.samples.shape.hidden(), sum.samples.shape.classes() - 1);
+    let ga = side.coefficients(&ga[..tile.len()], tile);
+    let [to, from] = side.of(tile);
+    let (line, bh) = (bh.width(), bh.rows(from));
+    for classes in pieces(0..r, group_len(r)) {
+        let products = &mut local.scaled[..classes.len() * to.len() * m];
+        for (class, products) in classes.clone().zip(products.chunks_exact_mut(to.len() * m)) {
+            let bh = Matrix::row_major_strided(&bh[class * m..], from.len(), m, line);
+            gemm(isa, T::ONE, ga, bh, T::ZERO, MatrixMut::row_major(products, to.len(), m), local.packing);
+        }
+        isa.run(FoldOfX {
+            m,
+            products,
+            f: Features::of_batch(sum.samples.f, m).of(to),
+            f_hat: hats.f.rows_mut(to),
+            classes: r,
+            r: &Features::of_batch(sum.factors.r, r).of(to)[classes.start..],
+            r_hat: &mut hats.r.rows_mut(to)[classes.start..],
+        });
+    }
+}
+
+/// Some classes of (r⊗f)^ of some samples, folded: into f̂, weighted by r, and into r̂, by inner products with f.
+struct FoldOfX<'a, T> {
+    m: usize,
+    /// One matrix of rows a class.
+    products: &'a [T],
+    f: &'a [T],
+    f_hat: &'a mut [T],
+    /// R: numbers from a sample's r to the next one's.
+    classes: usize,
+    r: &'a [T],
+    r_hat: &'a mut [T],
+}
+
+impl<T: Real> Kernel for FoldOfX<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        match self.products.len() / self.f.len() {
+            1 => self.fold::<S, 1>(simd),
+            2 => self.fold::<S, 2>(simd),
+            3 => self.fold::<S, 3>(simd),
+            _ => self.fold::<S, GROUP>(simd),
+        }
+    }
+}
+
+impl<T: Real> FoldOfX<'_, T> {
+    #[inline(always)]
+    fn fold<S: Simd, const CLASSES: usize>(self, simd: S) {
+        let (m, matrix, lanes) = (self.m, self.f.len(), <T::Lanes<S> as Lanes>::LANES);
+        let rows = self.f.chunks_exact(m).zip(self.f_hat.chunks_exact_mut(m));
+        let of_r = self.r.chunks(self.classes).zip(self.r_hat.chunks_mut(self.classes));
+        for (i, ((f, f_hat), (r, r_hat))) in rows.zip(of_r).enumerate() {
+            let mut sums = [T::Lanes::<S>::zero(simd); CLASSES];
+            let mut weights = sums;
+            for (weight, &r) in weights.iter_mut().zip(r) {
+                *weight = T::Lanes::<S>::splat(simd, r);
+            }
+            for start in (0..m).step_by(lanes) {
+                let len = lanes.min(m - start);
+                let own = T::Lanes::<S>::load_first(simd, &f[start..], len);
+                let mut hat = T::Lanes::<S>::load_first(simd, &f_hat[start..], len);
+                for class in 0..CLASSES {
+                    let place = &self.products[class * matrix + i * m + start..];
+                    let product = T::Lanes::<S>::load_first(simd, place, len);
+                    hat = weights[class].mul_add(product, hat);
+                    sums[class] = own.mul_add(product, sums[class]);
+                }
+                hat.store_first(&mut f_hat[start..], len);
+            }
+            for (r_hat, sum) in r_hat.iter_mut().zip(sums) {
+                *r_hat += sum.reduce_sum();
+            }
+        }
+    }
+}
+
+/// B̂h and (r⊗f)^ where x is linear: `4 Σ' w Ga features'`, of which only the weight of self pairs takes Ga itself. `inputs` has
+/// [`elements`].
+pub(super) fn spread_by_inputs<T: Real, const TANGENT: bool>(
+    sum: &Sum<'_, '_, T, TANGENT>,
+    rows: &Rows<'_, T>,
+    hats: &mut RowHats<'_, T>,
+    inputs: &mut [T],
+    mut workers: Workers<'_, T>,
+) {
+    if inputs.is_empty() {
+        return;
+    }
+    let (isa, n, rm, d) = (sum.isa, sum.range.len(), rows.bh.width(), sum.samples.shape.inputs());
+    let x = Features::of_batch(sum.samples.x, d).rows(&sum.range);
+    let four = T::TWO + T::TWO;
+    let (cross, own) = (four * sum.weights.1, four * (sum.weights.0 - sum.weights.1));
+    for (features, hats) in [(&rows.rf, &mut hats.bh), (&rows.bh, &mut hats.rf)] {
+        let (products, ones) = inputs.split_at_mut(d * rm);
+        let all = Matrix::row_major(features.all(), n, rm);
+        let out = MatrixMut::row_major(products, d, rm);
+        gemm_shared(isa, cross, x.t(), all, Addend::Zero, out, workers.reborrow());
+        sum_rows(isa, features.all(), ones);
+        scale(isa, ones, cross);
+        let products = Matrix::row_major(products, d, rm);
+        let out = MatrixMut::row_major(hats.all_mut(), n, rm);
+        gemm_shared(isa, T::ONE, x, products, Addend::Row(ones), out, workers.reborrow());
+        if own != T::ZERO {
+            for n in sum.range.clone() {
+                let x = row(sum.samples.x, d, n);
+                let ga = T::from_f64(dot(isa, x, x) + 1.0);
+                add_scaled(isa, hats.row_mut(n), own * ga, features.row(n));
+            }
+        }
+    }
+}
+
+/// The way back from the features of x of the samples `chunk`, which are loaded; writes their part of B̂.
+pub(super) fn back<T: Real, const TANGENT: bool>(
+    sum: &Sum<'_, '_, T, TANGENT>,
+    loaded: &Loaded<'_, T>,
+    own: &RowHats<'_, T>,
+    chunk: &Range<usize>,
+    b_hat: &mut [T],
+    hats: &mut Hats<'_, T>,
+) {
+    let (m, r) = (sum.samples.shape.hidden(), sum.samples.shape.classes() - 1);
+    for (i, (n, b_hat)) in chunk.clone().zip(b_hat.chunks_exact_mut(r * m)).enumerate() {
+        sum.isa.run(BackOfX {
+            h: row(sum.samples.h, m, n),
+            f: row(sum.samples.f, m, n),
+            r: row(sum.factors.r, r, n),
+            sv: loaded.sv(i),
+            bh_hat: own.bh.row(n),
+            rf_hat: own.rf.row(n),
+            b_hat,
+            g_hat: hats.g.row_mut(n),
+            f_hat: hats.f.row_mut(n),
+            r_hat: hats.r.row_mut(n),
+        });
+    }
+}
+
+/// The way back of a sample from `bh = b∘h`, where `b = sv∘f`, and from `rf = r⊗f` if there are hats of it.
+struct BackOfX<'a, T> {
+    h: &'a [T],
+    f: &'a [T],
+    r: &'a [T],
+    sv: &'a [T],
+    bh_hat: &'a [T],
+    rf_hat: &'a [T],
+    b_hat: &'a mut [T],
+    g_hat: &'a mut [T],
+    f_hat: &'a mut [T],
+    r_hat: &'a mut [T],
+}
+
+impl<T: Real> Kernel for BackOfX<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let m = self.h.len();
+        let of_b = self.b_hat.chunks_exact_mut(m).zip(self.sv.chunks_exact(m)).zip(self.bh_hat.chunks_exact(m));
+        for ((b_hat, sv), bh_hat) in of_b {
+            let hats = b_hat.iter_mut().zip(&mut *self.g_hat).zip(bh_hat);
+            for (((b_hat, g_hat), &bh_hat), ((&sv, &f), &h)) in hats.zip(sv.iter().zip(self.f).zip(self.h)) {
+                *b_hat = bh_hat * h;
+                *g_hat += bh_hat * (sv * f);
+            }
+        }
+        for ((r_hat, &r), rf_hat) in self.r_hat.iter_mut().zip(self.r).zip(self.rf_hat.chunks_exact(m)) {
+            for (f_hat, &rf_hat) in self.f_hat.iter_mut().zip(rf_hat) {
+                *f_hat += r * rf_hat;
+            }
+            *r_hat += T::from_f64(dot_inline(rf_hat, self.f));
+        }
+    }
+}
