@@ -303,7 +303,8 @@ impl Plan {
 
     /// What the choice of route and form goes by: how many flops a large matrix product does in the time that the penalty takes. Each kind
     /// of work has its measured rate (`cargo bench --bench step -- planner` measures them all): tile products of the tangent form, and H
-    /// of two classes, run at about that of large products, feature rows and separate blocks at half of it, centring at an eighth.
+    /// of two classes, run at about that of large products, feature rows and separate blocks at half of it, centring at an eighth
+    /// (two classes: half).
     pub const fn cost(&self) -> u64 {
         self.penalty().cost
     }
