@@ -27,6 +27,8 @@ fn functions_have_26_digits() {
         }
         let [(tanh, _), ..] = exact.evaluate(Activation::Tanh, x);
         close("tanh", x, number.tanh(), tanh);
+        let [(softplus, _), ..] = exact.evaluate(Activation::Softplus, 4.0 * x);
+        close("ln(1 + e⁴ˣ)", x, Double::constant(4.0 * x).exp().ln_1p(), softplus);
         // Where Φ is the complement of nearly ½, fewer.
         if x > -3.0 {
             let [(gelu, _), ..] = exact.evaluate(Activation::Gelu, x);

@@ -136,6 +136,17 @@ impl Number for Double {
         let error = self * (-y).exp() - Self::constant(1.0);
         y + error - error * error * Self::constant(0.5)
     }
+    fn ln_1p(self) -> Self {
+        if self.high.abs() > 1e-6 {
+            return (Self::constant(1.0) + self).ln();
+        }
+        let (mut power, mut series) = (self, self);
+        for k in 2..=5 {
+            power = -(power * self);
+            series = series + power.over(Self::constant(f64::from(k)));
+        }
+        series
+    }
     fn tanh(self) -> Self {
         let (one, square) = (Self::constant(1.0), self * self);
         if self.high.abs() < 1e-6 {

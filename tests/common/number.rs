@@ -26,6 +26,8 @@ pub trait Number: Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = 
     fn sqrt(self) -> Self;
     fn exp(self) -> Self;
     fn ln(self) -> Self;
+    /// ln(1 + x), to the last digit of a small x.
+    fn ln_1p(self) -> Self;
     fn tanh(self) -> Self;
     /// Φ, the distribution function of the normal distribution.
     fn normal(self) -> Self;
@@ -51,6 +53,9 @@ impl Number for f64 {
     }
     fn ln(self) -> Self {
         self.ln()
+    }
+    fn ln_1p(self) -> Self {
+        self.ln_1p()
     }
     fn tanh(self) -> Self {
         self.tanh()
@@ -139,6 +144,9 @@ impl<V: Number> Number for Tracked<V> {
     fn ln(self) -> Self {
         self.apply(self.value.ln(), self.value().recip())
     }
+    fn ln_1p(self) -> Self {
+        self.apply(self.value.ln_1p(), (1.0 + self.value()).recip())
+    }
     fn tanh(self) -> Self {
         let tanh = self.value.tanh();
         self.apply(tanh, 1.0 - tanh.value() * tanh.value())
@@ -220,6 +228,9 @@ impl<R: Number> Number for Dual<R> {
     }
     fn ln(self) -> Self {
         self.chain(self.re.ln(), self.re.recip())
+    }
+    fn ln_1p(self) -> Self {
+        self.chain(self.re.ln_1p(), (R::constant(1.0) + self.re).recip())
     }
     fn tanh(self) -> Self {
         let tanh = self.re.tanh();

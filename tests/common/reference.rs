@@ -27,8 +27,8 @@ fn activation<R: Number>(kind: Activation, u: R) -> R {
     match kind {
         Activation::Tanh => u.tanh(),
         Activation::Sigmoid => sigmoid(u),
-        Activation::Softplus if u.value() > 0.0 => u + (one + (-u).exp()).ln(),
-        Activation::Softplus => (one + u.exp()).ln(),
+        Activation::Softplus if u.value() > 0.0 => u + (-u).exp().ln_1p(),
+        Activation::Softplus => u.exp().ln_1p(),
         Activation::Gelu => u * u.normal(),
         Activation::Silu => u * sigmoid(u),
         Activation::Identity => u,

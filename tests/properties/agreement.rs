@@ -196,6 +196,12 @@ fn shares_by_difference_are_zero() {
     all(of_few_bytes([1, 1, 2], 4, Activation::Gelu, &[-9.0 / 32.0, -121.0 / 32.0]));
 }
 
+/// Softplus at −47 is e⁻⁴⁷, a number whose square the Hessian holds; of 1 + e⁻⁴⁷ nothing of it would be left.
+#[test]
+fn a_unit_far_below_zero_keeps_its_digits() {
+    all(of_few_bytes([1, 1, 2], 3, Activation::Softplus, &[0.0, -47.0, 1.0, -1.0]));
+}
+
 /// One class has a probability of 10⁻⁵, and its entry of ∇tr H is as small, beside others of order 1.
 #[test]
 fn an_improbable_class_has_a_small_gradient() {
