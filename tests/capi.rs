@@ -243,7 +243,7 @@ fn wrong_lengths_codes_and_numbers_are_refused() {
     let alpha = |_: &mut CPlan, _: &mut CBatch<f64>, hsr: &mut CHsr| {
         (hsr.penalty, hsr.sampling.alpha) = (FLATMIN_SAMPLED, 0.0);
     };
-    let above = "alpha: 0 given, a number above 0 and up to 1 expected";
+    let above = "alpha: 0 given, a number from 2⁻²⁰ to 1 expected";
     refused_after(alpha, |_| {}, Status::Hyperparameter, above);
     let negative = "rho: -1 given, a finite number that is not negative expected";
     refused_after(|_, _, hsr| hsr.rho = -1.0, |_| {}, Status::Hyperparameter, negative);

@@ -367,7 +367,7 @@ fn bad_parameters_are_refused_and_nothing_changes() {
         assert!(hsr.workspace_len(&instance.plan).is_err());
     };
     hyperparameter(Sampling { subset: kept(1), ..good }, "subset");
-    for alpha in [0.0, -0.1, 1.1, f64::NAN] {
+    for alpha in [0.0, -0.1, 5e-324, Sampling::LEAST_ALPHA / 2.0, 1.1, f64::NAN] {
         hyperparameter(Sampling { alpha, ..good }, "alpha");
     }
     for beta in [-0.1, 1.0, f64::NAN, f64::INFINITY] {

@@ -4,6 +4,8 @@
 
 #[path = "../examples/common/case.rs"]
 mod case;
+#[path = "../examples/common/eigenvalues.rs"]
+mod eigenvalues;
 
 use case::{Case, Expected, convert};
 use flatmin::{
@@ -117,9 +119,7 @@ fn check_case<T: Real>(case: &Case, route: Route, form: Form, check: &Check<'_>)
     workspace.fill(T::NAN);
     dense_hessian(&plan, &theta, &batch, &mut hessian, &mut workspace).expect("a Hessian");
     let hessian = DMatrix::from_iterator(size, size, hessian.iter().map(|entry| entry.to_f64()));
-    let mut eigenvalues: Vec<f64> = hessian.symmetric_eigenvalues().iter().copied().collect();
-    eigenvalues.sort_by(f64::total_cmp);
-    check.close("eigenvalues", &eigenvalues, &expected.eigenvalues);
+    check.close("eigenvalues", &eigenvalues::ascending(hessian), &expected.eigenvalues);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! - [`data`]: Iris, Wine, breast cancer, Digits, moons, other CSV files, IDX folders; read, split and standardized;
 //! - [`presets`]: the networks and hyperparameters that go with them;
 //! - [`method`]: SGD, SAM, HSR exact and sampled, as one type; [`training`]: their loop;
-//! - [`spectrum`]: all eigenvalues, or the extreme ones, of a trained network's Hessian;
+//! - [`spectrum`]: all eigenvalues, or the extreme ones, of a trained network's Hessian ([`eigenvalues`]: of any matrix);
 //! - [`random`]: initial weights and orders of samples; [`statistics`]: medians and means; [`drawing`]: colours and markers of charts;
 //! - [`exit`]: how a program ends.
 //!
@@ -12,6 +12,7 @@
 
 pub mod data;
 pub mod drawing;
+pub mod eigenvalues;
 pub mod exit;
 pub mod method;
 pub mod presets;

@@ -16,6 +16,7 @@ use ndarray::{Array1, Array2, ArrayView2, Axis};
 use rand::RngExt;
 
 use crate::common::data::Samples;
+use crate::common::eigenvalues;
 use crate::common::random::{Purpose, generator};
 
 /// The most parameters for which the dense Hessian is formed: below a second of work.
@@ -79,9 +80,7 @@ impl<'a> Landscape<'a> {
             let mut hessian = DMatrix::zeros(size, size);
             // Symmetric, so that it does not matter that the matrix is column-major.
             dense_hessian(&self.plan, theta, &self.batch, hessian.as_mut_slice(), &mut self.workspace.borrow_mut())?;
-            let mut eigenvalues = hessian.symmetric_eigenvalues().as_slice().to_vec();
-            eigenvalues.sort_by(f64::total_cmp);
-            return Ok(Spectrum { eigenvalues, complete: true });
+            return Ok(Spectrum { eigenvalues: eigenvalues::ascending(hessian), complete: true });
         }
         self.ends(theta, AT_EACH_END)
     }

@@ -13,6 +13,8 @@
 
 #[path = "../common/case.rs"]
 mod case;
+#[path = "../common/eigenvalues.rs"]
+mod eigenvalues;
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -142,9 +144,7 @@ fn evaluate<T: Real + Serialize>(arguments: &Arguments, file: &str, case: &Case)
         let mut hessian = vec![T::ZERO; size * size];
         dense_hessian(&plan, &theta, &batch, &mut hessian, &mut workspace)?;
         let hessian = DMatrix::from_iterator(size, size, hessian.iter().map(|entry| entry.to_f64()));
-        let mut eigenvalues: Vec<f64> = hessian.symmetric_eigenvalues().iter().copied().collect();
-        eigenvalues.sort_by(f64::total_cmp);
-        Some(eigenvalues)
+        Some(eigenvalues::ascending(hessian))
     } else {
         None
     };

@@ -4,6 +4,8 @@
 
 #[path = "../../tests/common/mod.rs"]
 mod common;
+#[path = "../../examples/common/eigenvalues.rs"]
+mod eigenvalues;
 mod input;
 #[path = "input/problem.rs"]
 mod problem;
@@ -18,8 +20,8 @@ use problem::Input;
 
 /// λ_min and λ_max.
 fn extremes(size: usize, matrix: Vec<f64>) -> (f64, f64) {
-    let eigenvalues = DMatrix::from_vec(size, size, matrix).symmetric_eigenvalues();
-    (eigenvalues.min(), eigenvalues.max())
+    let eigenvalues = eigenvalues::ascending(DMatrix::from_vec(size, size, matrix));
+    (eigenvalues[0], eigenvalues[size - 1])
 }
 
 /// The bounds hold, but for an error of both traces of `relative` times the squared norm: it moves s² by as much over P.

@@ -4,6 +4,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../../examples/common/eigenvalues.rs"]
+mod dense_eigenvalues;
 
 mod agreement;
 mod differences;

@@ -106,7 +106,8 @@ pub struct Sampling {
     pub subset: Option<NonZeroUsize>,
     /// Whether S is sketched by a random vector, or taken exactly by K − 1 vectors.
     pub sketch: bool,
-    /// α, in (0, 1]: the share of the scores that is the same for all samples. 1 keeps all with the same probability.
+    /// α, in [[`LEAST_ALPHA`](Self::LEAST_ALPHA), 1]: the share of the scores that is the same for all samples. 1 keeps all with the same
+    /// probability.
     pub alpha: f64,
     /// β, in [0, 1): how much of the averages of the traces a step keeps.
     pub beta: f64,
@@ -121,6 +122,9 @@ impl Sampling {
     pub const fn new(seed: u64) -> Self {
         Self { subset: None, sketch: true, alpha: 0.1, beta: 0.95, guard: 0.25, seed }
     }
+
+    /// The smallest α: with less, a sample of no uncertainty would hardly ever be kept, and then with a weight beyond all use.
+    pub const LEAST_ALPHA: f64 = 1.0 / (1 << 20) as f64;
 
     /// The largest share of the loss gradient's flops that an automatic subset may add.
     pub const SHARE: f64 = 0.15;
@@ -178,7 +182,7 @@ impl Sampling {
             return Err(Error::TooSmall { argument: "subset", given: size.get(), least: 2 });
         }
         let ranges = [
-            ("alpha", self.alpha, self.alpha > 0.0 && self.alpha <= 1.0, "a number above 0 and up to 1"),
+            ("alpha", self.alpha, (Self::LEAST_ALPHA..=1.0).contains(&self.alpha), "a number from 2⁻²⁰ to 1"),
             ("beta", self.beta, (0.0..1.0).contains(&self.beta), "a number from 0 up to, but not including, 1"),
             ("guard", self.guard, (0.0..=1.0).contains(&self.guard), "a number from 0 to 1"),
         ];
