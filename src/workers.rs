@@ -9,6 +9,8 @@
 //! is done first waits for the other without sleeping. Without the feature `rayon` there is one worker.
 
 #[cfg(feature = "rayon")]
+use core::cell::Cell;
+#[cfg(feature = "rayon")]
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::real::Real;
@@ -123,7 +125,7 @@ pub(crate) fn both<A: Send, B: Send>(first: impl FnOnce() -> A + Send, second: i
         || {
             drop(taken.raise_at_end());
             let _end = done.raise_at_end();
-            second()
+            evaluating(second)
         },
     )
 }
@@ -144,7 +146,7 @@ pub(crate) fn awake<A: Send>(count: usize, cost: u64, evaluate: impl FnOnce() ->
     let done = Flag::default();
     let evaluate = || {
         let _end = done.raise_at_end();
-        evaluate()
+        evaluating(evaluate)
     };
     rayon::join(evaluate, || stay(count - 1, &done)).0
 }
@@ -155,13 +157,36 @@ pub(crate) fn awake<A>(_count: usize, _cost: u64, evaluate: impl FnOnce() -> A) 
     evaluate()
 }
 
-/// Keeps so many threads awake until `done` is raised.
+#[cfg(feature = "rayon")]
+std::thread_local! {
+    /// Whether this thread is at work on an evaluation.
+    static EVALUATING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs a piece of an evaluation.
+#[cfg(feature = "rayon")]
+fn evaluating<A>(work: impl FnOnce() -> A) -> A {
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            EVALUATING.set(self.0);
+        }
+    }
+    let _before = Restore(EVALUATING.replace(true));
+    work()
+}
+
+/// Keeps so many threads awake until `done` is raised, but none that has an evaluation to go on with: two that wait for a half could
+/// else take up each other's, and neither would end.
 #[cfg(feature = "rayon")]
 fn stay(count: usize, done: &Flag) {
+    if EVALUATING.get() {
+        return;
+    }
     if count < 2 {
         done.wait();
     } else {
-        rayon::join(|| done.wait(), || stay(count - 1, done));
+        rayon::join(|| stay(1, done), || stay(count - 1, done));
     }
 }
 
@@ -247,6 +272,7 @@ mod tests {
             (10, Some((2, 10)))
         );
     }
+
     #[cfg(feature = "rayon")]
     #[test]
     fn no_one_waits_for_threads_that_are_not_there() {
@@ -263,5 +289,17 @@ mod tests {
             let run = || pool.install(|| awake(3, LEAST_AWAKE, || both(first, second)));
             assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).is_err());
         }
+    }
+    /// In one pool, with more keepers than idle threads: each could take up another's.
+    #[cfg(feature = "rayon")]
+    #[test]
+    fn evaluations_at_the_same_time_do_not_wait_for_each_other() {
+        use rayon::prelude::*;
+        fn halves(depth: u32) -> u32 {
+            if depth == 0 { 1 } else { (|(a, b)| a + b)(both(|| halves(depth - 1), || halves(depth - 1))) }
+        }
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build().unwrap();
+        let sum: u32 = pool.install(|| (0..2000).into_par_iter().map(|_| awake(4, LEAST_AWAKE, || halves(4))).sum());
+        assert_eq!(sum, 2000 * 16);
     }
 }
