@@ -290,16 +290,11 @@ mod tests {
             assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).is_err());
         }
     }
-    /// In one pool, with more keepers than idle threads: each could take up another's.
+    /// Else two that wait for halves could take up each other's keepers, and neither would end.
     #[cfg(feature = "rayon")]
     #[test]
-    fn evaluations_at_the_same_time_do_not_wait_for_each_other() {
-        use rayon::prelude::*;
-        fn halves(depth: u32) -> u32 {
-            if depth == 0 { 1 } else { (|(a, b)| a + b)(both(|| halves(depth - 1), || halves(depth - 1))) }
-        }
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build().unwrap();
-        let sum: u32 = pool.install(|| (0..2000).into_par_iter().map(|_| awake(4, LEAST_AWAKE, || halves(4))).sum());
-        assert_eq!(sum, 2000 * 16);
+    fn a_thread_at_work_keeps_none_awake() {
+        evaluating(|| stay(2, &Flag::default()));
+        assert!(!EVALUATING.get());
     }
 }
