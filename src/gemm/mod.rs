@@ -74,7 +74,6 @@ pub enum Triangle {
 }
 
 /// C ← α·A·B + β·C, for checked operands. β = 0 never reads C. `workspace` has [`workspace_len`] elements.
-#[inline]
 pub(crate) fn gemm<T: Real>(
     isa: InstructionSet,
     alpha: T,
@@ -88,7 +87,6 @@ pub(crate) fn gemm<T: Real>(
 }
 
 /// C ← α·A·B + addend, for checked operands.
-#[inline]
 pub(crate) fn gemm_with<T: Real>(
     isa: InstructionSet,
     alpha: T,
@@ -99,22 +97,20 @@ pub(crate) fn gemm_with<T: Real>(
     workspace: &mut [T],
 ) {
     let rows = a.rows();
-    isa.run(&mut Product {
-        alpha,
-        a: &a,
-        b: &b,
-        weights: None,
-        addend: &addend,
-        c: &mut c,
-        lower: false,
-        rows,
-        workspace,
-    });
+    run(
+        isa,
+        &mut Product { alpha, a: &a, b: &b, weights: None, addend: &addend, c: &mut c, lower: false, rows, workspace },
+    );
+}
+
+/// The one call of the product's kernel: what calls it is compiled without another copy.
+#[inline(never)]
+fn run<T: Real>(isa: InstructionSet, product: &mut Product<'_, '_, T>) {
+    isa.run(product);
 }
 
 /// C ← α·A·B + addend, for checked operands, by several workers, who split the rows of C. The bits are those of [`gemm_with`]: an
 /// element's sum depends on the way that is chosen for the whole product, not on the rows beside it, if these are not few.
-#[inline]
 pub(crate) fn gemm_shared<T: Real>(
     isa: InstructionSet,
     alpha: T,
@@ -149,17 +145,10 @@ pub(crate) fn gemm_rows<T: Real>(
         return;
     }
     let workspace = workers.scratch();
-    isa.run(&mut Product {
-        alpha,
-        a: &a,
-        b: &b,
-        weights: None,
-        addend: &addend,
-        c: &mut c,
-        lower: false,
-        rows,
-        workspace,
-    });
+    run(
+        isa,
+        &mut Product { alpha, a: &a, b: &b, weights: None, addend: &addend, c: &mut c, lower: false, rows, workspace },
+    );
 }
 
 /// C ← α·A·diag(w)·Aᵀ + β·C, for checked operands; w is 1 if absent. β·C reads the lower triangle of C only.
@@ -176,7 +165,7 @@ pub(crate) fn gram<T: Real>(
 ) {
     let (b, addend) = (a.t(), Addend::scaled(beta));
     let rows = a.rows();
-    isa.run(&mut Product { alpha, a: &a, b: &b, weights, addend: &addend, c: &mut c, lower: true, rows, workspace });
+    run(isa, &mut Product { alpha, a: &a, b: &b, weights, addend: &addend, c: &mut c, lower: true, rows, workspace });
     if triangle == Triangle::Both {
         mirror(isa, c, Half::Lower);
     }
