@@ -32,10 +32,13 @@ pub(super) const fn aliased<T>(stride: usize) -> bool {
     (stride * size_of::<T>()).is_multiple_of(ALIASED)
 }
 
+/// The most rows of a tile of any instruction set.
+pub(super) const MAX_ROWS: usize = 12;
+
 /// Rows of a tile: with two registers a row, as many accumulators as leave room for B and the broadcast A.
 #[inline(always)]
 pub(super) const fn tile_rows<S: Simd>() -> usize {
-    if S::REGISTERS >= 32 { 12 } else { 6 }
+    if S::REGISTERS >= 32 { MAX_ROWS } else { 6 }
 }
 
 /// Rows that have their panels in place twice as wide: else their accumulators would be few.

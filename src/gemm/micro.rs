@@ -15,9 +15,10 @@
 //! The last register of a panel may be cut: `last` columns of it are written. Its rows in B are full registers, whose
 //! other lanes may hold anything (packed panels), or `MASKED`: just `last` numbers are read (B used in place).
 
-use super::blocks::{WIDE_ROWS, tile_rows};
+use super::blocks::{MAX_ROWS, WIDE_ROWS, tile_rows};
 use crate::Real;
 use crate::simd::{Kernel, Lanes, Simd};
+use core::marker::PhantomData;
 
 /// Accumulators that are too few to hide the latency of multiply–add (4 steps of 2 on most cores): each is then two, for even and for
 /// odd steps.
@@ -183,30 +184,63 @@ pub(super) unsafe fn strip_product<S: Simd, T: Real>(
 ) {
     debug_assert!(rows <= tile_rows::<S>() && strip.last >= 1 && strip.last <= T::Lanes::<S>::LANES);
     debug_assert!(vectors <= 2 || (vectors == 4 && rows <= WIDE_ROWS && strip.last == T::Lanes::<S>::LANES));
-    macro_rules! kernel {
-        ($rows:literal) => {
-            match (vectors, masked && T::Lanes::<S>::MASKED_LOADS) {
-                (1, false) => simd.run(Tiles::<T, $rows, 1, false> { strip, tiles }),
-                (1, true) => simd.run(Tiles::<T, $rows, 1, true> { strip, tiles }),
-                (4, _) if $rows <= WIDE_ROWS => simd.run(Tiles::<T, $rows, 4, false> { strip, tiles }),
-                (_, false) => simd.run(Tiles::<T, $rows, 2, false> { strip, tiles }),
-                (_, true) => simd.run(Tiles::<T, $rows, 2, true> { strip, tiles }),
+    let shape = match (vectors, masked && T::Lanes::<S>::MASKED_LOADS) {
+        (1, false) => 0,
+        (1, true) => 1,
+        (2, false) => 2,
+        (2, true) => 3,
+        _ => 4,
+    };
+    if let Some(kernel) = Table::<S, T>::KERNELS[rows - 1][shape] {
+        kernel(simd, strip, tiles);
+    }
+}
+
+/// A micro-kernel: computes so many tiles of a strip.
+type MicroKernel<S, T> = fn(S, &Strip<T>, usize);
+
+/// The micro-kernels of an instruction set and a type. A table, as the arms of a `match` would be compiled for heights that the set does
+/// not have.
+struct Table<S, T>(PhantomData<(S, T)>);
+
+impl<S: Simd, T: Real> Table<S, T> {
+    /// By rows, less one; for one register, whole and masked, two likewise, and four.
+    const KERNELS: [[Option<MicroKernel<S, T>>; 5]; MAX_ROWS] = [
+        Self::of_height::<1>(),
+        Self::of_height::<2>(),
+        Self::of_height::<3>(),
+        Self::of_height::<4>(),
+        Self::of_height::<5>(),
+        Self::of_height::<6>(),
+        Self::of_height::<7>(),
+        Self::of_height::<8>(),
+        Self::of_height::<9>(),
+        Self::of_height::<10>(),
+        Self::of_height::<11>(),
+        Self::of_height::<12>(),
+    ];
+
+    const fn of_height<const ROWS: usize>() -> [Option<MicroKernel<S, T>>; 5] {
+        let mut kernels: [Option<MicroKernel<S, T>>; 5] = [None; 5];
+        if ROWS <= tile_rows::<S>() {
+            kernels[0] = Some(kernel::<S, T, ROWS, 1, false>);
+            kernels[2] = Some(kernel::<S, T, ROWS, 2, false>);
+            if <T::Lanes<S> as Lanes>::MASKED_LOADS {
+                kernels[1] = Some(kernel::<S, T, ROWS, 1, true>);
+                kernels[3] = Some(kernel::<S, T, ROWS, 2, true>);
             }
-        };
+            if ROWS <= WIDE_ROWS {
+                kernels[4] = Some(kernel::<S, T, ROWS, 4, false>);
+            }
+        }
+        kernels
     }
-    match rows {
-        1 => kernel!(1),
-        2 => kernel!(2),
-        3 => kernel!(3),
-        4 => kernel!(4),
-        5 if tile_rows::<S>() >= 5 => kernel!(5),
-        6 if tile_rows::<S>() >= 6 => kernel!(6),
-        7 if tile_rows::<S>() >= 7 => kernel!(7),
-        8 if tile_rows::<S>() >= 8 => kernel!(8),
-        9 if tile_rows::<S>() >= 9 => kernel!(9),
-        10 if tile_rows::<S>() >= 10 => kernel!(10),
-        11 if tile_rows::<S>() >= 11 => kernel!(11),
-        12 if tile_rows::<S>() >= 12 => kernel!(12),
-        _ => debug_assert!(false, "a tile of {rows} rows"),
-    }
+}
+
+fn kernel<S: Simd, T: Real, const ROWS: usize, const VECTORS: usize, const MASKED: bool>(
+    simd: S,
+    strip: &Strip<T>,
+    tiles: usize,
+) {
+    simd.run(Tiles::<T, ROWS, VECTORS, MASKED> { strip, tiles });
 }

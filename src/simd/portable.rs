@@ -32,7 +32,7 @@ impl Simd for Portable {
     type F64 = F64x2;
     const REGISTERS: usize = 16;
 
-    #[inline(always)]
+    #[inline(never)] // As in every set: else each caller has a copy of the kernel.
     fn run<K: Kernel>(self, kernel: K) -> K::Output {
         kernel.run(self)
     }
