@@ -4,7 +4,6 @@ use core::fmt;
 use core::str::FromStr;
 
 use crate::error::Error;
-use crate::real::Real;
 
 /// φ, the activation of the hidden units. All have three continuous derivatives.
 ///
@@ -39,31 +38,6 @@ impl Activation {
             Self::Silu => "silu",
             Self::Identity => "identity",
         }
-    }
-
-    /// `φ(u)`.
-    ///
-    /// ```
-    /// use flatmin::Activation;
-    ///
-    /// assert_eq!(Activation::Softplus.value(0.0_f64), core::f64::consts::LN_2);
-    /// ```
-    pub fn value<T: Real>(self, u: T) -> T {
-        self.evaluate(u)[0]
-    }
-
-    /// `[φ, φ', φ'', φ''']` at `u`.
-    ///
-    /// The vector kernels of the crate run the same formulas; where the CPU has fused multiply–add their last bits differ.
-    ///
-    /// ```
-    /// use flatmin::Activation;
-    ///
-    /// let [h, f, e, t] = Activation::Tanh.evaluate(0.0_f64);
-    /// assert_eq!([h, f, e, t], [0.0, 1.0, 0.0, -2.0]);
-    /// ```
-    pub fn evaluate<T: Real>(self, u: T) -> [T; 4] {
-        T::evaluate(self, u)
     }
 }
 

@@ -3,29 +3,10 @@
 use core::ops::Range;
 
 use crate::error::{Error, Result};
+use crate::kernels::vector::first_not_finite;
 use crate::network::Shape;
-use crate::real::Real;
-use crate::simd::InstructionSet;
-use crate::vector::first_not_finite;
-
-/// What each sample should be classified as.
-#[derive(Clone, Copy, Debug)]
-pub enum Targets<'a, T> {
-    /// One class index a sample.
-    Classes(&'a [u32]),
-    /// One probability distribution over the K classes a sample, N×K row-major (smoothed or soft labels).
-    Distributions(&'a [T]),
-}
-
-impl<'a, T> Targets<'a, T> {
-    /// The targets of a range of samples.
-    pub(crate) fn rows(self, classes: usize, rows: Range<usize>) -> Self {
-        match self {
-            Self::Classes(all) => Self::Classes(&all[rows]),
-            Self::Distributions(all) => Self::Distributions(&all[rows.start * classes..rows.end * classes]),
-        }
-    }
-}
+use crate::simd::{Element, InstructionSet};
+use crate::targets::Targets;
 
 /// N samples: an N×D matrix of inputs, row-major, and N targets. Borrowed, and checked when made.
 ///
@@ -49,7 +30,7 @@ pub struct Batch<'a, T> {
     input_gram: Option<&'a [T]>,
 }
 
-impl<'a, T: Real> Batch<'a, T> {
+impl<'a, T: Element> Batch<'a, T> {
     /// Checks inputs and targets against a network's shape.
     ///
     /// A distribution's entries must be finite and not negative, and sum to one within `10⁻⁶ K` (wide enough for distributions that
@@ -61,14 +42,7 @@ impl<'a, T: Real> Batch<'a, T> {
     /// is NaN or infinite, [`Error::ClassIndex`], [`Error::TargetEntry`] or [`Error::TargetSum`] for a target that is none.
     pub fn new(shape: Shape, inputs: &'a [T], targets: Targets<'a, T>) -> Result<Self> {
         let (width, classes) = (shape.inputs(), shape.classes());
-        let samples = match targets {
-            Targets::Classes(all) => all.len(),
-            Targets::Distributions(all) if all.len().is_multiple_of(classes) => all.len() / classes,
-            Targets::Distributions(all) => {
-                let expected = all.len() / classes * classes;
-                return Err(Error::Length { argument: "targets", given: all.len(), expected });
-            }
-        };
+        let samples = targets.samples(classes)?;
         if samples == 0 {
             return Err(Error::TooSmall { argument: "samples", given: 0, least: 1 });
         }
@@ -82,10 +56,7 @@ impl<'a, T: Real> Batch<'a, T> {
         if let Some(index) = first_not_finite(InstructionSet::current(), inputs) {
             return Err(Error::NotFinite { argument: "inputs", index });
         }
-        match targets {
-            Targets::Classes(all) => check_classes(all, classes)?,
-            Targets::Distributions(all) => check_distributions(all, classes)?,
-        }
+        targets.check(classes)?;
         Ok(Self { inputs, targets, samples, width, classes, input_gram: None })
     }
 
@@ -168,29 +139,4 @@ impl<'a, T: Real> Batch<'a, T> {
     pub(crate) const fn widths(&self) -> [usize; 2] {
         [self.width, self.classes]
     }
-}
-
-fn check_classes(targets: &[u32], classes: usize) -> Result<()> {
-    match targets.iter().position(|&class| class as usize >= classes) {
-        None => Ok(()),
-        Some(sample) => Err(Error::ClassIndex { sample, given: targets[sample], classes }),
-    }
-}
-
-fn check_distributions<T: Real>(targets: &[T], classes: usize) -> Result<()> {
-    let tolerance = 1e-6 * classes as f64;
-    for (sample, row) in targets.chunks_exact(classes).enumerate() {
-        let mut sum = 0.0;
-        for (class, &entry) in row.iter().enumerate() {
-            let entry = entry.to_f64();
-            if !(0.0..f64::INFINITY).contains(&entry) {
-                return Err(Error::TargetEntry { sample, class, given: entry });
-            }
-            sum += entry;
-        }
-        if (sum - 1.0).abs() > tolerance {
-            return Err(Error::TargetSum { sample, given: sum });
-        }
-    }
-    Ok(())
 }

@@ -13,7 +13,9 @@
 //! logits changes nothing, so H has M+1 directions of zero curvature, and `s² ≥ (M+1)/P · tr H² / P`. The same inequality says that
 //! `tr H²/P − m²` loses at most a factor `P/(M+1)` of relative accuracy to cancellation.
 
-use crate::real::sqrt;
+use core::ops::AddAssign;
+
+use crate::number::sqrt;
 
 /// tr H and tr H², split by the blocks of H that they come from.
 ///
@@ -43,6 +45,22 @@ impl Traces {
     /// tr H² = ‖H‖_F², the sum of their squares.
     pub fn trace_of_square(&self) -> f64 {
         self.output_square + self.cross_square + self.hidden_square
+    }
+}
+
+/// tr H² by block, while it is summed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Squares {
+    pub output: f64,
+    pub cross: f64,
+    pub hidden: f64,
+}
+
+impl AddAssign for Squares {
+    fn add_assign(&mut self, other: Self) {
+        self.output += other.output;
+        self.cross += other.cross;
+        self.hidden += other.hidden;
     }
 }
 

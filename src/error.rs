@@ -187,5 +187,25 @@ impl fmt::Display for Error {
 
 impl core::error::Error for Error {}
 
+/// A hyperparameter that has to be finite and at least zero.
+pub(crate) fn check_not_negative(argument: &'static str, given: f64) -> Result<()> {
+    if given.is_finite() && given >= 0.0 {
+        Ok(())
+    } else {
+        Err(Error::Hyperparameter { argument, given, expected: "a finite number that is not negative" })
+    }
+}
+
+/// An array that has to be so long.
+pub(crate) fn check_length<T>(argument: &'static str, array: &[T], expected: usize) -> Result<()> {
+    let given = array.len();
+    if given == expected { Ok(()) } else { Err(Error::Length { argument, given, expected }) }
+}
+
+/// A result that has to be finite.
+pub(crate) fn check_finite(value: f64, quantity: &'static str) -> Result<f64> {
+    if value.is_finite() { Ok(value) } else { Err(Error::Overflow { quantity }) }
+}
+
 /// `Result` with the crate's [`Error`].
 pub type Result<T> = core::result::Result<T, Error>;

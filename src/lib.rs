@@ -14,7 +14,7 @@
 //! | [`batch`] | inputs and targets, checked once |
 //! | [`plan`] | what a computation will cost: route, flops, workspace |
 //! | [`hessian`] | loss, gradients, both traces and their gradients, H·v, H |
-//! | [`hessian::sampled`] | unbiased estimates of both traces and their gradients, at about the price of SGD |
+//! | [`sampled`] | unbiased estimates of both traces and their gradients, at about the price of SGD |
 //! | [`bounds`] | the four Wolkowicz–Styan bounds, and Λ's slopes |
 //! | [`optimizer`] | steps: SGD, SAM, HSR |
 //! | [`gemm`] | blocked matrix products |
@@ -108,35 +108,46 @@ pub mod batch;
 pub mod bounds;
 #[cfg(feature = "capi")]
 pub mod capi;
-mod compiled;
+mod count;
 pub mod elementwise;
 mod error;
+mod facade;
 pub mod gemm;
 pub mod hessian;
+mod kernels;
 pub mod network;
+mod number;
 pub mod optimizer;
 pub mod plan;
+mod planner;
+mod quantities;
 mod random;
 mod real;
+pub mod sampled;
 pub mod simd;
-mod vector;
+mod targets;
 mod workers;
 mod workspace;
 
 pub use activation::Activation;
-pub use batch::{Batch, Targets};
+pub use batch::Batch;
 pub use bounds::{Bounds, Traces};
 pub use error::{Error, Result};
-pub use hessian::sampled::{Averages, Estimate, Sampling};
-pub use hessian::{
-    Curvature, Evaluation, HsrObjective, bound_gradient, curvature, dense_hessian, hessian_vector_product,
-    hsr_gradient, loss, loss_gradient, trace_gradient, trace_of_square_gradient,
-};
+pub use facade::Kernels;
+pub use hessian::{Curvature, Evaluation};
 pub use network::{Network, Parameters, ParametersMut, Shape};
+pub use number::Number;
 pub use optimizer::{Direction, Hsr, Penalty, Sam, Sgd, State, Step};
-pub use plan::{Flops, Form, PairWeights, Plan, Route};
+pub use plan::{Form, PairWeights, Plan, Route};
+pub use planner::Flops;
+pub use quantities::{
+    HsrObjective, bound_gradient, curvature, dense_hessian, hessian_vector_product, hsr_gradient, loss, loss_gradient,
+    sampled_gradient, trace_gradient, trace_of_square_gradient,
+};
 pub use real::Real;
-pub use simd::InstructionSet;
+pub use sampled::{Averages, Estimate, Mixture, Sampling};
+pub use simd::{Element, InstructionSet};
+pub use targets::Targets;
 
 // The examples of README.md, compiled and run as a test.
 #[cfg(doctest)]

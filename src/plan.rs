@@ -1,18 +1,15 @@
-//! What a computation will do, decided before the first step: which route, how many flops, how much workspace. Plain data.
+//! What a computation will do, decided before the first step. Plain data; the [planner](crate::planner) decides.
 //!
-//! tr H² and its gradient can be had by two routes that agree to rounding and differ in cost (see [`crate::hessian`]):
+//! tr H² and its gradient can be computed by two routes that agree to rounding and differ in cost (see [`crate::hessian`]):
 //!
-//! - [`Route::Pairs`]: inner products of the features of every pair of samples, `N²` times a cost that does not contain `D` but once;
+//! - [`Route::Pairs`]: inner products of the features of every pair of samples, `N²` times a cost in which `D` occurs once;
 //! - [`Route::Blocks`]: the blocks of H themselves, `N` times a cost that grows with `M²D²`.
-//!
-//! [`Plan::new`] counts the flops of both, corrected by measured rates, and picks the cheaper.
 
 use core::fmt;
 
 use crate::error::{Error, Result};
-use crate::hessian::sampled::Sampling;
-use crate::hessian::{blocks, evaluation, pairs, sweep};
 use crate::network::{Network, Shape};
+use crate::simd::InstructionSet;
 
 /// How tr H² and its gradient are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -118,50 +115,6 @@ impl PairWeights {
     }
 }
 
-/// Flops of one evaluation, counted as executed (a multiply–add counts two; elementwise work is not counted).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Flops {
-    /// The gradient of the loss: all of an SGD step, half of a SAM step.
-    pub gradient: u64,
-    /// What the penalty adds: both traces and their share of the backward sweep.
-    pub penalty: u64,
-}
-
-/// Flops of some work, and its cost: how many flops a large matrix product does in the same time.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Work {
-    pub flops: u64,
-    pub cost: u64,
-}
-
-impl Work {
-    /// At the rate of a large product divided by `slowness`.
-    pub(crate) const fn new(flops: u64, slowness: u64) -> Self {
-        Self { flops, cost: flops.saturating_mul(slowness) }
-    }
-
-    /// Work that takes its time without any flops worth counting.
-    pub(crate) const fn overhead(cost: u64) -> Self {
-        Self { flops: 0, cost }
-    }
-
-    /// The same, `n` times.
-    pub(crate) const fn times(self, n: usize) -> Self {
-        Self { flops: self.flops.saturating_mul(n as u64), cost: self.cost.saturating_mul(n as u64) }
-    }
-
-    /// All of it.
-    pub(crate) const fn sum(parts: &[Self]) -> Self {
-        let (mut total, mut at) = (Self::overhead(0), 0);
-        while at < parts.len() {
-            total.flops = total.flops.saturating_add(parts[at].flops);
-            total.cost = total.cost.saturating_add(parts[at].cost);
-            at += 1;
-        }
-        total
-    }
-}
-
 /// Network, batch size, route: all that fixes cost and memory of a computation.
 ///
 /// ```
@@ -176,89 +129,44 @@ impl Work {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Plan {
-    network: Network,
-    samples: usize,
-    route: Route,
-    form: Form,
-    pair_weights: PairWeights,
-    threads: usize,
+    pub(crate) network: Network,
+    pub(crate) samples: usize,
+    pub(crate) route: Route,
+    pub(crate) form: Form,
+    pub(crate) pair_weights: PairWeights,
+    pub(crate) threads: usize,
+    pub(crate) instruction_set: Option<InstructionSet>,
 }
 
 impl Plan {
-    /// Plans for batches of up to `samples` samples, by the route that takes less time: with the smaller [`cost`](Self::cost).
-    ///
-    /// # Errors
-    ///
-    /// [`Error::TooSmall`] for no samples, [`Error::TooLarge`] where even the smaller workspace cannot be addressed.
-    pub const fn new(network: Network, samples: usize) -> Result<Self> {
-        let form = pairs::cheaper_form(network.shape, samples);
-        let plan = Self { network, samples, route: Route::Pairs, form, pair_weights: PairWeights::Batch, threads: 1 };
-        let pairs = plan.with_route(Route::Pairs);
-        match plan.with_route(Route::Blocks) {
-            Ok(blocks) if pairs.is_err() || blocks.cost() < plan.cost() => Ok(blocks),
-            _ => pairs,
-        }
-    }
-
-    /// The same plan by another route.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::TooSmall`] for a plan of no samples, [`Error::TooLarge`] where the route's workspace cannot be addressed.
-    pub const fn with_route(self, route: Route) -> Result<Self> {
-        Self { route, ..self }.checked()
-    }
-
-    /// The same plan with another form of [`Route::Pairs`].
-    ///
-    /// # Errors
-    ///
-    /// As [`with_route`](Self::with_route).
-    pub const fn with_form(self, form: Form) -> Result<Self> {
-        Self { form, ..self }.checked()
-    }
-
-    /// The plan, if its workspace can be addressed.
-    const fn checked(self) -> Result<Self> {
-        if self.samples == 0 {
-            return Err(Error::TooSmall { argument: "samples", given: 0, least: 1 });
-        }
-        // In bytes of the widest type it has to fit into an allocation.
-        if self.workspace_elements() > isize::MAX as u64 / 8 {
-            return Err(Error::TooLarge { quantity: "workspace" });
-        }
-        Ok(self)
-    }
-
     /// The same plan with other weights for self and cross pairs.
     pub const fn with_pair_weights(self, pair_weights: PairWeights) -> Self {
         Self { pair_weights, ..self }
     }
 
-    /// The same plan for up to `threads` threads: a step splits its work with `rayon::join`, in the pool of the thread that calls it.
-    /// Results have the same bits whatever the number of threads. The workspace is longer, as every thread has scratch of its own.
-    ///
-    /// Call from within a pool (`ThreadPool::install`), around a loop of steps rather than a single one. Work is halved, and the halves
-    /// again, so that powers of two are used best. While a step runs, its threads look for work rather than sleep. Small networks and
-    /// batches are not split: waking a thread takes longer.
+    /// The same plan for another instruction set than [`InstructionSet::current`], which plans use otherwise.
     ///
     /// # Errors
     ///
-    /// [`Error::TooSmall`] for no threads, [`Error::TooLarge`] where the workspace cannot be addressed.
+    /// [`Error::InstructionSet`] for one that the CPU, its operating system or the build lacks.
     ///
     /// ```
-    /// # use flatmin::{Activation, Network, Plan, Shape};
-    /// let network = Network::new(Shape::new(784, 256, 10)?, Activation::Tanh);
-    /// let plan = Plan::new(network, 128)?.with_threads(2)?;
-    /// let workspace = vec![0.0f32; plan.workspace_len()];
+    /// # use flatmin::{Activation, InstructionSet, Network, Plan, Shape};
+    /// let network = Network::new(Shape::new(4, 16, 3)?, Activation::Tanh);
+    /// let plan = Plan::new(network, 30)?.with_instruction_set(InstructionSet::Portable)?;
+    /// assert_eq!(plan.instruction_set(), InstructionSet::Portable);
     /// # Ok::<(), flatmin::Error>(())
     /// ```
-    #[cfg(feature = "rayon")]
-    pub const fn with_threads(self, threads: usize) -> Result<Self> {
-        if threads == 0 {
-            return Err(Error::TooSmall { argument: "threads", given: 0, least: 1 });
+    pub fn with_instruction_set(self, set: InstructionSet) -> Result<Self> {
+        if !set.is_supported() {
+            return Err(Error::InstructionSet { given: set.name() });
         }
-        Self { threads, ..self }.checked()
+        Ok(Self { instruction_set: Some(set), ..self })
+    }
+
+    /// The instruction set of all that runs by this plan.
+    pub fn instruction_set(&self) -> InstructionSet {
+        self.instruction_set.unwrap_or_else(InstructionSet::current)
     }
 
     /// How many threads a step may use.
@@ -295,127 +203,4 @@ impl Plan {
     pub const fn pair_weights(&self) -> PairWeights {
         self.pair_weights
     }
-
-    /// Flops of one evaluation on a full batch, by the plan's route. Counts that overflow stand at `u64::MAX`.
-    pub const fn flops(&self) -> Flops {
-        Flops { gradient: sweep::flops(self.network.shape, self.samples), penalty: self.penalty().flops }
-    }
-
-    /// What the choice of route and form goes by: how many flops a large matrix product does in the time that the penalty takes. Each kind
-    /// of work has its measured rate (`cargo bench --bench step -- planner` measures them all): tile products of the tangent form, and H
-    /// of two classes, run at about that of large products, feature rows and separate blocks at half of it, centring at an eighth
-    /// (two classes: half).
-    pub const fn cost(&self) -> u64 {
-        self.penalty().cost
-    }
-
-    const fn penalty(&self) -> Work {
-        let (shape, n) = (self.network.shape, self.samples);
-        match self.route {
-            Route::Pairs => pairs::work(shape, n, self.form),
-            Route::Blocks => {
-                let blocks = blocks::work(shape, n);
-                match self.pair_weights {
-                    PairWeights::Batch => blocks,
-                    // The self pairs' other weight is put right pair by pair.
-                    PairWeights::DataSet { .. } => Work::sum(&[blocks, pairs::work(shape, 1, Form::Flat).times(n)]),
-                }
-            }
-        }
-    }
-
-    /// Elements of workspace with which every function of the crate runs on this plan.
-    ///
-    /// Known to the compiler where the plan is, so that a buffer can be static:
-    ///
-    /// ```
-    /// use flatmin::{Activation, Network, Plan, Shape};
-    ///
-    /// const SHAPE: Shape = match Shape::new(4, 16, 3) {
-    ///     Ok(shape) => shape,
-    ///     Err(_) => panic!("a network without units"),
-    /// };
-    /// const PLAN: Plan = match Plan::new(Network::new(SHAPE, Activation::Tanh), 30) {
-    ///     Ok(plan) => plan,
-    ///     Err(_) => panic!("a batch too large for memory"),
-    /// };
-    /// static mut WORKSPACE: [f32; PLAN.workspace_len()] = [0.0; PLAN.workspace_len()];
-    /// static mut THETA: [f32; SHAPE.parameters()] = [0.0; SHAPE.parameters()];
-    /// ```
-    pub const fn workspace_len(&self) -> usize {
-        self.workspace_elements() as usize
-    }
-
-    /// Elements of workspace with which loss, gradient, SGD and SAM steps run on this plan.
-    pub const fn gradient_workspace_len(&self) -> usize {
-        self.gradient_workspace_elements() as usize
-    }
-
-    const fn gradient_workspace_elements(&self) -> u64 {
-        evaluation::gradient_workspace_elements(self.network.shape, self.samples, self.threads)
-    }
-
-    const fn workspace_elements(&self) -> u64 {
-        evaluation::workspace_elements(self)
-    }
-}
-
-impl fmt::Display for Plan {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Flops { gradient, penalty } = self.flops();
-        let (shape, sampling) = (self.shape(), Sampling::default());
-        write!(
-            out,
-            "{} samples, {}-{}-{} {}: tr H² by {}{}, {:.3} MFLOP for the loss gradient, {:.3} for the penalty ({:.3} sampled, by {} samples), {} elements of workspace",
-            self.samples,
-            shape.inputs(),
-            shape.hidden(),
-            shape.classes(),
-            self.network.activation,
-            self.route,
-            match (self.route, self.form) {
-                (Route::Pairs, Form::Flat) => " (flat)",
-                (Route::Pairs, Form::Tangent) => " (tangent)",
-                (Route::Blocks, _) => "",
-            },
-            gradient as f64 * 1e-6,
-            penalty as f64 * 1e-6,
-            sampling.flops(self) as f64 * 1e-6,
-            sampling.subset_len(self),
-            self.workspace_len()
-        )
-    }
-}
-
-/// The product of sizes, as a count; a product that overflows stands at `u64::MAX`.
-pub(crate) const fn product(sizes: &[usize]) -> u64 {
-    let mut all = 1u64;
-    let mut index = 0;
-    while index < sizes.len() {
-        all = all.saturating_mul(sizes[index] as u64);
-        index += 1;
-    }
-    all
-}
-
-/// The sum of counts; a sum that overflows stands at `u64::MAX`.
-pub(crate) const fn sum(counts: &[u64]) -> u64 {
-    let mut all = 0u64;
-    let mut index = 0;
-    while index < counts.len() {
-        all = all.saturating_add(counts[index]);
-        index += 1;
-    }
-    all
-}
-
-/// The largest of some counts.
-pub(crate) const fn largest(counts: &[u64]) -> u64 {
-    let mut most = 0;
-    let mut index = 0;
-    while index < counts.len() {
-        most = if counts[index] > most { counts[index] } else { most };
-        index += 1;
-    }
-    most
 }

@@ -1,157 +1,171 @@
-//! The number types: `f32` and `f64`.
+//! The two number types of the public functions, and the functions that are compiled for each of them here.
+//!
+//! A generic function is compiled anew in every crate that calls it, and the heavy ones reach all kernels of all instruction sets. So each is
+//! compiled in this crate, once for `f32` and once for `f64`; public functions find theirs in the type's [`Functions`], whose fields
+//! nobody else can name. They check what memory safety rests on themselves.
 
-use crate::compiled::Compiled;
-use crate::elementwise::Coefficients;
-use crate::simd::{Lanes, Simd};
-use core::fmt::{Debug, Display, LowerExp};
-use core::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssign};
-
-mod sealed {
-    pub trait Sealed {}
-    impl Sealed for f32 {}
-    impl Sealed for f64 {}
-}
+use crate::activation::Activation;
+use crate::batch::Batch;
+use crate::error::Result;
+use crate::hessian::exact::{self, Differentiated, Objective};
+use crate::hessian::{Curvature, Evaluation};
+use crate::kernels::context::Context;
+use crate::kernels::elementwise;
+use crate::kernels::gemm::{Addend, Matrix, MatrixMut, Triangle};
+use crate::plan::Plan;
+use crate::sampled::{self, Estimate, SampledObjective, Sampling};
+use crate::simd::{Element, InstructionSet};
 
 /// A floating-point number, `f32` or `f64`. Sealed.
-pub trait Real:
-    sealed::Sealed
-    + bytemuck::Pod
-    + PartialOrd
-    + Default
-    + Debug
-    + Display
-    + LowerExp
-    + Send
-    + Sync
-    + Add<Output = Self>
-    + Sub<Output = Self>
-    + Mul<Output = Self>
-    + Div<Output = Self>
-    + Neg<Output = Self>
-    + AddAssign
-    + SubAssign
-    + MulAssign
-    + DivAssign
-    + Coefficients
-    + Compiled
-{
-    /// The register of these numbers in the instruction set `S`.
-    type Lanes<S: Simd>: Lanes<Scalar = Self, Simd = S>;
-
-    /// 0
-    const ZERO: Self;
-    /// 1
-    const ONE: Self;
-    /// 1/2
-    const HALF: Self;
-    /// 2
-    const TWO: Self;
-    /// Distance from 1 to the next larger number.
-    const EPSILON: Self;
-    /// Largest finite number.
-    const MAX: Self;
-    /// Smallest positive normal number.
-    const MIN_POSITIVE: Self;
-    /// ∞
-    const INFINITY: Self;
-    /// A quiet NaN.
-    const NAN: Self;
-    /// −0, whose only bit is the sign.
-    const SIGN_BIT: Self;
-    /// Bits of the stored fraction: 23 or 52.
-    const FRACTION_BITS: u32;
-    /// 2 to the power of [`FRACTION_BITS`](Self::FRACTION_BITS): from here on every number is integral.
-    const INTEGRAL: Self;
-    /// Offset of the stored exponent: 127 or 1023.
-    const EXPONENT_BIAS: Self;
-    /// The number whose bits are those of the fraction, all set.
-    const FRACTION_MASK: Self;
-
-    /// The nearest number of this type.
-    fn from_f64(x: f64) -> Self;
-    /// Exact.
-    fn to_f64(self) -> f64;
-    /// The nearest number of this type.
-    fn from_usize(n: usize) -> Self;
-    /// Magnitude.
-    fn abs(self) -> Self;
-    /// Square root, correctly rounded where the target has the instruction.
-    fn sqrt(self) -> Self;
-    /// Neither infinite nor NaN.
-    fn is_finite(self) -> bool;
-    /// Not a number.
-    fn is_nan(self) -> bool;
+pub trait Real: Element {
+    /// What this crate has compiled for the type: opaque.
+    const FUNCTIONS: Functions<Self>;
 }
 
-macro_rules! real {
-    ($real:ident, $lanes:ident, $bias:literal, $wide:ident) => {
-        impl Real for $real {
-            type Lanes<S: Simd> = S::$lanes;
+/// Declares [`Functions`], a field for each function listed, and defines it for both number types by calling what stands behind `=`.
+macro_rules! functions {
+    ($($name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)? = $function:path;)*) => {
+        /// Functions that are compiled for a number type, opaque.
+        #[derive(Debug)]
+        #[allow(private_interfaces, reason = "the fields are this crate's")]
+        pub struct Functions<T> {
+            $(pub(crate) $name: fn($($type),*) $(-> $result)?,)*
+        }
 
-            const ZERO: Self = 0.0;
-            const ONE: Self = 1.0;
-            const HALF: Self = 0.5;
-            const TWO: Self = 2.0;
-            const EPSILON: Self = $real::EPSILON;
-            const MAX: Self = $real::MAX;
-            const MIN_POSITIVE: Self = $real::MIN_POSITIVE;
-            const INFINITY: Self = $real::INFINITY;
-            const NAN: Self = $real::NAN;
-            const SIGN_BIT: Self = -0.0;
-            const FRACTION_BITS: u32 = $real::MANTISSA_DIGITS - 1;
-            const INTEGRAL: Self = (1_u64 << Self::FRACTION_BITS) as $real;
-            const EXPONENT_BIAS: Self = $bias;
-            const FRACTION_MASK: Self = $real::from_bits((1 << Self::FRACTION_BITS) - 1);
+        functions!(@define f32, of_f32; $($name($($argument: $type),*) $(-> $result)? = $function;)*);
+        functions!(@define f64, of_f64; $($name($($argument: $type),*) $(-> $result)? = $function;)*);
+    };
+    (@define $real:ident, $module:ident; $($name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)? = $function:path;)*) => {
+        mod $module {
+            use super::*;
 
-            #[inline(always)]
-            fn from_f64(x: f64) -> Self {
-                x as $real
-            }
+            type T = $real;
 
-            #[inline(always)]
-            fn to_f64(self) -> f64 {
-                self as f64
-            }
+            $(
+                #[allow(clippy::too_many_arguments, reason = "those of the function that it stands for")]
+                fn $name($($argument: $type),*) $(-> $result)? {
+                    $function($($argument),*)
+                }
+            )*
 
-            #[inline(always)]
-            fn from_usize(n: usize) -> Self {
-                n as $real
-            }
-
-            #[inline(always)]
-            fn abs(self) -> Self {
-                $real::abs(self)
-            }
-
-            #[inline(always)]
-            fn sqrt(self) -> Self {
-                // `core` has no square root; the vector of the portable set has.
-                wide::$wide::splat(self).sqrt().to_array()[0]
-            }
-
-            #[inline(always)]
-            fn is_finite(self) -> bool {
-                $real::is_finite(self)
-            }
-
-            #[inline(always)]
-            fn is_nan(self) -> bool {
-                $real::is_nan(self)
+            impl Real for $real {
+                const FUNCTIONS: Functions<Self> = Functions { $($name),* };
             }
         }
     };
 }
 
-real!(f32, F32, 127.0, f32x4);
-real!(f64, F64, 1023.0, f64x2);
-
-/// √x of a number that is not negative.
-pub(crate) fn sqrt(x: f64) -> f64 {
-    Real::sqrt(x)
+functions! {
+    loss(plan: &Plan, theta: &[T], batch: &Batch<'_, T>, scratch: &mut [T]) -> Result<Evaluation> = exact::loss;
+    curvature(plan: &Plan, theta: &[T], batch: &Batch<'_, T>, scratch: &mut [T]) -> Result<Curvature> = exact::curvature;
+    differentiate(
+        plan: &Plan,
+        theta: &[T],
+        batch: &Batch<'_, T>,
+        objective: Objective,
+        gradient: &mut [T],
+        scratch: &mut [T],
+    ) -> Result<Differentiated> = exact::differentiate;
+    differentiate_sampled(
+        plan: &Plan,
+        theta: &[T],
+        batch: &Batch<'_, T>,
+        sampling: &Sampling,
+        draw: u64,
+        objective: SampledObjective,
+        gradient: &mut [T],
+        scratch: &mut [T],
+    ) -> Result<(f64, Estimate)> = sampled::differentiate_sampled;
+    hessian_vector_product(
+        plan: &Plan,
+        theta: &[T],
+        batch: &Batch<'_, T>,
+        vector: &[T],
+        result: &mut [T],
+        scratch: &mut [T],
+    ) -> Result<()> = exact::hessian_vector_product;
+    dense_hessian(
+        plan: &Plan,
+        theta: &[T],
+        batch: &Batch<'_, T>,
+        hessian: &mut [T],
+        scratch: &mut [T],
+    ) -> Result<()> = exact::dense_hessian;
+    matrix_product(
+        isa: InstructionSet,
+        alpha: T,
+        a: Matrix<'_, T>,
+        b: Matrix<'_, T>,
+        beta: T,
+        c: MatrixMut<'_, T>,
+        workspace: &mut [T],
+    ) = super::matrix_product;
+    symmetric_product(
+        isa: InstructionSet,
+        alpha: T,
+        a: Matrix<'_, T>,
+        weights: Option<&[T]>,
+        beta: T,
+        c: MatrixMut<'_, T>,
+        triangle: Triangle,
+        workspace: &mut [T],
+    ) = super::symmetric_product;
+    evaluate(activation: Activation, u: T) -> [T; 4] = elementwise::evaluate;
+    exponentials(isa: InstructionSet, x: &mut [T]) = elementwise::exponentials;
+    logarithms(isa: InstructionSet, x: &mut [T]) = elementwise::logarithms;
+    activate(isa: InstructionSet, activation: Activation, u_to_h: &mut [T]) = elementwise::activate;
+    activate_with_slope(
+        isa: InstructionSet,
+        activation: Activation,
+        u_to_h: &mut [T],
+        f: &mut [T],
+    ) = elementwise::activate_with_slope;
+    activate_with_derivatives(
+        isa: InstructionSet,
+        activation: Activation,
+        u_to_h: &mut [T],
+        f: &mut [T],
+        e: &mut [T],
+        t: &mut [T],
+    ) = elementwise::activate_with_derivatives;
+    softmax_rows(
+        isa: InstructionSet,
+        classes: usize,
+        logits_to_probabilities: &mut [T],
+        log_sum_exp: &mut [T],
+    ) = elementwise::softmax_rows;
+    softmax_jacobian_rows(
+        isa: InstructionSet,
+        classes: usize,
+        probabilities: &[T],
+        x: &mut [T],
+    ) = elementwise::softmax_jacobian_rows;
 }
 
-/// The power of two at most a factor two below `x`; 1 for zero, 0 for a subnormal number.
-pub(crate) fn power_of_two_near(x: f64) -> f64 {
-    const EXPONENT: u64 = 0x7FF << 52;
-    if x > 0.0 { f64::from_bits(x.to_bits() & EXPONENT) } else { 1.0 }
+/// C ← α·A·B + β·C, by one thread.
+fn matrix_product<T: Element>(
+    isa: InstructionSet,
+    alpha: T,
+    a: Matrix<'_, T>,
+    b: Matrix<'_, T>,
+    beta: T,
+    c: MatrixMut<'_, T>,
+    workspace: &mut [T],
+) {
+    Context::alone(isa, workspace).product(c, alpha, a, b, Addend::scaled(beta));
+}
+
+/// C ← α·A·diag(w)·Aᵀ + β·C.
+#[allow(clippy::too_many_arguments, reason = "the operands of one formula")]
+fn symmetric_product<T: Element>(
+    isa: InstructionSet,
+    alpha: T,
+    a: Matrix<'_, T>,
+    weights: Option<&[T]>,
+    beta: T,
+    c: MatrixMut<'_, T>,
+    triangle: Triangle,
+    workspace: &mut [T],
+) {
+    Context::alone(isa, workspace).gram(c, alpha, a, weights, beta, triangle);
 }

@@ -13,7 +13,7 @@ use core::cell::Cell;
 #[cfg(feature = "rayon")]
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use crate::real::Real;
+use crate::simd::Element;
 
 /// Rows are split at multiples of so many: whole registers of any slice of rows, and whole tiles of products.
 const UNIT: usize = 16;
@@ -36,7 +36,7 @@ pub(crate) struct Workers<'w, T> {
     scratch: &'w mut [T],
 }
 
-impl<'w, T: Real> Workers<'w, T> {
+impl<'w, T: Element> Workers<'w, T> {
     /// As many as divide `scratch` among them.
     pub(crate) fn new(count: usize, scratch: &'w mut [T]) -> Self {
         Self { count, scratch }

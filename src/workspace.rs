@@ -1,7 +1,7 @@
 //! Caller-owned scratch memory, cut into pieces.
 //!
-//! A public function receives one slice, as long as its plan says, and cuts its buffers off the front, one after the other.
-//! The lengths stand beside the cuts, so that a plan knows the whole length to the element.
+//! A public function receives one slice, as long as its plan says, and cuts its buffers off the front, one after the other. A stage states
+//! its buffers once, by [`buffers`] or [`rows`], from which follow what it cuts and what a plan counts.
 
 use core::ops::Range;
 
@@ -23,11 +23,6 @@ impl<'w, T> Arena<'w, T> {
         piece
     }
 
-    /// Cuts off pieces of the lengths that a plan has counted, one after the other.
-    pub(crate) fn take_all<const PIECES: usize>(&mut self, lengths: [u64; PIECES]) -> [&'w mut [T]; PIECES] {
-        lengths.map(|len| self.take(len as usize))
-    }
-
     /// Cuts off all that is left.
     pub(crate) fn rest(self) -> &'w mut [T] {
         self.rest
@@ -39,30 +34,40 @@ impl<'w, T> Arena<'w, T> {
     }
 }
 
-/// One row a sample (or a block of samples), of those from `first` on: numbered as in the batch, so that a part of a batch is worked on
+/// One row a sample, or one a block of samples, of those from `first` on: numbered as in the batch, so that a part of a batch is worked on
 /// like all of it.
 #[derive(Debug)]
 pub(crate) struct PerSample<'w, T> {
     data: &'w mut [T],
     width: usize,
+    /// The first sample, the first of a block.
     first: usize,
+    /// Samples that share a row.
+    block: usize,
 }
 
 impl<'w, T> PerSample<'w, T> {
+    /// Rows of their own for all samples from `first` on.
     pub(crate) fn new(data: &'w mut [T], width: usize, first: usize) -> Self {
-        Self { data, width, first }
+        Self::blocks(data, width, first, 1)
     }
 
-    /// The rows before `at`, and the others.
+    /// A row for every `block` of samples from `first` on.
+    pub(crate) fn blocks(data: &'w mut [T], width: usize, first: usize, block: usize) -> Self {
+        Self { data, width, first, block }
+    }
+
+    /// The rows before that of sample `at`, and the others.
     pub(crate) fn split_at(self, at: usize) -> (Self, Self) {
-        let Self { data, width, first } = self;
-        let (before, after) = split_rows(data, width, at - first);
-        (Self::new(before, width, first), Self::new(after, width, at))
+        let Self { data, width, first, block } = self;
+        let rows = (at - first) / block;
+        let (before, after) = split_rows(data, width, rows);
+        (Self::blocks(before, width, first, block), Self::blocks(after, width, first + rows * block, block))
     }
 
     /// The same, borrowed for a shorter time.
     pub(crate) fn reborrow(&mut self) -> PerSample<'_, T> {
-        PerSample { data: self.data, width: self.width, first: self.first }
+        PerSample { data: self.data, width: self.width, first: self.first, block: self.block }
     }
 
     pub(crate) fn width(&self) -> usize {
@@ -73,21 +78,25 @@ impl<'w, T> PerSample<'w, T> {
         self.first
     }
 
-    pub(crate) fn row(&self, index: usize) -> &[T] {
-        row(self.data, self.width, index - self.first)
+    /// The row of a sample.
+    pub(crate) fn row(&self, sample: usize) -> &[T] {
+        row(self.data, self.width, (sample - self.first) / self.block)
     }
 
-    pub(crate) fn row_mut(&mut self, index: usize) -> &mut [T] {
-        row_mut(self.data, self.width, index - self.first)
+    /// The row of a sample, to be written.
+    pub(crate) fn row_mut(&mut self, sample: usize) -> &mut [T] {
+        row_mut(self.data, self.width, (sample - self.first) / self.block)
     }
 
-    /// The rows of a range.
+    /// The rows of a range of samples, which have rows of their own.
     pub(crate) fn rows(&self, range: &Range<usize>) -> &[T] {
+        debug_assert!(self.block == 1);
         &self.data[(range.start - self.first) * self.width..(range.end - self.first) * self.width]
     }
 
-    /// The rows of a range, to be written.
+    /// The rows of a range of samples, which have rows of their own, to be written.
     pub(crate) fn rows_mut(&mut self, range: &Range<usize>) -> &mut [T] {
+        debug_assert!(self.block == 1);
         &mut self.data[(range.start - self.first) * self.width..(range.end - self.first) * self.width]
     }
 
@@ -107,7 +116,125 @@ impl<'w, T> PerSample<'w, T> {
     }
 }
 
-/// The rows of `width` before row `at`, and the others; nothing of nothing.
+/// Buffers of a stage, each stated once: its name and the sizes whose product is its length.
+///
+/// ```text
+/// buffers! {
+///     pub(crate) struct Name(shape: Shape, n: usize) where { let m = shape.hidden(); } {
+///         hidden: [n, m],
+///     }
+/// }
+/// ```
+///
+/// defines the structure of slices, `Name::elements(shape, n)`, which counts them all, and `Name::cut(shape, n, arena)`, which takes them
+/// off an arena in their order.
+macro_rules! buffers {
+    (
+        $(#[$doc:meta])*
+        $vis:vis struct $name:ident($($argument:ident: $type:ty),*) $(where { $($setup:tt)* })? {
+            $($(#[$field_doc:meta])* $field:ident: [$($size:expr),+],)+
+        }
+    ) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        $vis struct $name<'w, T> {
+            $($(#[$field_doc])* pub $field: &'w mut [T],)+
+        }
+
+        impl $name<'_, ()> {
+            /// Elements of all buffers.
+            $vis const fn elements($($argument: $type),*) -> u64 {
+                $($($setup)*)?
+                $crate::count::sum(&[$($crate::count::product(&[$($size),+])),+])
+            }
+        }
+
+        impl<'w, T> $name<'w, T> {
+            /// Takes the buffers off an arena, with whatever they hold.
+            $vis fn cut($($argument: $type,)* arena: &mut $crate::workspace::Arena<'w, T>) -> Self {
+                $($($setup)*)?
+                Self { $($field: arena.take($crate::count::product(&[$($size),+]) as usize),)+ }
+            }
+        }
+    };
+}
+
+/// Rows that a stage keeps of every sample, each kind stated once: its name, its width, and how many samples share a row if not one.
+///
+/// ```text
+/// rows! {
+///     pub(crate) struct Name(shape: Shape) where { let m = shape.hidden(); } {
+///         hidden: [m],
+///         sums: [m; CHUNK],
+///     }
+/// }
+/// ```
+///
+/// defines the structure of [`PerSample`], `Name::elements(shape, n)`, which counts the rows of n samples, `Name::cut(shape, range, arena)`,
+/// which takes those of a range of samples off an arena, and splits, reborrows and visits all of them.
+macro_rules! rows {
+    (
+        $(#[$doc:meta])*
+        $vis:vis struct $name:ident($($argument:ident: $type:ty),*) $(where { $($setup:tt)* })? {
+            $($(#[$field_doc:meta])* $field:ident: [$width:expr $(; $block:expr)?],)+
+        }
+    ) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        $vis struct $name<'w, T> {
+            $($(#[$field_doc])* pub $field: $crate::workspace::PerSample<'w, T>,)+
+        }
+
+        impl $name<'_, ()> {
+            /// Elements of the rows of `n` samples.
+            $vis const fn elements($($argument: $type,)* n: usize) -> u64 {
+                $($($setup)*)?
+                $crate::count::sum(&[$($crate::count::product(&[n.div_ceil(1 $(* $block)?), $width])),+])
+            }
+        }
+
+        impl<'w, T> $name<'w, T> {
+            /// Takes the rows of a range of samples off an arena, with whatever they hold.
+            $vis fn cut(
+                $($argument: $type,)*
+                range: &core::ops::Range<usize>,
+                arena: &mut $crate::workspace::Arena<'w, T>,
+            ) -> Self {
+                $($($setup)*)?
+                Self {
+                    $($field: {
+                        let (width, block) = ($width, 1 $(* $block)?);
+                        let data = arena.take(range.len().div_ceil(block) * width);
+                        $crate::workspace::PerSample::blocks(data, width, range.start, block)
+                    },)+
+                }
+            }
+
+            /// Those of the samples before `at`, and of the others, with the row that `at` shares.
+            #[allow(dead_code, reason = "not all kinds are split")]
+            $vis fn split_at(self, at: usize) -> (Self, Self) {
+                $(let $field = self.$field.split_at(at);)+
+                (Self { $($field: $field.0),+ }, Self { $($field: $field.1),+ })
+            }
+
+            /// The same, borrowed for a shorter time.
+            #[allow(dead_code, reason = "not all kinds are lent")]
+            $vis fn reborrow(&mut self) -> $name<'_, T> {
+                $name { $($field: self.$field.reborrow()),+ }
+            }
+
+            /// Calls `visit` with all rows of each kind.
+            #[allow(dead_code, reason = "not all kinds are visited")]
+            $vis fn for_each(&mut self, mut visit: impl FnMut(&mut [T])) {
+                $(visit(self.$field.all_mut());)+
+            }
+        }
+    };
+}
+
+pub(crate) use {buffers, rows};
+
+/// The rows of `width` before row `at`, and the others; two empty slices, if there are no rows.
 pub(crate) fn split_rows<T>(rows: &mut [T], width: usize, at: usize) -> (&mut [T], &mut [T]) {
     let len = rows.len();
     rows.split_at_mut(len.min(at * width))

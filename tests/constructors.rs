@@ -1,6 +1,6 @@
 //! Shapes, batches and plans: what they refuse, and sizes at the end of the range.
 
-use flatmin::{Activation, Batch, Error, InstructionSet, Network, PairWeights, Plan, Route, Shape, Targets};
+use flatmin::{Activation, Batch, Error, InstructionSet, Kernels, Network, PairWeights, Plan, Route, Shape, Targets};
 use proptest::prelude::*;
 
 fn shape(inputs: usize, hidden: usize, classes: usize) -> Shape {
@@ -197,17 +197,23 @@ fn names() {
 
 #[test]
 fn instruction_sets() {
-    let current = InstructionSet::current();
+    let shape = Shape::new(2, 3, 2).expect("a shape");
+    let plan = Plan::new(Network::new(shape, Activation::Tanh), 4).expect("a plan");
+    assert_eq!(plan.instruction_set(), InstructionSet::current());
     for set in InstructionSet::ALL {
         assert_eq!(set.to_string().parse(), Ok(set));
-        if !set.is_supported() {
-            assert_eq!(set.force(), Err(Error::InstructionSet { given: set.name() }));
-            assert!(Error::InstructionSet { given: set.name() }.to_string().contains(set.name()));
+        let (by_plan, kernels) = (plan.with_instruction_set(set), Kernels::new(set));
+        if set.is_supported() {
+            assert_eq!(by_plan.map(|plan| plan.instruction_set()), Ok(set));
+            assert!(kernels.is_ok());
+        } else {
+            let error = Error::InstructionSet { given: set.name() };
+            assert_eq!((by_plan, kernels), (Err(error), Err(error)));
+            assert!(error.to_string().contains(set.name()));
         }
     }
     // No machine has both NEON and AVX2.
     assert!(InstructionSet::all_supported().count() < InstructionSet::ALL.len());
-    assert_eq!(InstructionSet::current(), current);
     let error = "sse".parse::<InstructionSet>().expect_err("no instruction set of ours");
     assert!(matches!(error, Error::Name { argument: "instruction set", .. }));
 }

@@ -2,7 +2,7 @@
 
 mod common;
 #[allow(dead_code, reason = "the unit tests use the rest")]
-#[path = "../src/elementwise/tests/reference.rs"]
+#[path = "../src/kernels/elementwise/tests/reference.rs"]
 mod reference;
 
 use common::double::Double;

@@ -9,7 +9,7 @@ use common::arguments::{
     Call::{BoundGradient, Curvature, Dense, HsrGradient, HsrStep, HsrUnitStep, Loss, Product, SamStep},
 };
 use common::problem::Way;
-use flatmin::{Batch, Error, Hsr, PairWeights, Real, Sgd, Shape, State, Targets};
+use flatmin::{Batch, Error, Hsr, Number, PairWeights, Real, Sgd, Shape, State, Targets};
 
 /// Spoils the arguments of these calls, in every way and in both types; each has to refuse them, in these words, and write nothing.
 macro_rules! refused {
@@ -125,13 +125,13 @@ fn theta_with_a_number_that_is_not_finite() {
         let word = index.to_string();
         refused!(
             Call::ALL,
-            |arguments: &mut Arguments<_>| arguments.theta[index] = Real::NAN,
+            |arguments: &mut Arguments<_>| arguments.theta[index] = Number::NAN,
             Error::NotFinite { argument: "theta", index: given } if given == index,
             ["theta", &word]
         );
         refused!(
             Call::ALL,
-            |arguments: &mut Arguments<_>| arguments.theta[index] = Real::INFINITY,
+            |arguments: &mut Arguments<_>| arguments.theta[index] = Number::INFINITY,
             Error::NotFinite { argument: "theta", index: given } if given == index,
             ["theta", &word]
         );
@@ -144,13 +144,13 @@ fn outputs_of_another_length() {
         let word = len.to_string();
         refused!(
             Call::GRADIENTS,
-            |arguments: &mut Arguments<_>| arguments.output.resize(len, Real::ONE),
+            |arguments: &mut Arguments<_>| arguments.output.resize(len, Number::ONE),
             Error::Length { argument: "gradient", given, expected: 17 } if given == len,
             ["gradient", &word]
         );
         refused!(
             [Product],
-            |arguments: &mut Arguments<_>| arguments.output.resize(len, Real::ONE),
+            |arguments: &mut Arguments<_>| arguments.output.resize(len, Number::ONE),
             Error::Length { argument: "product", given, expected: 17 } if given == len,
             ["product", &word]
         );
@@ -158,7 +158,7 @@ fn outputs_of_another_length() {
     for len in [0, 17, 288, 290] {
         refused!(
             [Dense],
-            |arguments: &mut Arguments<_>| arguments.output.resize(len, Real::ONE),
+            |arguments: &mut Arguments<_>| arguments.output.resize(len, Number::ONE),
             Error::Length { argument: "hessian", given, expected: 289 } if given == len,
             ["hessian", "289"]
         );
@@ -175,7 +175,7 @@ fn vectors_of_another_length_or_not_finite() {
     );
     refused!(
         [Product],
-        |arguments: &mut Arguments<_>| arguments.vector[5] = Real::NAN,
+        |arguments: &mut Arguments<_>| arguments.vector[5] = Number::NAN,
         Error::NotFinite { argument: "vector", index: 5 },
         ["vector", "5"]
     );
@@ -271,7 +271,7 @@ fn velocities_of_another_length() {
     for len in [0, 1, 16, 18] {
         refused!(
             Call::STEPS,
-            |arguments: &mut Arguments<_>| arguments.velocity.resize(len, Real::ZERO),
+            |arguments: &mut Arguments<_>| arguments.velocity.resize(len, Number::ZERO),
             Error::Length { argument: "velocity", given, expected: 17 } if given == len,
             ["velocity"]
         );
@@ -299,7 +299,7 @@ fn velocities_of_another_length() {
 fn velocities_that_are_not_finite() {
     refused!(
         Call::STEPS,
-        |arguments: &mut Arguments<_>| arguments.velocity[3] = Real::NAN,
+        |arguments: &mut Arguments<_>| arguments.velocity[3] = Number::NAN,
         Error::Overflow { quantity: "new parameters" },
         ["new parameters"]
     );

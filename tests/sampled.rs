@@ -3,17 +3,13 @@
 mod common;
 
 use std::num::NonZeroUsize;
-use std::sync::RwLock;
 
 use common::call::{Quantity, nan};
 use common::problem::{Instance, Labels, Problem, Recipe};
 use common::reference::roundings;
-use flatmin::hessian::sampled::{Estimate, Mixture, Sampling, sampled_gradient};
 use flatmin::simd::InstructionSet;
 use flatmin::{Activation, Averages, Direction, Error, Hsr, PairWeights, Real, Sgd, State};
-
-/// One test forces instruction sets; those that compare bits must not run beside it.
-static SETS: RwLock<()> = RwLock::new(());
+use flatmin::{Estimate, Mixture, Sampling, sampled_gradient};
 
 const TRACE: Mixture = Mixture { loss: 0.0, trace: 1.0, trace_of_square: 0.0 };
 const SQUARE: Mixture = Mixture { loss: 0.0, trace: 0.0, trace_of_square: 1.0 };
@@ -133,8 +129,6 @@ fn gradients_are_differences_at_fixed_random_numbers() {
 /// The same draws in both types and in every instruction set.
 #[test]
 fn types_and_instruction_sets_agree() {
-    let _alone = SETS.write().expect("no panic");
-    let chosen = InstructionSet::current();
     for recipe in recipes(8).chain([Recipe { hidden: 33, inputs: 17, ..recipes(40).nth(4).expect("one") }]) {
         let problem = recipe.problem().rounded::<f32>();
         let (single, double) = (problem.instance::<f32>(), problem.instance::<f64>());
@@ -143,7 +137,7 @@ fn types_and_instruction_sets_agree() {
                 let (_, _, expected) = estimate(&double, &sampling, 2, mixture);
                 let narrow: Vec<f64> = expected.iter().map(|x| f64::from(*x as f32)).collect();
                 for set in InstructionSet::all_supported() {
-                    set.force().expect("a supported set");
+                    let (single, double) = (single.clone().with_set(set), double.clone().with_set(set));
                     let relative = 4.0 * roundings(&problem);
                     let (_, _, given) = estimate(&double, &sampling, 2, mixture);
                     close(&format!("{recipe:?} {set:?}"), &given, &expected, relative * f64::EPSILON);
@@ -154,7 +148,6 @@ fn types_and_instruction_sets_agree() {
             }
         }
     }
-    chosen.force().expect("the set that there was");
 }
 
 /// Mean and standard error of every coordinate over many draws.
@@ -301,7 +294,6 @@ fn training_resumes_to_the_last_bit() {
             assert_eq!((whole.steps, whole.averages.count), (6, 6));
         }
     }
-    let _same_set = SETS.read().expect("no panic");
     check::<f64>(Direction::Gradient);
     check::<f32>(Direction::Gradient);
     check::<f64>(Direction::Unit);
@@ -310,7 +302,6 @@ fn training_resumes_to_the_last_bit() {
 /// A step is `∇L + ρ∇Λ` with Λ's slopes at the averages before it, or at its own estimates where it is the first.
 #[test]
 fn steps_follow_their_formula() {
-    let _same_set = SETS.read().expect("no panic");
     for recipe in recipes(9) {
         let instance = recipe.problem().instance::<f64>();
         let size = instance.parameters() as f64;

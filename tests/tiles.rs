@@ -18,17 +18,12 @@ mod common;
 
 use std::num::NonZeroUsize;
 
-use std::sync::{Mutex, PoisonError};
-
 use common::call::{Quantity, nan};
 use common::problem::{Instance, Labels, Problem, Recipe, Way};
 use common::reference::{Reference, roundings};
 
-use flatmin::hessian::sampled::{Mixture, Sampling, sampled_gradient};
 use flatmin::{Activation, InstructionSet, PairWeights, Real};
-
-/// The instruction set is the process's: one test at a time.
-static SETS: Mutex<()> = Mutex::new(());
+use flatmin::{Mixture, Sampling, sampled_gradient};
 
 /// About the multiples of 16, 32 and 64 samples.
 const EDGES: [usize; 11] = [1, 15, 16, 17, 31, 32, 33, 63, 64, 65, 129];
@@ -134,8 +129,7 @@ impl Expected {
         let size = problem.shape().parameters();
         let mut sums = Self { trace: Sums::zero(2, size), own: Sums::zero(3, size), cross: Sums::zero(3, size) };
         let of = |rows: &[usize]| {
-            InstructionSet::Portable.force().expect("always supported");
-            both::<f64>(&problem.rows(rows).instance().by(Way::ALL[0]))
+            both::<f64>(&problem.rows(rows).instance().by(Way::ALL[0]).with_set(InstructionSet::Portable))
         };
         let mut owns: Vec<Vec<f64>> = Vec::new();
         for last in 0..sizes.iter().copied().max().unwrap_or_default() {
@@ -161,15 +155,15 @@ impl Expected {
     }
 }
 
-/// A batch by every way, with what the instruction set in use gives.
-fn check<T: Real>(problem: &Problem, expected: &Expected, pair_weights: PairWeights) {
+/// A batch by every way, with what an instruction set gives.
+fn check<T: Real>(problem: &Problem, expected: &Expected, set: InstructionSet, pair_weights: PairWeights) {
     let n = problem.samples;
     let trace = expected.trace.plus([1.0 / n as f64, 0.0], &expected.trace);
     let square = expected.square(pair_weights.of(n).expect("a batch that goes with its data set"));
     for way in Way::ALL {
-        let mut instance: Instance<T> = problem.instance().by(way);
+        let mut instance: Instance<T> = problem.instance().by(way).with_set(set);
         instance.plan = instance.plan.with_pair_weights(pair_weights);
-        let (plan, set, bytes) = (instance.plan, InstructionSet::current().name(), size_of::<T>());
+        let (plan, bytes) = (instance.plan, size_of::<T>());
         let what = |of| format!("{of} by {plan}, {pair_weights:?}, numbers of {bytes} bytes, {set}");
         let [given_trace, given_square] = both(&instance);
         trace.check::<T>(&what("tr H"), &given_trace);
@@ -184,7 +178,6 @@ fn check<T: Real>(problem: &Problem, expected: &Expected, pair_weights: PairWeig
 
 /// The first samples of a problem, as many as each of `sizes` says.
 fn sweep(shape: [usize; 3], activation: Activation, labels: Labels, sizes: &[usize]) {
-    let _alone = SETS.lock().unwrap_or_else(PoisonError::into_inner);
     let [inputs, hidden, classes] = shape;
     let samples = sizes.iter().copied().max().expect("some sizes");
     let seed = (inputs + 100 * hidden + 10_000 * classes) as u64;
@@ -195,11 +188,10 @@ fn sweep(shape: [usize; 3], activation: Activation, labels: Labels, sizes: &[usi
         let rows: Vec<usize> = (0..n).collect();
         let batch = problem.rows(&rows);
         for set in InstructionSet::all_supported() {
-            set.force().expect("a supported set");
-            check::<f64>(&batch, expected, PairWeights::Batch);
-            check::<f32>(&batch, expected, PairWeights::Batch);
+            check::<f64>(&batch, expected, set, PairWeights::Batch);
+            check::<f32>(&batch, expected, set, PairWeights::Batch);
             if n > 1 {
-                check::<f64>(&batch, expected, PairWeights::DataSet { samples: 3 * n });
+                check::<f64>(&batch, expected, set, PairWeights::DataSet { samples: 3 * n });
             }
         }
     });

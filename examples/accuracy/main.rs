@@ -76,9 +76,16 @@ fn variance_is_known<T: Real>(reference: &Reference<Double>) -> bool {
     reference.variance_error::<T>(16.0) < 0.25
 }
 
-/// Everything of one problem, in one type, with the current instruction set.
-fn measure<T: Real>(family: Family, problem: &Problem, reference: &Reference<Double>, v: &[f64], report: &mut Report) {
-    let (set, instance) = (InstructionSet::current(), problem.instance::<T>());
+/// Everything of one problem, in one type, with one instruction set.
+fn measure<T: Real>(
+    family: Family,
+    problem: &Problem,
+    set: InstructionSet,
+    reference: &Reference<Double>,
+    v: &[f64],
+    report: &mut Report,
+) {
+    let instance = problem.instance::<T>().with_set(set);
     let mut note = |what: Measured, given: f64, expected: Tracked<Double>| {
         report.note::<T>(family, set, what, given, expected);
     };
@@ -131,9 +138,8 @@ fn main() -> std::process::ExitCode {
             let direction = problem.direction(seed);
             let reference = Reference::<Double>::within(&problem, &direction);
             for set in InstructionSet::all_supported() {
-                set.force().expect("a supported set");
-                measure::<f32>(family, &problem, &reference, &direction, &mut report);
-                measure::<f64>(family, &problem, &reference, &direction, &mut report);
+                measure::<f32>(family, &problem, set, &reference, &direction, &mut report);
+                measure::<f64>(family, &problem, set, &reference, &direction, &mut report);
             }
         }
         eprintln!("{}: done", family.name());

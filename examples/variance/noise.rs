@@ -3,8 +3,8 @@
 use std::num::NonZeroUsize;
 
 use anyhow::Result;
-use flatmin::hessian::sampled::{Mixture, Sampling, sampled_gradient};
 use flatmin::{Batch, Network, PairWeights, Plan, Targets, curvature, trace_gradient, trace_of_square_gradient};
+use flatmin::{Mixture, Sampling, sampled_gradient};
 use rand::seq::index;
 
 use crate::common::data::Samples;

@@ -4,11 +4,11 @@
 
 mod input;
 #[allow(dead_code, reason = "the tests use the rest")]
-#[path = "../../src/elementwise/tests/reference.rs"]
+#[path = "../../src/kernels/elementwise/tests/reference.rs"]
 mod reference;
 
 use arbitrary::{Result, Unstructured};
-use flatmin::elementwise::{activation, activation_with_derivatives, activation_with_slope, exp, ln};
+use flatmin::Kernels;
 use flatmin::{Activation, Real};
 use input::{instruction_set, same};
 use libfuzzer_sys::fuzz_target;
@@ -26,6 +26,7 @@ fn values<T: Real>(kind: Activation, u: T, multiprecision: Option<&mut Multiprec
 
 fn run<T: Real>(bytes: &mut Unstructured<'_>, mut multiprecision: Option<&mut Multiprecision>) -> Result<()> {
     let set = instruction_set(bytes)?;
+    let kernels = Kernels::new(set).expect("a supported set");
     let kind = *bytes.choose(&Activation::ALL)?;
     let most = if multiprecision.is_some() { 3 } else { 37 };
     let mut u = Vec::new();
@@ -39,13 +40,13 @@ fn run<T: Real>(bytes: &mut Unstructured<'_>, mut multiprecision: Option<&mut Mu
     }
     let nan = vec![T::NAN; u.len()];
     let (mut h, mut f, mut e, mut t) = (u.clone(), nan.clone(), nan.clone(), nan.clone());
-    activation_with_derivatives(kind, &mut h, &mut f, &mut e, &mut t).expect("one length");
+    kernels.activation_with_derivatives(kind, &mut h, &mut f, &mut e, &mut t).expect("one length");
     let (mut h_1, mut f_1, mut h_0) = (u.clone(), nan, u.clone());
-    activation_with_slope(kind, &mut h_1, &mut f_1).expect("one length");
-    activation(kind, &mut h_0);
+    kernels.activation_with_slope(kind, &mut h_1, &mut f_1).expect("one length");
+    kernels.activation(kind, &mut h_0);
     let (mut exponentials, mut logarithms) = (u.clone(), u.clone());
-    exp(&mut exponentials);
-    ln(&mut logarithms);
+    kernels.exp(&mut exponentials);
+    kernels.ln(&mut logarithms);
     for i in 0..u.len() {
         let agree = |x: T, y: T| same(&[x], &[y]) || (x.is_nan() && y.is_nan());
         assert!(agree(h[i], h_0[i]) && agree(h[i], h_1[i]) && agree(f[i], f_1[i]), "{set} {kind} at {}", u[i]);

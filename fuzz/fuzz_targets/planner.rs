@@ -9,7 +9,7 @@ mod input;
 use arbitrary::{Result, Unstructured};
 use common::arguments::{Arguments, Call};
 use common::problem::Way;
-use flatmin::hessian::sampled::Sampling;
+use flatmin::Sampling;
 use flatmin::{Activation, Error, Form, Network, Plan, Route, Shape};
 use input::size;
 use libfuzzer_sys::fuzz_target;

@@ -5,8 +5,8 @@
 mod input;
 
 use arbitrary::{Result, Unstructured};
-use flatmin::Real;
-use flatmin::gemm::{Matrix, MatrixMut, matrix_product, workspace_len};
+use flatmin::{Kernels, Real};
+use flatmin::gemm::{Matrix, MatrixMut, workspace_len};
 use input::{assert_sum, in_either_type, instruction_set, len, moderate, repeated, same};
 use libfuzzer_sys::fuzz_target;
 
@@ -53,6 +53,7 @@ impl<T: Real> Stored<T> {
 
 fn run<T: Real>(bytes: &mut Unstructured<'_>) -> Result<()> {
     let set = instruction_set(bytes)?;
+    let kernels = Kernels::new(set).expect("a supported set");
     let (m, k, n) = (dimension(bytes)?, dimension(bytes)?, dimension(bytes)?);
     let (a, b) = (Stored::<T>::new(bytes, m, k)?, Stored::<T>::new(bytes, k, n)?);
     let scaling = |bytes: &mut Unstructured<'_>| -> Result<T> {
@@ -75,7 +76,7 @@ fn run<T: Real>(bytes: &mut Unstructured<'_>) -> Result<()> {
     // B is given as the transpose of its transpose.
     let turned = Matrix::strided(&b.data, n, k, b.col_stride, b.row_stride).expect("all of B");
     let Ok(c) = MatrixMut::strided(&mut memory[before..], m, columns, row) else { return Ok(()) };
-    if matrix_product(alpha, view, turned.t(), beta, c, &mut workspace).is_err() {
+    if kernels.matrix_product(alpha, view, turned.t(), beta, c, &mut workspace).is_err() {
         assert!(columns != n || workspace.len() < workspace_len(m, k, n), "{set}: refused {m}×{k}×{n}");
         assert!(same(&memory, &old), "{set}: wrote in spite of an error");
         return Ok(());

@@ -14,7 +14,7 @@ use arbitrary::{Arbitrary, Result, Unstructured};
 use common::call::{Quantity, nan};
 use common::number::Tracked;
 use common::reference::{Reference, roundings};
-use flatmin::hessian::sampled::{Mixture, Sampling, sampled_gradient};
+use flatmin::{Mixture, Sampling, sampled_gradient};
 use flatmin::{PairWeights, Real};
 use input::{instruction_set, len, number, numbers, same};
 use libfuzzer_sys::fuzz_target;
@@ -55,9 +55,9 @@ fn exact(bytes: &mut Unstructured<'_>) -> Result<()> {
 }
 
 fn hostile<T: Real>(bytes: &mut Unstructured<'_>) -> Result<()> {
-    instruction_set(bytes)?;
+    let set = instruction_set(bytes)?;
     let Input { problem, .. } = Input::arbitrary(bytes)?;
-    let mut instance = problem.instance::<T>();
+    let mut instance = problem.instance::<T>().with_set(set);
     if bytes.arbitrary()? {
         instance.plan =
             instance.plan.with_pair_weights(PairWeights::DataSet { samples: bytes.arbitrary::<u8>()?.into() });

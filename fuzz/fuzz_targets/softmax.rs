@@ -4,13 +4,13 @@
 mod input;
 
 use arbitrary::{Result, Unstructured};
-use flatmin::Real;
-use flatmin::elementwise::{softmax, softmax_jacobian_product};
+use flatmin::{Kernels, Real};
 use input::{in_either_type, instruction_set, len, moderate, number, repeated, same};
 use libfuzzer_sys::fuzz_target;
 
 fn run<T: Real>(bytes: &mut Unstructured<'_>) -> Result<()> {
     let set = instruction_set(bytes)?;
+    let kernels = Kernels::new(set).expect("a supported set");
     let classes = 1 + usize::from(bytes.arbitrary::<u8>()? % 40);
     let rows = usize::from(bytes.arbitrary::<u8>()? % 20);
     let count = len(bytes, rows * classes)?;
@@ -18,7 +18,7 @@ fn run<T: Real>(bytes: &mut Unstructured<'_>) -> Result<()> {
         if bytes.arbitrary()? { repeated(bytes, count, number)? } else { repeated(bytes, count, moderate)? };
     let x: Vec<T> = repeated(bytes, count, moderate)?;
     let (mut p, mut log_sum_exp) = (logits.clone(), vec![T::ONE; rows]);
-    if softmax(classes, &mut p, &mut log_sum_exp).is_err() {
+    if kernels.softmax(classes, &mut p, &mut log_sum_exp).is_err() {
         assert!(count != rows * classes && same(&p, &logits) && log_sum_exp.iter().all(|&sum| sum == T::ONE));
         return Ok(());
     }
@@ -49,7 +49,7 @@ fn run<T: Real>(bytes: &mut Unstructured<'_>) -> Result<()> {
     }
 
     let mut product = x.clone();
-    softmax_jacobian_product(classes, &p, &mut product).expect("whole rows");
+    kernels.softmax_jacobian_product(classes, &p, &mut product).expect("whole rows");
     for ((p, x), product) in p.chunks_exact(classes).zip(x.chunks_exact(classes)).zip(product.chunks_exact(classes)) {
         if p[0].is_nan() {
             assert!(product.iter().all(|value| value.is_nan()), "{set} {p:?}: {product:?}");

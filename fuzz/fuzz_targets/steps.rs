@@ -11,7 +11,7 @@ use std::num::NonZeroU64;
 use arbitrary::{Result, Unstructured};
 use common::call::nan;
 use common::problem::Way;
-use flatmin::hessian::sampled::Sampling;
+use flatmin::Sampling;
 use flatmin::{
     Activation, Averages, Batch, Direction, Hsr, Network, Plan, Real, Sam, Sgd, Shape, State, Targets, loss_gradient,
 };
@@ -70,12 +70,13 @@ fn hyperparameter(bytes: &mut Unstructured<'_>) -> Result<f64> {
 }
 
 fn run<T: Real>(bytes: &mut Unstructured<'_>) -> Result<()> {
-    instruction_set(bytes)?;
+    let set = instruction_set(bytes)?;
     let (inputs, hidden) = (bytes.int_in_range(1..=4)?, bytes.int_in_range(1..=5)?);
     let (classes, samples) = (bytes.int_in_range(2..=4)?, bytes.int_in_range(1..=6usize)?);
     let shape = Shape::new(inputs, hidden, classes).expect("small sizes");
     let network = Network::new(shape, *bytes.choose(&Activation::ALL)?);
-    let plan = bytes.choose(&Way::ALL)?.of(Plan::new(network, samples).expect("small sizes"));
+    let plan = Plan::new(network, samples).and_then(|plan| plan.with_instruction_set(set)).expect("small sizes");
+    let plan = bytes.choose(&Way::ALL)?.of(plan);
     let sgd = Sgd {
         learning_rate: hyperparameter(bytes)?,
         momentum: if bytes.arbitrary()? { 0.0 } else { hyperparameter(bytes)? },

@@ -4,13 +4,14 @@
 mod input;
 
 use arbitrary::{Result, Unstructured};
-use flatmin::Real;
-use flatmin::gemm::{Matrix, MatrixMut, Triangle, symmetric_product, workspace_len};
+use flatmin::{Kernels, Real};
+use flatmin::gemm::{Matrix, MatrixMut, Triangle, workspace_len};
 use input::{assert_sum, in_either_type, instruction_set, len, moderate, repeated, same};
 use libfuzzer_sys::fuzz_target;
 
 fn run<T: Real>(bytes: &mut Unstructured<'_>) -> Result<()> {
     let set = instruction_set(bytes)?;
+    let kernels = Kernels::new(set).expect("a supported set");
     let [n, k] = bytes.arbitrary::<[u8; 2]>()?.map(|size| usize::from(size % 41));
     let gap = usize::from(bytes.arbitrary::<u8>()? % 3);
     let (row_stride, col_stride) = if bytes.arbitrary()? { (k + gap, 1) } else { (1, n + gap) };
@@ -39,7 +40,7 @@ fn run<T: Real>(bytes: &mut Unstructured<'_>) -> Result<()> {
     let mut workspace = vec![T::NAN; len(bytes, workspace_len(n, k, n))?];
     let view = Matrix::strided(&a, n, k, row_stride, col_stride).expect("all of A");
     let out = MatrixMut::strided(&mut c, n, n, row).expect("all of C");
-    let done = symmetric_product(alpha, view, weights.as_deref(), beta, out, triangle, &mut workspace);
+    let done = kernels.symmetric_product(alpha, view, weights.as_deref(), beta, out, triangle, &mut workspace);
     let right = weights.as_ref().is_none_or(|weights| weights.len() == k);
     if done.is_err() {
         assert!(!right || workspace.len() < workspace_len(n, k, n), "{set}: refused {n}×{k}");

@@ -9,10 +9,10 @@ use crate::batch::Batch;
 use crate::bounds::Bounds;
 use crate::error::Error;
 use crate::hessian::Curvature;
-use crate::hessian::sampled::Sampling;
 use crate::optimizer::Step;
 use crate::plan::Plan;
 use crate::real::Real;
+use crate::sampled::Sampling;
 use crate::simd::InstructionSet;
 
 /// The version of the library, as `"0.1.0"`.

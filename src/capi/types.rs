@@ -5,15 +5,16 @@ use core::num::{NonZeroU64, NonZeroUsize};
 use super::memory::{Input, Memory, Output};
 use super::status::Failure;
 use crate::activation::Activation;
-use crate::batch::{Batch, Targets};
+use crate::batch::Batch;
 use crate::bounds::Bounds;
 use crate::error::Error;
-use crate::hessian::sampled::{Averages, Estimate, Sampling};
 use crate::hessian::{Curvature, Evaluation};
 use crate::network::{Network, Shape};
 use crate::optimizer::{Direction, Hsr, Penalty, Sam, Sgd, State, Step};
 use crate::plan::{Form, PairWeights, Plan, Route};
 use crate::real::Real;
+use crate::sampled::{Averages, Estimate, Sampling};
+use crate::targets::Targets;
 
 /// tanh u
 pub const FLATMIN_TANH: u32 = 0;

@@ -23,10 +23,9 @@
 
 use core::f64::consts::{FRAC_1_SQRT_2, SQRT_2};
 
-use crate::gemm::{self, Half, MatrixMut};
-use crate::plan::product;
-use crate::real::Real;
-use crate::simd::InstructionSet;
+use crate::count::product;
+use crate::kernels::gemm::{Half, MatrixMut, mirror};
+use crate::simd::{Element, InstructionSet};
 use crate::workspace::{Arena, row};
 
 /// Length of a flat symmetric matrix of `n` rows; saturates.
@@ -35,12 +34,12 @@ pub(crate) const fn triangle(n: usize) -> usize {
 }
 
 /// What an entry of a symmetric matrix is multiplied with where it is stored flat.
-pub(crate) fn flat_scale<T: Real>(k: usize, l: usize) -> T {
+pub(crate) fn flat_scale<T: Element>(k: usize, l: usize) -> T {
     T::from_f64(if k == l { 1.0 } else { SQRT_2 })
 }
 
 /// `X_k∘X_l` for `k <= l`, of rows of m numbers, each times a scale.
-pub(crate) fn products_of_rows<T: Real>(x: &[T], m: usize, scale: impl Fn(usize, usize) -> T, products: &mut [T]) {
+pub(crate) fn products_of_rows<T: Element>(x: &[T], m: usize, scale: impl Fn(usize, usize) -> T, products: &mut [T]) {
     for ((k, l), products) in upper(x.len() / m).zip(products.chunks_exact_mut(m)) {
         let scale = scale(k, l);
         for ((product, &xk), &xl) in products.iter_mut().zip(row(x, m, k)).zip(row(x, m, l)) {
@@ -69,12 +68,12 @@ pub(crate) const fn elements(classes: usize) -> u64 {
     product(&[2, classes]) - 1
 }
 
-impl<'w, T: Real> Contrasts<'w, T> {
+impl<'w, T: Element> Contrasts<'w, T> {
     pub(crate) fn new(classes: usize, arena: &mut Arena<'w, T>) -> Self {
         let scales = arena.take(classes - 1);
         for (k, scale) in (1..).zip(&mut *scales) {
             let k = f64::from(k);
-            *scale = T::from_f64(1.0 / crate::real::sqrt(k * (k + 1.0)));
+            *scale = T::from_f64(1.0 / crate::number::sqrt(k * (k + 1.0)));
         }
         Self { scales, scratch: arena.take(classes) }
     }
@@ -151,7 +150,7 @@ impl<'w, T: Real> Contrasts<'w, T> {
 
 /// Inlined, for the sake of rows of one number.
 #[inline(always)]
-fn reduce<T: Real>(scales: &[T], width: usize, y: &[T], reduced: &mut [T], sum: &mut [T]) {
+fn reduce<T: Element>(scales: &[T], width: usize, y: &[T], reduced: &mut [T], sum: &mut [T]) {
     let (first, rest) = y.split_at(width);
     sum.copy_from_slice(first);
     let rows = rest.chunks_exact(width).zip(reduced.chunks_exact_mut(width));
@@ -166,7 +165,7 @@ fn reduce<T: Real>(scales: &[T], width: usize, y: &[T], reduced: &mut [T], sum: 
 
 /// Inlined, for the sake of rows of one number.
 #[inline(always)]
-fn expand<T: Real>(scales: &[T], width: usize, reduced: &[T], y: &mut [T], sum: &mut [T]) {
+fn expand<T: Element>(scales: &[T], width: usize, reduced: &[T], y: &mut [T], sum: &mut [T]) {
     sum.fill(T::ZERO);
     let (first, rest) = y.split_at_mut(width);
     let rows = rest.chunks_exact_mut(width).zip(reduced.chunks_exact(width));
@@ -184,7 +183,7 @@ fn expand<T: Real>(scales: &[T], width: usize, reduced: &[T], y: &mut [T], sum: 
 }
 
 /// The full matrix of a flat one, n×n.
-pub(crate) fn unfold<T: Real>(isa: InstructionSet, flat: &[T], full: &mut [T], n: usize) {
+pub(crate) fn unfold<T: Element>(isa: InstructionSet, flat: &[T], full: &mut [T], n: usize) {
     let half_root2 = T::from_f64(FRAC_1_SQRT_2);
     // As small as S usually is, there is little for registers to do.
     if n < 12 {
@@ -206,7 +205,7 @@ pub(crate) fn unfold<T: Real>(isa: InstructionSet, flat: &[T], full: &mut [T], n
             rest = below;
         }
     });
-    gemm::mirror(isa, MatrixMut::row_major(full, n, n), Half::Upper);
+    mirror(isa, MatrixMut::row_major(full, n, n), Half::Upper);
 }
 
 #[cfg(test)]
@@ -216,7 +215,7 @@ mod tests {
     use std::vec;
     use std::vec::Vec;
 
-    fn with_contrasts<T: Real, O>(classes: usize, run: impl FnOnce(Contrasts<'_, T>) -> O) -> O {
+    fn with_contrasts<T: Element, O>(classes: usize, run: impl FnOnce(Contrasts<'_, T>) -> O) -> O {
         let mut memory = vec![T::NAN; elements(classes) as usize];
         run(Contrasts::new(classes, &mut Arena::new(&mut memory)))
     }

@@ -14,14 +14,14 @@
 
 use core::ops::Range;
 
-use crate::gemm::{self, Matrix, MatrixMut, gemm};
+use crate::count::{product, sum};
 use crate::hessian::contrasts::triangle;
-use crate::hessian::samples::Samples;
+use crate::hessian::forward::Forward;
+use crate::kernels::context::Context;
+use crate::kernels::gemm::{self, Matrix, MatrixMut};
+use crate::kernels::vector::sum_rows;
 use crate::network::Shape;
-use crate::plan::{product, sum};
-use crate::real::Real;
-use crate::simd::InstructionSet;
-use crate::vector::sum_rows;
+use crate::simd::Element;
 use crate::workspace::{Arena, pieces, row, row_mut};
 
 /// Samples a tile.
@@ -44,7 +44,7 @@ pub(crate) const fn packing_elements(shape: Shape, n: usize) -> u64 {
 }
 
 /// A tile of samples: factors, one row a sample, and scratch for a weighted product.
-struct Tile<'w, T> {
+struct WeighedTile<'w, T> {
     rows: Range<usize>,
     s: &'w mut [T],
     b: &'w mut [T],
@@ -55,18 +55,17 @@ struct Tile<'w, T> {
 }
 
 /// Writes H, P×P row-major.
-pub(crate) fn write<T: Real>(
-    isa: InstructionSet,
-    samples: &Samples<'_, T>,
+pub(crate) fn write<T: Element>(
+    samples: &Forward<'_, T>,
     hessian: &mut [T],
     mut arena: Arena<'_, T>,
-    packing: &mut [T],
+    mut context: Context<'_, T>,
 ) {
     let shape = samples.shape;
     let (d, m, k, size) = (shape.inputs(), shape.hidden(), shape.classes(), shape.parameters());
     let (k2, m2) = (triangle(k), triangle(m));
     let tile = samples.n.min(TILE);
-    let mut tile = Tile {
+    let mut tile = WeighedTile {
         rows: 0..0,
         s: arena.take(tile * k2),
         b: arena.take(tile * k * m),
@@ -91,7 +90,7 @@ pub(crate) fn write<T: Real>(
             for l in j..m {
                 tile.weigh(|tile, i| tile.a[i * m2 + flat], mean);
                 let places = [[w + l * d, b + l], [w + j * d, b + j]];
-                tile.add(isa, (samples.x, d), (samples.x, d), places, hessian, size, packing);
+                tile.add(&mut context, (samples.x, d), (samples.x, d), places, hessian, size);
                 flat += 1;
             }
         }
@@ -100,7 +99,7 @@ pub(crate) fn write<T: Real>(
             for l in j..k {
                 tile.weigh(|tile, i| tile.s[i * k2 + flat], mean);
                 let places = [[v + l * m, c + l], [v + j * m, c + j]];
-                tile.add(isa, (samples.h, m), (samples.h, m), places, hessian, size, packing);
+                tile.add(&mut context, (samples.h, m), (samples.h, m), places, hessian, size);
                 flat += 1;
             }
         }
@@ -108,7 +107,7 @@ pub(crate) fn write<T: Real>(
             for j in 0..m {
                 tile.weigh(|tile, i| tile.b[(i * k + l) * m + j], mean);
                 let places = [[v + l * m, c + l], [w + j * d, b + j]];
-                tile.add(isa, (samples.h, m), (samples.x, d), places, hessian, size, packing);
+                tile.add(&mut context, (samples.h, m), (samples.x, d), places, hessian, size);
                 // r_k f_j a: the weight that V_kj and row j of W share.
                 let rows = tile.rows.clone();
                 for n in rows {
@@ -130,7 +129,7 @@ pub(crate) fn write<T: Real>(
 }
 
 /// S and A of sample `n`, upper triangles by rows, and B, K×M.
-fn write_factors<T: Real>(samples: &Samples<'_, T>, n: usize, s: &mut [T], b: &mut [T], a: &mut [T]) {
+fn write_factors<T: Element>(samples: &Forward<'_, T>, n: usize, s: &mut [T], b: &mut [T], a: &mut [T]) {
     let (m, k) = (samples.shape.hidden(), samples.shape.classes());
     let (p, r) = (row(samples.p, k, n), row(samples.r, k, n));
     let (f, e) = (row(samples.f, m, n), row(samples.e, m, n));
@@ -166,7 +165,7 @@ fn write_factors<T: Real>(samples: &Samples<'_, T>, n: usize, s: &mut [T], b: &m
     }
 }
 
-impl<T: Real> Tile<'_, T> {
+impl<T: Element> WeighedTile<'_, T> {
     /// Sets a weight for each sample.
     fn weigh(&mut self, entry: impl Fn(&Self, usize) -> T, factor: T) {
         for i in 0..self.rows.len() {
@@ -178,13 +177,12 @@ impl<T: Real> Tile<'_, T> {
     #[allow(clippy::too_many_arguments, reason = "two operands and their places")]
     fn add(
         &mut self,
-        isa: InstructionSet,
+        context: &mut Context<'_, T>,
         (left, left_width): (&[T], usize),
         (right, right_width): (&[T], usize),
         [[left_weight, left_bias], [right_weight, right_bias]]: [[usize; 2]; 2],
         hessian: &mut [T],
         size: usize,
-        packing: &mut [T],
     ) {
         let height = self.rows.len();
         let left = &left[self.rows.start * left_width..self.rows.end * left_width];
@@ -202,11 +200,11 @@ impl<T: Real> Tile<'_, T> {
         let left = Matrix::row_major(left, height, left_width);
         let place = &mut hessian[left_weight * size + right_weight..];
         let out = MatrixMut::row_major_strided(place, left_width, right_width, size);
-        gemm(isa, T::ONE, left.t(), Matrix::row_major(scaled, height, right_width), T::ONE, out, packing);
+        context.add(out, left.t(), Matrix::row_major(scaled, height, right_width));
 
         let line = &mut hessian[left_bias * size..][..size];
         let sums = &mut self.sums[..right_width];
-        sum_rows(isa, scaled, sums);
+        sum_rows(context.isa, scaled, sums);
         for (entry, &sum) in line[right_weight..].iter_mut().zip(&*sums) {
             *entry += sum;
         }
@@ -221,7 +219,7 @@ impl<T: Real> Tile<'_, T> {
                 (right_bias * size + left_weight, 1)
             };
             let out = MatrixMut::row_major_strided(&mut hessian[start..], left_width, 1, stride);
-            gemm(isa, T::ONE, left.t(), Matrix::row_major(weights, height, 1), T::ONE, out, packing);
+            context.add(out, left.t(), Matrix::row_major(weights, height, 1));
         }
     }
 }

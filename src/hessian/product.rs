@@ -11,14 +11,14 @@
 //!
 //! Cost: two products of size N·M·D and seven of N·K·M beyond the forward pass.
 
-use crate::elementwise::softmax_jacobian_rows;
-use crate::gemm::{self, Addend, Matrix, MatrixMut, gemm, gemm_with};
-use crate::hessian::samples::Samples;
+use crate::count::product;
+use crate::hessian::forward::Forward;
+use crate::kernels::context::Context;
+use crate::kernels::elementwise::softmax_jacobian_rows;
+use crate::kernels::gemm::{self, Addend, Matrix, MatrixMut};
+use crate::kernels::vector::{scale, sum_rows};
 use crate::network::{Parameters, ParametersMut, Shape};
-use crate::plan::product;
-use crate::real::Real;
-use crate::simd::InstructionSet;
-use crate::vector::sum_rows;
+use crate::simd::Element;
 use crate::workspace::Arena;
 
 /// Elements that [`multiply`] cuts off a workspace.
@@ -33,14 +33,14 @@ pub(crate) const fn packing_elements(shape: Shape, n: usize) -> u64 {
 }
 
 /// Writes H·v to `out`.
-pub(crate) fn multiply<T: Real>(
-    isa: InstructionSet,
-    samples: &Samples<'_, T>,
+pub(crate) fn multiply<T: Element>(
+    samples: &Forward<'_, T>,
     vector: Parameters<'_, T>,
     out: ParametersMut<'_, T>,
     mut arena: Arena<'_, T>,
-    packing: &mut [T],
+    mut context: Context<'_, T>,
 ) {
+    let isa = context.isa;
     let (n, shape) = (samples.n, samples.shape);
     let (d, m, k) = (shape.inputs(), shape.hidden(), shape.classes());
     let mean = T::from_f64(1.0 / n as f64);
@@ -51,7 +51,7 @@ pub(crate) fn multiply<T: Real>(
 
     let u_dot = arena.take(n * m);
     let bias = Addend::Row(vector.hidden_bias);
-    gemm_with(isa, T::ONE, x, w_dot.t(), bias, MatrixMut::row_major(u_dot, n, m), packing);
+    context.product(MatrixMut::row_major(u_dot, n, m), T::ONE, x, w_dot.t(), bias);
     let h_dot = arena.take(n * m);
     for ((h_dot, &u_dot), &f) in h_dot.iter_mut().zip(&*u_dot).zip(samples.f) {
         *h_dot = f * u_dot;
@@ -61,28 +61,28 @@ pub(crate) fn multiply<T: Real>(
     // ż, then ẑ̇
     let z_dot = arena.take(n * k);
     let bias = Addend::Row(vector.output_bias);
-    gemm_with(isa, T::ONE, h_dot, v.t(), bias, MatrixMut::row_major(z_dot, n, k), packing);
-    gemm(isa, T::ONE, h, v_dot.t(), T::ONE, MatrixMut::row_major(z_dot, n, k), packing);
+    context.product(MatrixMut::row_major(z_dot, n, k), T::ONE, h_dot, v.t(), bias);
+    context.add(MatrixMut::row_major(z_dot, n, k), h, v_dot.t());
     softmax_jacobian_rows(isa, k, samples.p, z_dot);
-    crate::vector::scale(isa, z_dot, mean);
+    scale(isa, z_dot, mean);
     sum_rows(isa, z_dot, out.output_bias);
     let z_dot = Matrix::row_major(z_dot, n, k);
 
-    gemm(isa, T::ONE, z_dot.t(), h, T::ZERO, MatrixMut::row_major(out.output_weight, k, m), packing);
-    gemm(isa, mean, r.t(), h_dot, T::ONE, MatrixMut::row_major(out.output_weight, k, m), packing);
+    context.set(MatrixMut::row_major(out.output_weight, k, m), z_dot.t(), h);
+    context.product(MatrixMut::row_major(out.output_weight, k, m), mean, r.t(), h_dot, Addend::Output(T::ONE));
 
     // ẑ V∘e∘u̇ first, in place of u̇; then û̇ on top of it.
     let pulled = arena.take(n * m);
-    gemm(isa, mean, r, v, T::ZERO, MatrixMut::row_major(pulled, n, m), packing);
+    context.product(MatrixMut::row_major(pulled, n, m), mean, r, v, Addend::Zero);
     for ((u_dot, &pulled), &e) in u_dot.iter_mut().zip(&*pulled).zip(samples.e) {
         *u_dot = pulled * e * *u_dot;
     }
-    gemm(isa, T::ONE, z_dot, v, T::ZERO, MatrixMut::row_major(pulled, n, m), packing);
-    gemm(isa, mean, r, v_dot, T::ONE, MatrixMut::row_major(pulled, n, m), packing);
+    context.set(MatrixMut::row_major(pulled, n, m), z_dot, v);
+    context.product(MatrixMut::row_major(pulled, n, m), mean, r, v_dot, Addend::Output(T::ONE));
     for ((u_dot, &pulled), &f) in u_dot.iter_mut().zip(&*pulled).zip(samples.f) {
         *u_dot += pulled * f;
     }
     sum_rows(isa, u_dot, out.hidden_bias);
     let u_dot = Matrix::row_major(u_dot, n, m);
-    gemm(isa, T::ONE, u_dot.t(), x, T::ZERO, MatrixMut::row_major(out.hidden_weight, m, d), packing);
+    context.set(MatrixMut::row_major(out.hidden_weight, m, d), u_dot.t(), x);
 }

@@ -17,16 +17,14 @@
 
 use core::ops::Range;
 
-use crate::elementwise::softmax_jacobian_rows;
-use crate::gemm::{self, Addend, Matrix, MatrixMut, gemm, gemm_rows, gemm_shared};
-use crate::hessian::sampled::Subset;
-use crate::hessian::samples::Samples;
+use crate::count::{product, sum};
+use crate::hessian::forward::Forward;
+use crate::kernels::context::Context;
+use crate::kernels::elementwise::softmax_jacobian_rows;
+use crate::kernels::gemm::{self, Addend, Matrix, MatrixMut};
+use crate::kernels::vector::{add_scaled, scale, sum_rows};
 use crate::network::{ParametersMut, Shape};
-use crate::plan::{product, sum};
-use crate::real::Real;
-use crate::simd::InstructionSet;
-use crate::vector::{add_scaled, scale, sum_rows};
-use crate::workers::Workers;
+use crate::simd::Element;
 use crate::workspace::{Arena, row_mut, split_rows};
 
 /// Derivatives of an objective with respect to the per-sample quantities, one row a sample.
@@ -46,19 +44,15 @@ pub(crate) struct Adjoints<'w, T> {
     pub scattered: Option<Scattered<'w, T>>,
 }
 
-/// Shares of the kept samples of a [`Subset`]. What depends on V other than through z is expected in the gradient.
+/// Shares of some samples. What depends on V other than through z is expected in the gradient.
 #[derive(Debug)]
 pub(crate) struct Scattered<'w, T> {
-    pub subset: Subset<'w, T>,
+    /// Their rows in the batch, ascending.
+    pub rows: &'w [u32],
     /// Of ẑ, class-major: K rows of one column a sample.
     pub logits: &'w [T],
     /// Of û, one row a sample.
     pub units: &'w [T],
-}
-
-/// Elements that the sweep of the loss alone takes: p̂ and ĝ.
-pub(crate) const fn loss_elements(shape: Shape, n: usize) -> u64 {
-    product(&[n, shape.classes() + shape.hidden()])
 }
 
 /// Elements of packing space that the products need.
@@ -73,7 +67,14 @@ pub(crate) const fn flops(shape: Shape, n: usize) -> u64 {
     sum(&[product(&[4, n, m, d]), product(&[6, n, k, m])])
 }
 
-impl<'w, T: Real> Adjoints<'w, T> {
+impl Adjoints<'_, ()> {
+    /// Elements that [`of_loss`](Adjoints::of_loss) takes: p̂ and ĝ.
+    pub(crate) const fn elements(shape: Shape, n: usize) -> u64 {
+        product(&[n, shape.classes() + shape.hidden()])
+    }
+}
+
+impl<'w, T: Element> Adjoints<'w, T> {
     /// Those of the loss, all of which reach the sweep through r: nothing in f̂, ê and V̂, which stay empty.
     pub(crate) fn of_loss(shape: Shape, n: usize, arena: &mut Arena<'w, T>) -> Self {
         let (m, k) = (shape.hidden(), shape.classes());
@@ -82,14 +83,14 @@ impl<'w, T: Real> Adjoints<'w, T> {
 }
 
 /// Writes the gradient of `loss_weight · L` plus the objective that the adjoints belong to; consumes the adjoints.
-pub(crate) fn sweep<T: Real>(
-    isa: InstructionSet,
-    samples: &Samples<'_, T>,
+pub(crate) fn sweep<T: Element>(
+    samples: &Forward<'_, T>,
     loss_weight: f64,
     adjoints: Adjoints<'_, T>,
     gradient: ParametersMut<'_, T>,
-    mut workers: Workers<'_, T>,
+    mut context: Context<'_, T>,
 ) {
+    let isa = context.isa;
     let (n, shape) = (samples.n, samples.shape);
     let (d, m, k) = (shape.inputs(), shape.hidden(), shape.classes());
     let Adjoints { p: z, g: u, f, e, v, scattered } = adjoints;
@@ -103,9 +104,9 @@ pub(crate) fn sweep<T: Real>(
         softmax_jacobian_rows(isa, k, samples.p, z);
         add_scaled(isa, z, residual_weight, samples.r);
     }
-    if let Some(Scattered { subset, logits, .. }) = &scattered {
+    if let Some(Scattered { rows, logits, .. }) = &scattered {
         let kept = logits.len() / k;
-        for (i, &sample) in subset.rows.iter().enumerate() {
+        for (i, &sample) in rows.iter().enumerate() {
             for (z, logits) in row_mut(z, k, sample as usize).iter_mut().zip(logits.chunks_exact(kept)) {
                 *z += logits[i];
             }
@@ -118,14 +119,14 @@ pub(crate) fn sweep<T: Real>(
     }
     let z_rows = Matrix::row_major(z, n, k);
     let h = Matrix::row_major(samples.h, n, m);
-    gemm(isa, T::ONE, z_rows.t(), h, direct, MatrixMut::row_major(gradient.output_weight, k, m), workers.scratch());
+    context.product(MatrixMut::row_major(gradient.output_weight, k, m), T::ONE, z_rows.t(), h, Addend::scaled(direct));
     sum_rows(isa, z, gradient.output_bias);
 
-    back_through_units(isa, samples, 0..n, z, &mut *u, [&*f, &*e], workers.reborrow());
+    back_through_units(samples, 0..n, z, &mut *u, [&*f, &*e], context.reborrow());
 
-    if let Some(Scattered { subset, units, .. }) = &scattered {
+    if let Some(Scattered { rows, units, .. }) = &scattered {
         isa.vectorize(|| {
-            for (&sample, units) in subset.rows.iter().zip(units.chunks_exact(m)) {
+            for (&sample, units) in rows.iter().zip(units.chunks_exact(m)) {
                 for (u, &units) in row_mut(u, m, sample as usize).iter_mut().zip(units) {
                     *u += units;
                 }
@@ -136,28 +137,28 @@ pub(crate) fn sweep<T: Real>(
     let x = Matrix::row_major(samples.x, n, d);
     let u_rows = Matrix::row_major(u, n, m);
     let hidden_weight = MatrixMut::row_major(gradient.hidden_weight, m, d);
-    gemm_shared(isa, T::ONE, u_rows.t(), x, Addend::Zero, hidden_weight, workers);
+    context.set(hidden_weight, u_rows.t(), x);
     sum_rows(isa, u, gradient.hidden_bias);
 }
 
 /// From ẑ and ĝ to û, of the samples `range`; without f̂ and ê, of the loss alone, nothing is read from ĝ. Workers split the samples.
-fn back_through_units<T: Real>(
-    isa: InstructionSet,
-    samples: &Samples<'_, T>,
+fn back_through_units<T: Element>(
+    samples: &Forward<'_, T>,
     range: Range<usize>,
     z: &[T],
     u: &mut [T],
     hats: [&[T]; 2],
-    workers: Workers<'_, T>,
+    context: Context<'_, T>,
 ) {
+    let isa = context.isa;
     let (n, m, k) = (range.len(), samples.shape.hidden(), samples.shape.classes());
     // Reading the hats takes as long as some operations.
-    if let Some(at) = workers.cut(n, || product(&[2, n, k.saturating_add(16), m])) {
+    if let Some(at) = context.cut(n, || product(&[2, n, k.saturating_add(16), m])) {
         let (above, below) = split_rows(u, m, at);
         let middle = range.start + at;
-        workers.join(
-            |workers| back_through_units(isa, samples, range.start..middle, z, above, hats, workers),
-            |workers| back_through_units(isa, samples, middle..range.end, z, below, hats, workers),
+        context.join(
+            |context| back_through_units(samples, range.start..middle, z, above, hats, context),
+            |context| back_through_units(samples, middle..range.end, z, below, hats, context),
         );
         return;
     }
@@ -166,7 +167,7 @@ fn back_through_units<T: Real>(
     let addend = if loss_only { Addend::Zero } else { Addend::Output(T::ONE) };
     let z = Matrix::row_major(&z[range.start * k..], n, k);
     let weight = Matrix::row_major(samples.v, k, m);
-    gemm_rows(isa, T::ONE, z, weight, addend, MatrixMut::row_major(u, n, m), samples.n, workers);
+    context.rows_of_product(MatrixMut::row_major(u, n, m), T::ONE, z, weight, addend, samples.n);
     isa.vectorize(|| {
         let f = &samples.f[own.clone()];
         if loss_only {

@@ -16,16 +16,16 @@
 
 use core::ops::Range;
 
-use crate::gemm::{Addend, Matrix, MatrixMut, gemm, gemm_rows, gemm_shared};
+use crate::count::{product, sum};
 use crate::hessian::contrasts::{flat_scale, triangle, upper};
-use crate::hessian::factors::{self, CHUNK, Factors, Hats, chunks, middle};
-use crate::hessian::samples::Samples;
+use crate::hessian::factors::{self, CHUNK, FactorGradients, Factors, chunks, middle};
+use crate::hessian::forward::Forward;
+use crate::kernels::context::Context;
+use crate::kernels::gemm::{Addend, Matrix, MatrixMut};
+use crate::kernels::vector::{BLOCK, LaneSums, add_scaled, sum_registers};
 use crate::network::Shape;
-use crate::plan::{product, sum};
-use crate::real::Real;
+use crate::simd::Element;
 use crate::simd::{InstructionSet, Kernel, Lanes, Simd};
-use crate::vector::{BLOCK, LaneSums, add_scaled, sum_registers};
-use crate::workers::Workers;
 use crate::workspace::{Arena, PerSample, row, row_mut};
 
 /// Elements that [`add`] cuts off a workspace: c f² of all samples, and the derivative of VV.
@@ -34,43 +34,40 @@ pub(crate) const fn elements(shape: Shape, n: usize) -> u64 {
 }
 
 /// What all chunks of samples read.
-struct Sum<'a, 'w, T> {
-    isa: InstructionSet,
-    samples: &'a Samples<'w, T>,
+struct TraceSum<'a, 'w, T> {
+    samples: &'a Forward<'w, T>,
     factors: &'a Factors<'w, T>,
 }
 
 /// tr H by block: output parameters, hidden parameters.
-pub(crate) fn trace<T: Real>(
-    isa: InstructionSet,
-    samples: &Samples<'_, T>,
+pub(crate) fn trace<T: Element>(
+    samples: &Forward<'_, T>,
     factors: &Factors<'_, T>,
-    workers: Workers<'_, T>,
+    context: Context<'_, T>,
 ) -> [f64; 2] {
-    let sum = Sum { isa, samples, factors };
-    sum.value(0..samples.n, workers).map(|total| total * (factors.sigma / samples.n as f64))
+    let sum = TraceSum { samples, factors };
+    sum.value(0..samples.n, context).map(|total| total * (factors.scale / samples.n as f64))
 }
 
-/// Multiplies the hats by `scale`, and adds the derivatives of `weight · (tr H)'`, that of the divided factors.
-pub(crate) fn add<T: Real>(
-    isa: InstructionSet,
-    samples: &Samples<'_, T>,
+/// Multiplies the gradients by `scale`, and adds the derivatives of `weight · (tr H)'`, that of the divided factors.
+pub(crate) fn add<T: Element>(
+    samples: &Forward<'_, T>,
     [scale, weight]: [f64; 2],
     factors: &Factors<'_, T>,
-    mut hats: Hats<'_, T>,
+    mut gradients: FactorGradients<'_, T>,
     mut arena: Arena<'_, T>,
-    mut workers: Workers<'_, T>,
+    mut context: Context<'_, T>,
 ) {
     let (n, m, r) = (samples.n, samples.shape.hidden(), samples.shape.classes() - 1);
     let (all_squares, vv_hat) = (arena.take(n * m), arena.take(triangle(r) * m));
-    let sum = Sum { isa, samples, factors };
+    let sum = TraceSum { samples, factors };
     let squares = PerSample::new(&mut *all_squares, m, 0);
-    sum.back([scale, weight / n as f64], 0..n, hats.reborrow(), squares, workers.reborrow());
+    sum.back([scale, weight / n as f64], 0..n, gradients.reborrow(), squares, context.reborrow());
 
     let (s, squares) = (sum.s(&(0..n)), Matrix::row_major(all_squares, n, m));
     let out = MatrixMut::row_major(vv_hat, triangle(r), m);
-    gemm_shared(isa, T::ONE, s.t(), squares, Addend::Zero, out, workers);
-    let v_hat = hats.v.row_mut(0);
+    context.set(out, s.t(), squares);
+    let v_hat = gradients.v.row_mut(0);
     for ((k, l), vv_hat) in upper(r).zip(vv_hat.chunks_exact(m)) {
         // Twice where both are the same.
         for (to, from) in [(k, l), (l, k)] {
@@ -82,7 +79,7 @@ pub(crate) fn add<T: Real>(
     }
 }
 
-impl<T: Real> Sum<'_, '_, T> {
+impl<T: Element> TraceSum<'_, '_, T> {
     /// S of some samples, flat.
     fn s(&self, range: &Range<usize>) -> Matrix<'_, T> {
         let r2 = triangle(self.samples.shape.classes() - 1);
@@ -90,28 +87,29 @@ impl<T: Real> Sum<'_, '_, T> {
     }
 
     /// ω of the samples of a chunk, in a worker's scratch.
-    fn omega<'b>(&self, chunk: &Range<usize>, scratch: &'b mut [T]) -> &'b [T] {
+    fn omega<'b>(&self, chunk: &Range<usize>, context: &'b mut Context<'_, T>) -> &'b [T] {
         let (m, r2) = (self.samples.shape.hidden(), triangle(self.samples.shape.classes() - 1));
-        let (omega, packing) = scratch.split_at_mut(chunk.len() * m);
+        let (omega, mut context) = context.carve(|arena| arena.take(chunk.len() * m));
         let vv = Matrix::row_major(&*self.factors.vv, r2, m);
         let out = MatrixMut::row_major(omega, chunk.len(), m);
-        gemm(self.isa, T::ONE, self.s(chunk), vv, T::ZERO, out, packing);
+        context.set(out, self.s(chunk), vv);
         omega
     }
 
     /// Of some samples. Chunks are halves of halves of the batch, which workers may split: sums are added up in that order.
-    fn value(&self, range: Range<usize>, workers: Workers<'_, T>) -> [f64; 2] {
-        let mut workers = workers.for_cost(|| factors::work(self.samples.shape).times(range.len()).cost);
+    fn value(&self, range: Range<usize>, context: Context<'_, T>) -> [f64; 2] {
+        let mut context = context.for_cost(|| factors::work(self.samples.shape).times(range.len()).cost);
         if let Some(middle) = middle(&range, CHUNK) {
-            let ([output, hidden], [other_output, other_hidden]) = workers.join(
-                |workers| self.value(range.start..middle, workers),
-                |workers| self.value(middle..range.end, workers),
+            let ([output, hidden], [other_output, other_hidden]) = context.join(
+                |context| self.value(range.start..middle, context),
+                |context| self.value(middle..range.end, context),
             );
             return [output + other_output, hidden + other_hidden];
         }
-        let Self { isa, samples, factors } = *self;
+        let Self { samples, factors } = *self;
         let (d, m) = (samples.shape.inputs(), samples.shape.hidden());
-        let omega = self.omega(&range, workers.scratch());
+        let isa = context.isa;
+        let omega = self.omega(&range, &mut context);
         let (of_g, of_a) = (squared_norms(isa, samples.h, m, &range), squared_norms(isa, samples.x, d, &range));
         let (mut output, mut hidden) = (0.0, 0.0);
         for (i, n) in range.enumerate() {
@@ -127,38 +125,39 @@ impl<T: Real> Sum<'_, '_, T> {
         &self,
         weights: [f64; 2],
         range: Range<usize>,
-        mut hats: Hats<'_, T>,
+        mut gradients: FactorGradients<'_, T>,
         mut squares: PerSample<'_, T>,
-        mut workers: Workers<'_, T>,
+        mut context: Context<'_, T>,
     ) {
-        let Self { isa, samples, factors } = *self;
-        if let Some(at) = workers.cut(range.len(), || factors::work(samples.shape).times(range.len()).cost) {
+        let Self { samples, factors } = *self;
+        let isa = context.isa;
+        if let Some(at) = context.cut(range.len(), || factors::work(samples.shape).times(range.len()).cost) {
             let middle = range.start + at;
-            let ((before, after), (first, second)) = (hats.split_at(middle), squares.split_at(middle));
-            workers.join(
-                |workers| self.back(weights, range.start..middle, before, first, workers),
-                |workers| self.back(weights, middle..range.end, after, second, workers),
+            let ((before, after), (first, second)) = (gradients.split_at(middle), squares.split_at(middle));
+            context.join(
+                |context| self.back(weights, range.start..middle, before, first, context),
+                |context| self.back(weights, middle..range.end, after, second, context),
             );
             return;
         }
         let (d, m, r) = (samples.shape.inputs(), samples.shape.hidden(), samples.shape.classes() - 1);
         let [scale, weight] = weights;
-        hats.scale(isa, T::from_f64(scale));
+        gradients.scale(isa, T::from_f64(scale));
         for chunk in chunks(range.clone()) {
             let (of_g, of_a) = (squared_norms(isa, samples.h, m, &chunk), squared_norms(isa, samples.x, d, &chunk));
-            let omega = self.omega(&chunk, workers.scratch());
+            let omega = self.omega(&chunk, &mut context);
             for (i, n) in chunk.enumerate() {
                 let on_diagonal = T::from_f64(weight * of_g[i]);
-                let mut rest = hats.s.row_mut(n);
+                let mut rest = gradients.s.row_mut(n);
                 for k in 0..r {
                     rest[0] += on_diagonal;
                     rest = &mut rest[r - k..];
                 }
                 let of_h = T::from_f64(2.0 * weight * factors.trace_of_s(n).to_f64());
-                add_scaled(isa, hats.g.row_mut(n), of_h, row(samples.h, m, n));
+                add_scaled(isa, gradients.g.row_mut(n), of_h, row(samples.h, m, n));
                 let c = T::from_f64(weight * of_a[i]);
                 let (omega, f) = (row(omega, m, i), row(samples.f, m, n));
-                let (squares, f_hat, d_hat) = (squares.row_mut(n), hats.f.row_mut(n), hats.d.row_mut(n));
+                let (squares, f_hat, d_hat) = (squares.row_mut(n), gradients.f.row_mut(n), gradients.d.row_mut(n));
                 isa.vectorize(|| {
                     let all_hats = squares.iter_mut().zip(f_hat).zip(d_hat);
                     for (((square, f_hat), d_hat), (&omega, &f)) in all_hats.zip(omega.iter().zip(f)) {
@@ -172,14 +171,14 @@ impl<T: Real> Sum<'_, '_, T> {
         }
         let squares = Matrix::row_major(squares.rows(&range), range.len(), m);
         let vv = Matrix::row_major(&*factors.vv, triangle(r), m);
-        let s_hat = MatrixMut::row_major(hats.s.rows_mut(&range), range.len(), triangle(r));
-        gemm_rows(isa, T::ONE, squares, vv.t(), Addend::Output(T::ONE), s_hat, samples.n, workers);
+        let s_hat = MatrixMut::row_major(gradients.s.rows_mut(&range), range.len(), triangle(r));
+        context.reborrow().rows_of_product(s_hat, T::ONE, squares, vv.t(), Addend::Output(T::ONE), samples.n);
     }
 }
 
 /// Σ_j ( f_j² ω_j + d_j ).
 #[inline(always)]
-fn trace_of_a<T: Real>(omega: &[T], f: &[T], d: &[T]) -> f64 {
+fn trace_of_a<T: Element>(omega: &[T], f: &[T], d: &[T]) -> f64 {
     let mut trace = LaneSums::new();
     for (j, ((&omega, &f), &d)) in omega.iter().zip(f).zip(d).enumerate() {
         trace.add(j, f * f * omega + d);
@@ -188,7 +187,7 @@ fn trace_of_a<T: Real>(omega: &[T], f: &[T], d: &[T]) -> f64 {
 }
 
 /// ‖\[row; 1\]‖² of each sample of a chunk.
-fn squared_norms<T: Real>(isa: InstructionSet, rows: &[T], width: usize, chunk: &Range<usize>) -> [f64; CHUNK] {
+fn squared_norms<T: Element>(isa: InstructionSet, rows: &[T], width: usize, chunk: &Range<usize>) -> [f64; CHUNK] {
     isa.run(SquaredNorms { rows: &rows[chunk.start * width..chunk.end * width], width })
 }
 
@@ -197,7 +196,7 @@ struct SquaredNorms<'a, T> {
     width: usize,
 }
 
-impl<T: Real> Kernel for SquaredNorms<'_, T> {
+impl<T: Element> Kernel for SquaredNorms<'_, T> {
     type Output = [f64; CHUNK];
 
     #[inline(always)]

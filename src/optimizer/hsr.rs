@@ -3,14 +3,14 @@
 use core::num::NonZeroU64;
 
 use crate::batch::Batch;
-use crate::error::Result;
-use crate::hessian::evaluation::{Memory, Objective};
-use crate::hessian::sampled::{Aim, Averages, Draw, Sampling};
-use crate::optimizer::{Sgd, State, Step, check_not_negative};
+use crate::error::{Result, check_not_negative};
+use crate::hessian::exact::Objective;
+use crate::kernels::vector::add_unit;
+use crate::optimizer::{Sgd, State, Step};
 use crate::plan::Plan;
+use crate::quantities::Memory;
 use crate::real::Real;
-use crate::simd::InstructionSet;
-use crate::vector::add_unit;
+use crate::sampled::{Averages, SampledObjective, Sampling};
 
 /// How HSR's penalty enters the step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -28,7 +28,7 @@ pub enum Penalty {
     /// The batch's own traces, exactly.
     #[default]
     Exact,
-    /// Estimates from a few samples, at about the price of SGD: see [`crate::hessian::sampled`].
+    /// Estimates from a few samples, at about the price of SGD: see [`crate::sampled`].
     Sampled(Sampling),
 }
 
@@ -113,18 +113,18 @@ impl Hsr {
 
         let due = self.rho != 0.0 && state.steps.is_multiple_of(self.every.get());
         let (step, averages) = if !due {
-            let loss = T::differentiate(plan, theta, batch, Objective::Loss, gradient, scratch)?.loss;
+            let loss = (T::FUNCTIONS.differentiate)(plan, theta, batch, Objective::Loss, gradient, scratch)?.loss;
             (Step::plain(loss), state.averages)
         } else if self.direction == Direction::Gradient {
             self.differentiate(plan, theta, batch, [1.0, self.rho], state, gradient, scratch)?
         } else {
             let (bound, averages) =
                 self.differentiate(plan, theta, batch, [0.0, 1.0], state, bound_gradient, scratch)?;
-            let loss = T::differentiate(plan, theta, batch, Objective::Loss, gradient, scratch)?.loss;
-            add_unit(InstructionSet::current(), gradient, self.rho, bound_gradient);
+            let loss = (T::FUNCTIONS.differentiate)(plan, theta, batch, Objective::Loss, gradient, scratch)?.loss;
+            add_unit(plan.instruction_set(), gradient, self.rho, bound_gradient);
             (Step { loss, ..bound }, averages)
         };
-        self.sgd.update(theta, gradient, state)?;
+        self.sgd.update(plan, theta, gradient, state)?;
         state.averages = averages;
         Ok(step)
     }
@@ -187,13 +187,14 @@ impl Hsr {
         match self.penalty {
             Penalty::Exact => {
                 let objective = if loss_weight == 0.0 { Objective::Bound } else { Objective::Hsr { rho } };
-                let done = T::differentiate(plan, theta, batch, objective, gradient, scratch)?;
+                let done = (T::FUNCTIONS.differentiate)(plan, theta, batch, objective, gradient, scratch)?;
                 Ok((Step { curvature: Some(done.curvature(plan)), ..Step::plain(done.loss) }, state.averages))
             }
             Penalty::Sampled(sampling) => {
-                let draw = Draw { sampling, counter: state.steps };
-                let aim = Aim::Bound { loss: loss_weight, rho, averages: state.averages };
-                let (loss, estimate) = T::differentiate_sampled(plan, theta, batch, draw, aim, gradient, scratch)?;
+                let objective = SampledObjective::Bound { loss: loss_weight, rho, averages: state.averages };
+                let (sampling, draw) = (&sampling, state.steps);
+                let differentiate = T::FUNCTIONS.differentiate_sampled;
+                let (loss, estimate) = differentiate(plan, theta, batch, sampling, draw, objective, gradient, scratch)?;
                 let averages = state.averages.with(&estimate, sampling.beta);
                 Ok((Step { estimate: Some(estimate), ..Step::plain(loss) }, averages))
             }

@@ -10,7 +10,7 @@
 //! |---|---|---|
 //! | [`Sgd`] | ∇L(θ) | 1 |
 //! | [`Sam`] | ∇L(θ + r ∇L(θ)/‖∇L(θ)‖) | 2 |
-//! | [`Hsr`] | ∇L(θ) + ρ ∇Λ(θ), exact or [sampled](crate::hessian::sampled) | 1, and the penalty |
+//! | [`Hsr`] | ∇L(θ) + ρ ∇Λ(θ), exact or [sampled](crate::sampled) | 1, and the penalty |
 //!
 //! Sources: SAM, Foret et al., arXiv 2010.01412; HSR, Omae et al., arXiv 2606.28662.
 //!
@@ -24,9 +24,8 @@ pub use hsr::{Direction, Hsr, Penalty};
 pub use sam::Sam;
 pub use sgd::Sgd;
 
-use crate::error::{Error, Result};
 use crate::hessian::Curvature;
-use crate::hessian::sampled::{Averages, Estimate};
+use crate::sampled::{Averages, Estimate};
 
 /// What an optimizer remembers between steps: plain data, to be stored and restored at will.
 #[derive(Debug)]
@@ -61,14 +60,5 @@ impl Step {
     /// Of a step without penalty.
     const fn plain(loss: f64) -> Self {
         Self { loss, curvature: None, estimate: None }
-    }
-}
-
-/// A hyperparameter that has to be finite and at least zero.
-pub(crate) fn check_not_negative(argument: &'static str, given: f64) -> Result<()> {
-    if given.is_finite() && given >= 0.0 {
-        Ok(())
-    } else {
-        Err(Error::Hyperparameter { argument, given, expected: "a finite number that is not negative" })
     }
 }

@@ -1,13 +1,13 @@
 //! Sharpness-Aware Minimization.
 
 use crate::batch::Batch;
-use crate::error::{Error, Result};
-use crate::hessian::evaluation::{Memory, Objective};
-use crate::optimizer::{Sgd, State, Step, check_not_negative};
+use crate::error::{Error, Result, check_not_negative};
+use crate::hessian::exact::Objective;
+use crate::kernels::vector::add_unit;
+use crate::optimizer::{Sgd, State, Step};
 use crate::plan::Plan;
+use crate::quantities::Memory;
 use crate::real::Real;
-use crate::simd::InstructionSet;
-use crate::vector::add_unit;
 
 /// Sharpness-Aware Minimization: the loss gradient at the worst nearby point, to first order.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -42,16 +42,18 @@ impl Sam {
         self.sgd.check(plan, state)?;
         check_not_negative("radius", self.radius)?;
         let Memory { gradient, other: moved, scratch } = Memory::first_order(plan, workspace)?;
-        let loss = T::differentiate(plan, theta, batch, Objective::Loss, gradient, scratch)?.loss;
+        let loss = (T::FUNCTIONS.differentiate)(plan, theta, batch, Objective::Loss, gradient, scratch)?.loss;
         if self.radius > 0.0 {
             moved.copy_from_slice(theta);
-            add_unit(InstructionSet::current(), moved, self.radius, gradient);
-            T::differentiate(plan, moved, batch, Objective::Loss, gradient, scratch).map_err(|error| match error {
-                Error::NotFinite { .. } => Error::Overflow { quantity: "parameters moved by the radius" },
-                other => other,
+            add_unit(plan.instruction_set(), moved, self.radius, gradient);
+            (T::FUNCTIONS.differentiate)(plan, moved, batch, Objective::Loss, gradient, scratch).map_err(|error| {
+                match error {
+                    Error::NotFinite { .. } => Error::Overflow { quantity: "parameters moved by the radius" },
+                    other => other,
+                }
             })?;
         }
-        self.sgd.update(theta, gradient, state)?;
+        self.sgd.update(plan, theta, gradient, state)?;
         Ok(Step::plain(loss))
     }
 }

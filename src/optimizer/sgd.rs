@@ -1,13 +1,13 @@
 //! Stochastic gradient descent, and the update that all steps end in.
 
 use crate::batch::Batch;
-use crate::error::{Error, Result};
-use crate::hessian::evaluation::{Memory, Objective};
-use crate::optimizer::{State, Step, check_not_negative};
+use crate::error::{Error, Result, check_not_negative};
+use crate::hessian::exact::Objective;
+use crate::kernels::vector::add_scaled;
+use crate::optimizer::{State, Step};
 use crate::plan::Plan;
+use crate::quantities::Memory;
 use crate::real::Real;
-use crate::simd::InstructionSet;
-use crate::vector::add_scaled;
 
 /// Stochastic gradient descent with momentum and weight decay.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -59,8 +59,8 @@ impl Sgd {
     ) -> Result<Step> {
         self.check(plan, state)?;
         let Memory { gradient, scratch, .. } = Memory::first_order(plan, workspace)?;
-        let loss = T::differentiate(plan, theta, batch, Objective::Loss, gradient, scratch)?.loss;
-        self.update(theta, gradient, state)?;
+        let loss = (T::FUNCTIONS.differentiate)(plan, theta, batch, Objective::Loss, gradient, scratch)?.loss;
+        self.update(plan, theta, gradient, state)?;
         Ok(Step::plain(loss))
     }
 
@@ -79,8 +79,14 @@ impl Sgd {
     }
 
     /// The update that all three optimizers end in. Turns `gradient` into the new velocity.
-    pub(super) fn update<T: Real>(&self, theta: &mut [T], gradient: &mut [T], state: &mut State<'_, T>) -> Result<()> {
-        let isa = InstructionSet::current();
+    pub(super) fn update<T: Real>(
+        &self,
+        plan: &Plan,
+        theta: &mut [T],
+        gradient: &mut [T],
+        state: &mut State<'_, T>,
+    ) -> Result<()> {
+        let isa = plan.instruction_set();
         let (rate, momentum) = (T::from_f64(self.learning_rate), T::from_f64(self.momentum));
         if self.weight_decay != 0.0 {
             add_scaled(isa, gradient, T::from_f64(self.weight_decay), theta);

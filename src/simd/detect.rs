@@ -21,16 +21,15 @@ pub enum InstructionSet {
 
 /// The supported sets, a bit each; 0 until they are first asked for. Every thread finds the same, so a race is harmless.
 static SUPPORTED: AtomicU8 = AtomicU8::new(0);
-/// The set in use; 0 until it is first asked for.
+/// The set that is used where nothing names another; 0 until it is first asked for.
 static CURRENT: AtomicU8 = AtomicU8::new(0);
 
 impl InstructionSet {
     /// All of them, in order.
     pub const ALL: [Self; 4] = [Self::Portable, Self::Neon, Self::Avx2, Self::Avx512];
 
-    /// The instruction set in use: the one [forced](Self::force), else, with feature `std`, the one named by the
-    /// environment variable `FLATMIN_INSTRUCTION_SET` (`portable`, `neon`, `avx2` or `avx512`) if it is supported, else the
-    /// widest supported. Decided once.
+    /// The instruction set that is used where nothing names another: with feature `std` the one named by the environment variable
+    /// `FLATMIN_INSTRUCTION_SET` (`portable`, `neon`, `avx2` or `avx512`), if it is supported; else the widest supported. Decided once.
     #[inline]
     pub fn current() -> Self {
         match CURRENT.load(Relaxed) {
@@ -52,15 +51,6 @@ impl InstructionSet {
     /// The supported instruction sets, in order.
     pub fn all_supported() -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().filter(|set| set.is_supported())
-    }
-
-    /// Makes `self` the instruction set in use, everywhere in the process, or is an error if it is not supported.
-    pub fn force(self) -> Result<(), Error> {
-        if !self.is_supported() {
-            return Err(Error::InstructionSet { given: self.name() });
-        }
-        CURRENT.store(self as u8, Relaxed);
-        Ok(())
     }
 
     /// The name that the environment variable takes.
@@ -133,11 +123,8 @@ impl InstructionSet {
     fn decide() -> Self {
         let widest = Self::all_supported().last().unwrap_or(Self::Portable);
         let chosen = from_environment().unwrap_or(widest);
-        // A set forced meanwhile by another thread stays.
-        match CURRENT.compare_exchange(0, chosen as u8, Relaxed, Relaxed) {
-            Ok(_) => chosen,
-            Err(bit) => Self::from_bit(bit),
-        }
+        CURRENT.store(chosen as u8, Relaxed);
+        chosen
     }
 }
 

@@ -17,7 +17,7 @@
 //! | `Avx512` | 512 bits, AVX-512F | x86-64, found at run time |
 //! | `Neon` | 128 bits | aarch64, always |
 
-use crate::Real;
+use crate::number::Number;
 use core::fmt::Debug;
 use core::ops::{Add, BitAnd, BitOr, Div, Mul, Neg, Not, Sub};
 
@@ -50,6 +50,20 @@ mod sealed {
 
 /// The most lanes that a register of any instruction set has.
 pub const MAX_LANES: usize = 16;
+
+/// A number that registers hold, `f32` or `f64`. Sealed.
+pub trait Element: Number {
+    /// The register of these numbers in the instruction set `S`.
+    type Lanes<S: Simd>: Lanes<Scalar = Self, Simd = S>;
+}
+
+impl Element for f32 {
+    type Lanes<S: Simd> = S::F32;
+}
+
+impl Element for f64 {
+    type Lanes<S: Simd> = S::F64;
+}
 
 /// Token of an instruction set: the proof that the CPU has it. Sealed.
 pub trait Simd: sealed::Sealed + Copy + Debug + 'static {
@@ -85,7 +99,7 @@ pub trait Lanes:
     Copy + Debug + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self> + Neg<Output = Self>
 {
     /// The number in a lane.
-    type Scalar: Real;
+    type Scalar: Number;
     /// The instruction set.
     type Simd: Simd;
     /// The result of comparisons.

@@ -57,7 +57,7 @@ mask! {
 
 /// The first `len` numbers at `source`, at most `N`, and zeros.
 #[inline(always)]
-unsafe fn first<T: crate::Real, const N: usize>(source: *const T, len: usize) -> [T; N] {
+unsafe fn first<T: crate::number::Number, const N: usize>(source: *const T, len: usize) -> [T; N] {
     let mut lanes = [T::ZERO; N];
     for (i, lane) in lanes.iter_mut().enumerate().take(len) {
         // SAFETY: the caller vouches for `len` numbers at `source`.

@@ -3,7 +3,7 @@
 
 use super::register::{mask, register};
 use super::{Kernel, Lanes, Mask, Simd, sealed};
-use crate::Real;
+use crate::number::Number;
 use core::ptr;
 
 /// Token of scalar code, which is always there.
@@ -66,7 +66,7 @@ macro_rules! scalar {
                 neg_mul_add(a, b, c) => c - a * b;
                 min(a, b) => if a < b { a } else { b };
                 max(a, b) => if a > b { a } else { b };
-                sqrt(a) => Real::sqrt(a);
+                sqrt(a) => Number::sqrt(a);
                 bit_and(a, b) => $scalar::from_bits(a.to_bits() & b.to_bits());
                 bit_or(a, b) => $scalar::from_bits(a.to_bits() | b.to_bits());
                 bit_xor(a, b) => $scalar::from_bits(a.to_bits() ^ b.to_bits());

@@ -167,6 +167,12 @@ impl<T: Real> Instance<T> {
         self
     }
 
+    /// By an instruction set that this machine has.
+    pub fn with_set(mut self, set: flatmin::InstructionSet) -> Self {
+        self.plan = self.plan.with_instruction_set(set).expect("a supported set");
+        self
+    }
+
     pub fn parameters(&self) -> usize {
         self.plan.shape().parameters()
     }

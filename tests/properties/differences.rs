@@ -9,7 +9,7 @@ use crate::common::number::Tracked;
 use crate::common::problem::{Instance, Problem, Recipe, Way, small, tiny};
 use crate::common::reference::{Reference, roundings};
 use crate::{along, cases};
-use flatmin::Real;
+use flatmin::Number;
 use proptest::prelude::*;
 
 /// Where truncation and rounding of a fourth-order formula in f64 are about equal: ε^(1/5).

@@ -2,17 +2,17 @@
 
 use core::ops::Range;
 
-use crate::gemm::{self, Matrix, MatrixMut, gemm};
-use crate::hessian::blocks::{Sum, TILE, tile_len, tiles};
-use crate::hessian::factors::{Factors, Hats, HiddenHat, chunks};
-use crate::hessian::samples::Samples;
+use crate::count::{Work, product};
+use crate::hessian::blocks::{BlockSum, tile_len, tiles};
+use crate::hessian::factors::{ChunkFactors, FactorGradients, Factors, HiddenGradient, chunks};
+use crate::hessian::forward::Forward;
+use crate::kernels::context::Context;
+use crate::kernels::gemm::{self, Addend, Matrix, MatrixMut};
+use crate::kernels::vector::{dot, sum_registers};
 use crate::network::Shape;
-use crate::plan::{Work, product, sum};
-use crate::real::Real;
+use crate::simd::Element;
 use crate::simd::{Kernel, Lanes, Simd};
-use crate::vector::{dot, sum_registers};
-use crate::workers::Workers;
-use crate::workspace::{Arena, row, row_mut};
+use crate::workspace::{Arena, buffers, row, row_mut};
 
 /// Value and adjoints of a sample.
 pub(super) const fn work(shape: Shape) -> Work {
@@ -20,17 +20,25 @@ pub(super) const fn work(shape: Shape) -> Work {
     Work::new(product(&[6, shape.classes() - 1, shape.inputs() + 1, m, m]), 2)
 }
 
+buffers! {
+    struct Buffers(shape: Shape, n: usize) where {
+        let (d, m, r, tile) = (shape.inputs(), shape.hidden(), shape.classes() - 1, tile_len(n));
+    } {
+        a: [tile, d + 1],
+        ah: [tile, d + 1, m],
+        ah_hat: [tile, d + 1, m],
+        b: [tile, r, m],
+        b_hat: [tile, r, m],
+        rf: [tile, r, m],
+        q: [d + 1, m, r, m],
+        ones: [d + 1, r, m],
+        diagonals: [d + 1, r, m],
+    }
+}
+
 /// Elements that the block takes.
 pub(super) const fn elements(shape: Shape, n: usize) -> u64 {
-    let (d, m, tile) = (shape.inputs(), shape.hidden(), tile_len(n));
-    let rm = (shape.classes() - 1).saturating_mul(m);
-    sum(&[
-        product(&[tile, d + 1]),
-        product(&[2, tile, d + 1, m]),
-        product(&[3, tile, rm]),
-        product(&[d + 1, m, rm]),
-        product(&[2, d + 1, rm]),
-    ])
+    Buffers::elements(shape, n)
 }
 
 /// Elements of packing space that the products need.
@@ -40,33 +48,30 @@ pub(super) const fn packing_elements(shape: Shape, n: usize) -> u64 {
     gemm::largest_workspace(&[[am, tile, rm], [tile, am, rm], [tile, rm, am], [d + 1, tile, rm], [tile, d + 1, rm]])
 }
 
-impl<T: Real> Sum<'_, '_, T> {
+impl<T: Element> BlockSum<'_, '_, T> {
     /// The output–hidden block and its transpose.
     pub(super) fn cross(
         &self,
         factors: &Factors<'_, T>,
-        hats: Option<&mut Hats<'_, T>>,
+        gradients: Option<&mut FactorGradients<'_, T>>,
         mut arena: Arena<'_, T>,
-        workers: &mut Workers<'_, T>,
+        context: &mut Context<'_, T>,
     ) -> f64 {
-        let (isa, samples, shape) = (self.isa, self.samples, self.samples.shape);
-        let (d, m, r, tile) = (shape.inputs(), shape.hidden(), shape.classes() - 1, samples.n.min(TILE));
+        let (isa, forward, shape) = (context.isa, self.forward, self.forward.shape);
+        let (d, m, r) = (shape.inputs(), shape.hidden(), shape.classes() - 1);
         let (rm, am) = (r * m, (d + 1) * m);
-        let a = arena.take(tile * (d + 1));
-        let (ah, ah_hat) = (arena.take(tile * am), arena.take(tile * am));
-        let (b, b_hat, rf) = (arena.take(tile * rm), arena.take(tile * rm), arena.take(tile * rm));
-        let (q, ones, diagonals) = (arena.take(am * rm), arena.take((d + 1) * rm), arena.take((d + 1) * rm));
+        let Buffers { a, ah, ah_hat, b, b_hat, rf, q, ones, diagonals } = Buffers::cut(shape, forward.n, &mut arena);
 
-        for rows in tiles(samples.n) {
+        for rows in tiles(forward.n) {
             let (beta, height) = (if rows.start == 0 { T::ZERO } else { T::ONE }, rows.len());
-            self.write_cross(factors, &rows, [&mut *a, &mut *ah, &mut *b, &mut *rf], workers);
+            self.write_cross(factors, &rows, [&mut *a, &mut *ah, &mut *b, &mut *rf], context);
             let a = Matrix::row_major(&a[..height * (d + 1)], height, d + 1);
             let ah = Matrix::row_major(&ah[..height * am], height, am);
             let (b, rf) = (&b[..height * rm], &rf[..height * rm]);
             let (b, rf) = (Matrix::row_major(b, height, rm), Matrix::row_major(rf, height, rm));
-            self.multiply(T::ONE, ah.t(), b, beta, MatrixMut::row_major(q, am, rm), workers);
-            gemm(isa, T::ONE, a.t(), b, beta, MatrixMut::row_major(ones, d + 1, rm), workers.scratch());
-            gemm(isa, T::ONE, a.t(), rf, beta, MatrixMut::row_major(diagonals, d + 1, rm), workers.scratch());
+            context.product(MatrixMut::row_major(q, am, rm), T::ONE, ah.t(), b, Addend::scaled(beta));
+            context.product(MatrixMut::row_major(ones, d + 1, rm), T::ONE, a.t(), b, Addend::scaled(beta));
+            context.product(MatrixMut::row_major(diagonals, d + 1, rm), T::ONE, a.t(), rf, Addend::scaled(beta));
         }
         // The diagonals go into Q, and come back whole.
         for (i, diagonals) in diagonals.chunks_exact_mut(rm).enumerate() {
@@ -79,30 +84,30 @@ impl<T: Real> Sum<'_, '_, T> {
         }
         let square = dot(isa, q, q) + dot(isa, ones, ones);
 
-        let Some(hats) = hats else { return 2.0 * self.weight * square };
+        let Some(gradients) = gradients else { return 2.0 * self.weight * square };
         let factor = T::from_f64(4.0 * self.weight);
         let (q, ones) = (Matrix::row_major(q, am, rm), Matrix::row_major(ones, d + 1, rm));
         let diagonals = Matrix::row_major(diagonals, d + 1, rm);
-        for rows in tiles(samples.n) {
+        for rows in tiles(forward.n) {
             let height = rows.len();
-            self.write_cross(factors, &rows, [&mut *a, &mut *ah, &mut *b, &mut *rf], workers);
+            self.write_cross(factors, &rows, [&mut *a, &mut *ah, &mut *b, &mut *rf], context);
             {
                 let ah = Matrix::row_major(&ah[..height * am], height, am);
                 let (a, b) = (Matrix::row_major(&a[..height * (d + 1)], height, d + 1), &b[..height * rm]);
                 let mut to = MatrixMut::row_major(&mut b_hat[..height * rm], height, rm);
-                self.multiply(factor, ah, q, T::ZERO, to.reborrow(), workers);
-                gemm(isa, factor, a, ones, T::ONE, to, workers.scratch());
+                context.product(to.reborrow(), factor, ah, q, Addend::Zero);
+                context.product(to, factor, a, ones, Addend::Output(T::ONE));
                 let to = MatrixMut::row_major(&mut ah_hat[..height * am], height, am);
-                self.multiply(factor, Matrix::row_major(b, height, rm), q.t(), T::ZERO, to, workers);
+                context.product(to, factor, Matrix::row_major(b, height, rm), q.t(), Addend::Zero);
                 let rf_hat = MatrixMut::row_major(&mut rf[..height * rm], height, rm);
-                gemm(isa, factor, a, diagonals, T::ZERO, rf_hat, workers.scratch());
+                context.product(rf_hat, factor, a, diagonals, Addend::Zero);
             }
-            isa.run(Back { shape, rows: rows.clone(), a, ah_hat, rf_hat: rf, r: factors.r, samples, hats });
+            isa.run(BackOfCross { shape, rows: rows.clone(), a, ah_hat, rf_hat: rf, r: factors.r, forward, gradients });
             for chunk in chunks(rows.clone()) {
-                let mut loaded = self.loaded(workers);
-                loaded.load(isa, factors, &chunk);
+                let mut chunk_factors = ChunkFactors::new(shape, forward.n, context);
+                chunk_factors.load(factors, &chunk);
                 let b_hat = &b_hat[(chunk.start - rows.start) * rm..];
-                loaded.back(isa, samples, factors, &chunk, Some(b_hat), HiddenHat::Zero, hats);
+                chunk_factors.back(forward, factors, &chunk, Some(b_hat), HiddenGradient::Zero, gradients);
             }
         }
         2.0 * self.weight * square
@@ -114,19 +119,19 @@ impl<T: Real> Sum<'_, '_, T> {
         factors: &Factors<'_, T>,
         rows: &Range<usize>,
         [a, ah, b, rf]: [&mut [T]; 4],
-        workers: &mut Workers<'_, T>,
+        context: &mut Context<'_, T>,
     ) {
-        let (isa, samples, shape) = (self.isa, self.samples, self.samples.shape);
+        let (forward, shape) = (self.forward, self.forward.shape);
         let (d, m, r) = (shape.inputs(), shape.hidden(), shape.classes() - 1);
         for chunk in chunks(rows.clone()) {
-            let mut loaded = self.loaded(workers);
-            loaded.load(isa, factors, &chunk);
-            loaded.write_b(isa, samples, &chunk, &mut b[(chunk.start - rows.start) * r * m..]);
+            let mut chunk_factors = ChunkFactors::new(shape, forward.n, context);
+            chunk_factors.load(factors, &chunk);
+            chunk_factors.write_b(forward, &chunk, &mut b[(chunk.start - rows.start) * r * m..]);
         }
-        isa.vectorize(|| {
+        context.isa.vectorize(|| {
             for (i, n) in rows.clone().enumerate() {
-                let (h, f, a) = (row(samples.h, m, n), row(samples.f, m, n), row_mut(a, d + 1, i));
-                a[..d].copy_from_slice(row(samples.x, d, n));
+                let (h, f, a) = (row(forward.h, m, n), row(forward.f, m, n), row_mut(a, d + 1, i));
+                a[..d].copy_from_slice(row(forward.x, d, n));
                 a[d] = T::ONE;
                 for (ah, &a) in row_mut(ah, (d + 1) * m, i).chunks_exact_mut(m).zip(&*a) {
                     for (ah, &h) in ah.iter_mut().zip(h) {
@@ -144,7 +149,7 @@ impl<T: Real> Sum<'_, '_, T> {
 }
 
 /// The way back of a tile of samples from their rows a⊗h and r⊗f: `ĥ += Σ_i a_i (ah)^_i`, `f̂ += Σ_l r_l (rf)^_l`, `r̂_l += (rf)^_l·f`.
-struct Back<'a, 's, 'h, T> {
+struct BackOfCross<'a, 's, 'h, T> {
     shape: Shape,
     rows: Range<usize>,
     a: &'a [T],
@@ -152,11 +157,11 @@ struct Back<'a, 's, 'h, T> {
     rf_hat: &'a [T],
     /// r of all samples.
     r: &'a [T],
-    samples: &'a Samples<'s, T>,
-    hats: &'a mut Hats<'h, T>,
+    forward: &'a Forward<'s, T>,
+    gradients: &'a mut FactorGradients<'h, T>,
 }
 
-impl<T: Real> Kernel for Back<'_, '_, '_, T> {
+impl<T: Element> Kernel for BackOfCross<'_, '_, '_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -167,8 +172,8 @@ impl<T: Real> Kernel for Back<'_, '_, '_, T> {
         for (i, n) in self.rows.enumerate() {
             let (a, ah_hat, rf_hat) =
                 (row(self.a, d + 1, i), row(self.ah_hat, (d + 1) * m, i), row(self.rf_hat, r * m, i));
-            let (residuals, f) = (row(self.r, r, n), row(self.samples.f, m, n));
-            let (h_hat, f_hat) = (self.hats.g.row_mut(n), self.hats.f.row_mut(n));
+            let (residuals, f) = (row(self.r, r, n), row(self.forward.f, m, n));
+            let (h_hat, f_hat) = (self.gradients.g.row_mut(n), self.gradients.f.row_mut(n));
             for start in (0..m).step_by(lanes) {
                 let len = lanes.min(m - start);
                 let read = |from: &[T]| T::Lanes::<S>::load_first(simd, &from[start..], len);
@@ -182,7 +187,7 @@ impl<T: Real> Kernel for Back<'_, '_, '_, T> {
                 of_h.store_first(&mut h_hat[start..], len);
                 of_f.store_first(&mut f_hat[start..], len);
             }
-            for (r_hat, rf_hat) in self.hats.r.row_mut(n).iter_mut().zip(rf_hat.chunks_exact(m)) {
+            for (r_hat, rf_hat) in self.gradients.r.row_mut(n).iter_mut().zip(rf_hat.chunks_exact(m)) {
                 *r_hat += sum_registers!(T, S, simd, [rf_hat, f] = [rf_hat, f] => rf_hat * f).reduce_sum();
             }
         }

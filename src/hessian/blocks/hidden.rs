@@ -2,16 +2,16 @@
 
 use core::ops::Range;
 
-use crate::gemm::{self, Matrix, MatrixMut};
-use crate::hessian::blocks::{Sum, TILE, tile_len, tiles};
+use crate::count::{Work, product};
+use crate::hessian::blocks::{BlockSum, tile_len, tiles};
 use crate::hessian::contrasts::triangle;
-use crate::hessian::factors::{self, Factors, Hats, HiddenHat, chunks};
+use crate::hessian::factors::{self, ChunkFactors, FactorGradients, Factors, HiddenGradient, chunks};
+use crate::kernels::context::Context;
+use crate::kernels::gemm::{self, Addend, Matrix, MatrixMut};
+use crate::kernels::vector::dot;
 use crate::network::Shape;
-use crate::plan::{Work, product, sum};
-use crate::real::Real;
-use crate::vector::dot;
-use crate::workers::Workers;
-use crate::workspace::{Arena, row, row_mut};
+use crate::simd::{Element, InstructionSet};
+use crate::workspace::{Arena, buffers, row, row_mut};
 
 /// Value and adjoints of a sample.
 pub(super) const fn work(shape: Shape) -> Work {
@@ -19,16 +19,22 @@ pub(super) const fn work(shape: Shape) -> Work {
     Work::sum(&[Work::new(products, 2), factors::work_of_a(shape)])
 }
 
+buffers! {
+    struct Buffers(shape: Shape, n: usize) where {
+        let (m, r, tile) = (shape.hidden(), shape.classes() - 1, tile_len(n));
+        let (m2, d2) = (triangle(m), triangle(shape.inputs() + 1));
+    } {
+        q: [d2, m2],
+        a: [tile, m2],
+        a_hat: [tile, m2],
+        aa: [tile, d2],
+        b: [tile, r, m],
+    }
+}
+
 /// Elements that the block takes.
 pub(super) const fn elements(shape: Shape, n: usize) -> u64 {
-    let (m, tile) = (shape.hidden(), tile_len(n));
-    let (narrow, wide) = (triangle(shape.inputs() + 1), triangle(m));
-    sum(&[
-        product(&[narrow, wide]),
-        product(&[2, tile, wide]),
-        product(&[tile, narrow]),
-        product(&[tile, shape.classes() - 1, m]),
-    ])
+    Buffers::elements(shape, n)
 }
 
 /// Elements of packing space that the products need.
@@ -37,75 +43,74 @@ pub(super) const fn packing_elements(shape: Shape, n: usize) -> u64 {
     gemm::largest_workspace(&[[d2, tile, m2], [m2, tile, d2], [tile, d2, m2]])
 }
 
-impl<T: Real> Sum<'_, '_, T> {
+impl<T: Element> BlockSum<'_, '_, T> {
     /// The hidden–hidden block.
     pub(super) fn hidden(
         &self,
         factors: &Factors<'_, T>,
-        hats: Option<&mut Hats<'_, T>>,
+        gradients: Option<&mut FactorGradients<'_, T>>,
         mut arena: Arena<'_, T>,
-        workers: &mut Workers<'_, T>,
+        context: &mut Context<'_, T>,
     ) -> f64 {
-        let (isa, samples, shape) = (self.isa, self.samples, self.samples.shape);
-        let (d, m, tile) = (shape.inputs(), shape.hidden(), samples.n.min(TILE));
+        let (isa, forward, shape) = (context.isa, self.forward, self.forward.shape);
+        let (d, m) = (shape.inputs(), shape.hidden());
         let (rm, m2, d2) = ((shape.classes() - 1) * m, triangle(m), triangle(d + 1));
-        let (q, a, a_hat) = (arena.take(d2 * m2), arena.take(tile * m2), arena.take(tile * m2));
-        let (aa, b) = (arena.take(tile * d2), arena.take(tile * rm));
+        let Buffers { q, a, a_hat, aa, b } = Buffers::cut(shape, forward.n, &mut arena);
 
         // The wider of the two factors is that with columns.
         let wide = m2 >= d2;
-        for rows in tiles(samples.n) {
+        for rows in tiles(forward.n) {
             let (beta, height) = (if rows.start == 0 { T::ZERO } else { T::ONE }, rows.len());
             for chunk in chunks(rows.clone()) {
-                let mut loaded = self.loaded(workers);
-                loaded.load(isa, factors, &chunk);
-                loaded.write_b(isa, samples, &chunk, b);
+                let mut chunk_factors = ChunkFactors::new(shape, forward.n, context);
+                chunk_factors.load(factors, &chunk);
+                chunk_factors.write_b(forward, &chunk, b);
                 for (b, n) in b.chunks_exact(rm).zip(chunk) {
-                    loaded.write_a(isa, samples, factors, n, b, row_mut(a, m2, n - rows.start));
+                    chunk_factors.write_a(forward, factors, n, b, row_mut(a, m2, n - rows.start));
                 }
             }
-            self.write_inputs(&rows, aa);
+            self.write_inputs(isa, &rows, aa);
             let a = Matrix::row_major(&a[..height * m2], height, m2);
             let aa = Matrix::row_major(&aa[..height * d2], height, d2);
             if wide {
-                self.multiply(T::ONE, aa.t(), a, beta, MatrixMut::row_major(q, d2, m2), workers);
+                context.product(MatrixMut::row_major(q, d2, m2), T::ONE, aa.t(), a, Addend::scaled(beta));
             } else {
-                self.multiply(T::ONE, a.t(), aa, beta, MatrixMut::row_major(q, m2, d2), workers);
+                context.product(MatrixMut::row_major(q, m2, d2), T::ONE, a.t(), aa, Addend::scaled(beta));
             }
         }
         let square = self.weight * dot(isa, q, q);
 
-        let Some(hats) = hats else { return square };
+        let Some(gradients) = gradients else { return square };
         let factor = T::from_f64(2.0 * self.weight);
         let q = if wide { Matrix::row_major(q, d2, m2) } else { Matrix::row_major(q, m2, d2).t() };
-        for rows in tiles(samples.n) {
-            self.write_inputs(&rows, aa);
+        for rows in tiles(forward.n) {
+            self.write_inputs(isa, &rows, aa);
             let aa = Matrix::row_major(&aa[..rows.len() * d2], rows.len(), d2);
             let out = MatrixMut::row_major(&mut a_hat[..rows.len() * m2], rows.len(), m2);
-            self.multiply(factor, aa, q, T::ZERO, out, workers);
+            context.product(out, factor, aa, q, Addend::Zero);
             for chunk in chunks(rows.clone()) {
-                let mut loaded = self.loaded(workers);
-                loaded.load(isa, factors, &chunk);
-                let a_hat = HiddenHat::Flat(&a_hat[(chunk.start - rows.start) * m2..]);
-                loaded.back(isa, samples, factors, &chunk, None, a_hat, hats);
+                let mut chunk_factors = ChunkFactors::new(shape, forward.n, context);
+                chunk_factors.load(factors, &chunk);
+                let a_hat = HiddenGradient::Flat(&a_hat[(chunk.start - rows.start) * m2..]);
+                chunk_factors.back(forward, factors, &chunk, None, a_hat, gradients);
             }
         }
         square
     }
 
     /// aaᵀ of a tile of samples, flat.
-    fn write_inputs(&self, rows: &Range<usize>, aa: &mut [T]) {
-        let d = self.samples.shape.inputs();
-        self.isa.vectorize(|| {
+    fn write_inputs(&self, isa: InstructionSet, rows: &Range<usize>, aa: &mut [T]) {
+        let d = self.forward.shape.inputs();
+        isa.vectorize(|| {
             for (n, aa) in rows.clone().zip(aa.chunks_exact_mut(triangle(d + 1))) {
-                write_outer_with_one(row(self.samples.x, d, n), aa);
+                write_outer_with_one(row(self.forward.x, d, n), aa);
             }
         });
     }
 }
 
 /// The outer product of `[x; 1]` with itself, flat.
-pub(super) fn write_outer_with_one<T: Real>(x: &[T], flat: &mut [T]) {
+pub(super) fn write_outer_with_one<T: Element>(x: &[T], flat: &mut [T]) {
     let root2 = T::from_f64(core::f64::consts::SQRT_2);
     let mut rest = flat;
     for (i, &xi) in x.iter().enumerate() {

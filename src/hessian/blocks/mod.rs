@@ -25,16 +25,15 @@ mod whole;
 
 use core::ops::Range;
 
-use crate::gemm::{Addend, Matrix, MatrixMut, gemm_shared};
-use crate::hessian::evaluation::Squares;
-use crate::hessian::factors::{self, Factors, Hats, Loaded};
+use crate::bounds::Squares;
+use crate::count::{Work, largest};
+use crate::hessian::factors::{self, FactorGradients, Factors};
+use crate::hessian::forward::Forward;
 use crate::hessian::pairs;
-use crate::hessian::samples::Samples;
+use crate::kernels::context::Context;
 use crate::network::Shape;
-use crate::plan::{Form, Work, largest};
-use crate::real::Real;
-use crate::simd::InstructionSet;
-use crate::workers::Workers;
+use crate::plan::Form;
+use crate::simd::Element;
 use crate::workspace::{Arena, pieces};
 
 /// Samples a tile.
@@ -83,63 +82,41 @@ pub(crate) const fn packing_elements(shape: Shape, n: usize) -> u64 {
 
 /// Elements of a worker's scratch, besides packing space.
 pub(crate) const fn worker_elements(shape: Shape, n: usize) -> u64 {
-    largest(&[factors::loaded_elements(shape, n), pairs::worker_elements(shape, 1, Form::Flat)])
+    largest(&[factors::chunk_elements(shape, n), pairs::worker_elements(shape, 1, Form::Flat)])
 }
 
 /// What all blocks read.
-struct Sum<'a, 'w, T> {
-    isa: InstructionSet,
-    samples: &'a Samples<'w, T>,
+struct BlockSum<'a, 'w, T> {
+    forward: &'a Forward<'w, T>,
     weight: f64,
 }
 
-/// Sums over all pairs of samples; adds the derivatives to the hats, if there are any.
-pub(crate) fn add<T: Real>(
-    isa: InstructionSet,
-    samples: &Samples<'_, T>,
+/// Sums over all pairs of samples; adds the derivatives to the gradients, if there are any.
+pub(crate) fn add<T: Element>(
+    forward: &Forward<'_, T>,
     (self_weight, cross_weight): (f64, f64),
     factors: &Factors<'_, T>,
-    mut hats: Option<&mut Hats<'_, T>>,
+    mut gradients: Option<&mut FactorGradients<'_, T>>,
     mut arena: Arena<'_, T>,
-    mut workers: Workers<'_, T>,
+    mut context: Context<'_, T>,
 ) -> Squares {
-    let sum = Sum { isa, samples, weight: cross_weight };
-    let mut squares = if whole::applies(samples.shape) {
-        sum.whole(factors, hats.as_deref_mut(), arena.scope(), &mut workers)
+    let sum = BlockSum { forward, weight: cross_weight };
+    let mut squares = if whole::applies(forward.shape) {
+        sum.whole(factors, gradients.as_deref_mut(), arena.scope(), &mut context)
     } else {
         Squares {
-            output: sum.output(factors, hats.as_deref_mut(), arena.scope(), &mut workers),
-            cross: sum.cross(factors, hats.as_deref_mut(), arena.scope(), &mut workers),
-            hidden: sum.hidden(factors, hats.as_deref_mut(), arena.scope(), &mut workers),
+            output: sum.output(factors, gradients.as_deref_mut(), arena.scope(), &mut context),
+            cross: sum.cross(factors, gradients.as_deref_mut(), arena.scope(), &mut context),
+            hidden: sum.hidden(factors, gradients.as_deref_mut(), arena.scope(), &mut context),
         }
     };
     if self_weight != cross_weight {
         let difference = (self_weight - cross_weight, 0.0);
-        for n in 0..samples.n {
-            let hats = hats.as_deref_mut().map(Hats::reborrow);
-            let (one, arena, workers) = (n..n + 1, arena.scope(), workers.reborrow());
-            squares += pairs::add(isa, samples, one, difference, Form::Flat, factors, hats, arena, workers);
+        for n in 0..forward.n {
+            let gradients = gradients.as_deref_mut().map(FactorGradients::reborrow);
+            let (one, arena, context) = (n..n + 1, arena.scope(), context.reborrow());
+            squares += pairs::add(forward, one, difference, Form::Flat, factors, gradients, arena, context);
         }
     }
     squares
-}
-
-impl<T: Real> Sum<'_, '_, T> {
-    /// Space for a chunk of samples.
-    fn loaded<'a>(&self, workers: &'a mut Workers<'_, T>) -> Loaded<'a, T> {
-        Loaded::new(self.samples.shape, self.samples.n, Arena::new(workers.scratch()))
-    }
-
-    /// C ← α·A·B + β·C, rows of C split between workers.
-    fn multiply(
-        &self,
-        alpha: T,
-        a: Matrix<'_, T>,
-        b: Matrix<'_, T>,
-        beta: T,
-        c: MatrixMut<'_, T>,
-        workers: &mut Workers<'_, T>,
-    ) {
-        gemm_shared(self.isa, alpha, a, b, Addend::scaled(beta), c, workers.reborrow());
-    }
 }

@@ -1,16 +1,16 @@
 //! The output–output block: `Q_e = Σ S_e h hᵀ` entry by entry of S.
 
-use crate::gemm::{self, Addend, Matrix, MatrixMut, Triangle, gemm, gemm_with, gram};
-use crate::hessian::blocks::{Sum, TILE, tile_len, tiles};
+use crate::count::{Work, product};
+use crate::hessian::blocks::{BlockSum, tile_len, tiles};
 use crate::hessian::contrasts::triangle;
-use crate::hessian::factors::{Factors, Hats};
+use crate::hessian::factors::{FactorGradients, Factors};
+use crate::kernels::context::Context;
+use crate::kernels::gemm::{self, Addend, Matrix, MatrixMut, Triangle};
+use crate::kernels::vector::dot;
 use crate::network::Shape;
-use crate::plan::{Work, product, sum};
-use crate::real::Real;
+use crate::simd::Element;
 use crate::simd::{Kernel, Lanes, Simd};
-use crate::vector::dot;
-use crate::workers::Workers;
-use crate::workspace::{Arena, row, row_mut};
+use crate::workspace::{Arena, buffers, row, row_mut};
 
 /// Value and adjoints of a sample. On small networks each entry's pass over the rows takes longer than its products.
 pub(super) const fn work(shape: Shape) -> Work {
@@ -19,10 +19,18 @@ pub(super) const fn work(shape: Shape) -> Work {
     Work::sum(&[products, Work::overhead(product(&[1000, r2]))])
 }
 
+buffers! {
+    struct Buffers(shape: Shape, n: usize) where { let m = shape.hidden(); } {
+        weights: [n],
+        q: [m, m],
+        y: [tile_len(n), m],
+        sums: [triangle(shape.classes() - 1), m],
+    }
+}
+
 /// Elements that the block takes.
 pub(super) const fn elements(shape: Shape, n: usize) -> u64 {
-    let m = shape.hidden();
-    sum(&[n as u64, product(&[m, m]), product(&[tile_len(n), m]), product(&[triangle(shape.classes() - 1), m])])
+    Buffers::elements(shape, n)
 }
 
 /// Elements of packing space that the products need.
@@ -31,22 +39,21 @@ pub(super) const fn packing_elements(shape: Shape, n: usize) -> u64 {
     gemm::largest_workspace(&[[m, n, m], [triangle(shape.classes() - 1), n, m], [tile_len(n), m, m]])
 }
 
-impl<T: Real> Sum<'_, '_, T> {
+impl<T: Element> BlockSum<'_, '_, T> {
     /// The output–output block.
     pub(super) fn output(
         &self,
         factors: &Factors<'_, T>,
-        mut hats: Option<&mut Hats<'_, T>>,
+        mut gradients: Option<&mut FactorGradients<'_, T>>,
         mut arena: Arena<'_, T>,
-        workers: &mut Workers<'_, T>,
+        context: &mut Context<'_, T>,
     ) -> f64 {
-        let (isa, n, shape) = (self.isa, self.samples.n, self.samples.shape);
+        let (isa, n, shape) = (context.isa, self.forward.n, self.forward.shape);
         let (m, r2) = (shape.hidden(), triangle(shape.classes() - 1));
-        let (weights, q, y) = (arena.take(n), arena.take(m * m), arena.take(n.min(TILE) * m));
-        let h = Matrix::row_major(self.samples.h, n, m);
-        let sums = arena.take(r2 * m);
+        let Buffers { weights, q, y, sums } = Buffers::cut(shape, n, &mut arena);
+        let h = Matrix::row_major(self.forward.h, n, m);
         let s = Matrix::row_major(&*factors.s, n, r2);
-        gemm(isa, T::ONE, s.t(), h, T::ZERO, MatrixMut::row_major(sums, r2, m), workers.scratch());
+        context.set(MatrixMut::row_major(sums, r2, m), s.t(), h);
 
         let mut square = 0.0;
         for (e, sums) in sums.chunks_exact(m).enumerate() {
@@ -55,33 +62,24 @@ impl<T: Real> Sum<'_, '_, T> {
                 *weight = s[e];
                 total += s[e].to_f64();
             }
-            gram(
-                isa,
-                T::ONE,
-                h.t(),
-                Some(weights),
-                T::ZERO,
-                MatrixMut::row_major(q, m, m),
-                Triangle::Both,
-                workers.scratch(),
-            );
+            context.gram(MatrixMut::row_major(q, m, m), T::ONE, h.t(), Some(weights), T::ZERO, Triangle::Both);
             square += dot(isa, q, q) + 2.0 * dot(isa, sums, sums) + total * total;
 
-            let Some(hats) = hats.as_deref_mut() else { continue };
+            let Some(gradients) = gradients.as_deref_mut() else { continue };
             let (twice, total) = (T::from_f64(2.0 * self.weight), T::from_f64(total));
             for tile in tiles(n) {
-                let rows = Matrix::row_major(&self.samples.h[tile.start * m..tile.end * m], tile.len(), m);
+                let rows = Matrix::row_major(&self.forward.h[tile.start * m..tile.end * m], tile.len(), m);
                 let out = MatrixMut::row_major(&mut y[..tile.len() * m], tile.len(), m);
-                gemm_with(isa, T::ONE, rows, Matrix::row_major(q, m, m), Addend::Row(sums), out, workers.scratch());
-                isa.run(Back {
+                context.product(out, T::ONE, rows, Matrix::row_major(q, m, m), Addend::Row(sums));
+                isa.run(BackOfOutput {
                     s: &weights[tile.clone()],
-                    h: &self.samples.h[tile.start * m..tile.end * m],
+                    h: &self.forward.h[tile.start * m..tile.end * m],
                     y,
                     sums,
                     total,
                     twice,
-                    h_hat: hats.g.rows_mut(&tile),
-                    s_hat: &mut hats.s.rows_mut(&tile)[e..],
+                    h_hat: gradients.g.rows_mut(&tile),
+                    s_hat: &mut gradients.s.rows_mut(&tile)[e..],
                     stride: r2,
                 });
             }
@@ -92,7 +90,7 @@ impl<T: Real> Sum<'_, '_, T> {
 
 /// The way back of a tile of samples from `y = Q_e h + Σ S_e h`, one row each:
 /// `ĥ += 4w S_e y` and `Ŝ_e += 2w ( h·(y + Σ S_e h) + Σ S_e )`.
-struct Back<'a, T> {
+struct BackOfOutput<'a, T> {
     s: &'a [T],
     h: &'a [T],
     y: &'a [T],
@@ -106,7 +104,7 @@ struct Back<'a, T> {
     stride: usize,
 }
 
-impl<T: Real> Kernel for Back<'_, T> {
+impl<T: Element> Kernel for BackOfOutput<'_, T> {
     type Output = ();
 
     #[inline(always)]

@@ -16,20 +16,19 @@
 
 use core::ops::Range;
 
-use crate::gemm::{self, Addend, Half, Matrix, MatrixMut, Triangle, gemm, gemm_shared, gram, mirror};
-use crate::hessian::blocks::Sum;
+use crate::bounds::Squares;
+use crate::count::{Work, product};
+use crate::hessian::blocks::BlockSum;
 use crate::hessian::blocks::hidden::write_outer_with_one;
 use crate::hessian::contrasts::{triangle, upper};
-use crate::hessian::evaluation::Squares;
-use crate::hessian::factors::{Factors, Hats};
-use crate::hessian::samples::Samples;
+use crate::hessian::factors::{FactorGradients, Factors};
+use crate::hessian::forward::Forward;
+use crate::kernels::context::Context;
+use crate::kernels::gemm::{self, Addend, Half, Matrix, MatrixMut, Triangle, mirror};
+use crate::kernels::vector::dot;
 use crate::network::Shape;
-use crate::plan::{Work, product, sum};
-use crate::real::Real;
-use crate::simd::{InstructionSet, Kernel, Lanes, Simd};
-use crate::vector::dot;
-use crate::workers::Workers;
-use crate::workspace::{Arena, pieces, row, row_mut};
+use crate::simd::{Element, InstructionSet, Kernel, Lanes, Simd};
+use crate::workspace::{Arena, buffers, pieces, row, row_mut};
 
 /// Samples a tile: enough that H, which every tile is added to, is read seldom.
 const TILE: usize = 256;
@@ -53,26 +52,26 @@ pub(super) const fn work(shape: Shape) -> Work {
     Work::new(product(&[3, width(shape), width(shape)]), 1)
 }
 
-/// Lengths of the pieces that [`Sum::whole`] takes, in its order.
-const fn lengths(shape: Shape, n: usize) -> [u64; 9] {
-    let (a, m, tile) = (shape.inputs() + 1, shape.hidden(), tile_len(n));
-    let (rows, d2) = (product(&[tile, width(shape)]), triangle(a));
-    [
-        rows,
-        rows,
-        product(&[tile, a]),
-        product(&[tile, d2]),
-        product(&[tile, m]),
-        product(&[width(shape), width(shape)]),
-        width(shape) as u64,
-        product(&[a, m]),
-        product(&[d2, m]),
-    ]
+buffers! {
+    struct Buffers(shape: Shape, n: usize) where {
+        let (a_len, m, tile) = (shape.inputs() + 1, shape.hidden(), tile_len(n));
+        let d2 = triangle(a_len);
+    } {
+        g: [tile, width(shape)],
+        y: [tile, width(shape)],
+        a: [tile, a_len],
+        aa: [tile, d2],
+        rf: [tile, m],
+        h: [width(shape), width(shape)],
+        sums: [width(shape)],
+        cross: [a_len, m],
+        hidden: [d2, m],
+    }
 }
 
-/// Elements that [`Sum::whole`] takes.
+/// Elements that [`BlockSum::whole`] takes.
 pub(super) const fn elements(shape: Shape, n: usize) -> u64 {
-    sum(&lengths(shape, n))
+    Buffers::elements(shape, n)
 }
 
 /// Elements of packing space that the products need.
@@ -91,7 +90,7 @@ pub(super) const fn packing_elements(shape: Shape, n: usize) -> u64 {
 }
 
 /// What a tile of samples brings into H, one row a sample each.
-struct Rows<'w, T> {
+struct TileRows<'w, T> {
     /// g
     g: &'w mut [T],
     /// a
@@ -102,25 +101,25 @@ struct Rows<'w, T> {
     rf: &'w mut [T],
 }
 
-impl<T: Real> Sum<'_, '_, T> {
+impl<T: Element> BlockSum<'_, '_, T> {
     /// All blocks.
     pub(super) fn whole(
         &self,
         factors: &Factors<'_, T>,
-        hats: Option<&mut Hats<'_, T>>,
+        gradients: Option<&mut FactorGradients<'_, T>>,
         mut arena: Arena<'_, T>,
-        workers: &mut Workers<'_, T>,
+        context: &mut Context<'_, T>,
     ) -> Squares {
-        let (isa, samples, shape) = (self.isa, self.samples, self.samples.shape);
-        let (n, d, m, width) = (samples.n, shape.inputs(), shape.hidden(), width(shape));
+        let (isa, forward, shape) = (context.isa, self.forward, self.forward.shape);
+        let (n, d, m, width) = (forward.n, shape.inputs(), shape.hidden(), width(shape));
         let (am, d2) = ((d + 1) * m, triangle(d + 1));
-        let [g, y, a, aa, rf, h, sums, cross, hidden] = arena.take_all(lengths(shape, n));
-        let mut rows = Rows { g, a, aa, rf };
+        let Buffers { g, y, a, aa, rf, h, sums, cross, hidden } = Buffers::cut(shape, n, &mut arena);
+        let mut rows = TileRows { g, a, aa, rf };
 
         let mut total = 0.0;
         for tile in pieces(0..n, TILE) {
             let (beta, height) = (if tile.start == 0 { T::ZERO } else { T::ONE }, tile.len());
-            self.write_rows(factors, &tile, &mut rows);
+            self.write_rows(isa, factors, &tile, &mut rows);
             let g = Matrix::row_major(&rows.g[..height * width], height, width);
             let a = Matrix::row_major(&rows.a[..height * (d + 1)], height, d + 1);
             let aa = Matrix::row_major(&rows.aa[..height * d2], height, d2);
@@ -128,11 +127,11 @@ impl<T: Real> Sum<'_, '_, T> {
             let residual_d = Matrix::row_major(&factors.d[tile.start * m..tile.end * m], height, m);
             let s = &factors.s[tile];
             let out = MatrixMut::row_major(h, width, width);
-            gram(isa, T::ONE, g.t(), Some(s), beta, out, Triangle::Lower, workers.scratch());
+            context.gram(out, T::ONE, g.t(), Some(s), beta, Triangle::Lower);
             let s_row = Matrix::row_major(s, 1, height);
-            gemm(isa, T::ONE, s_row, g, beta, MatrixMut::row_major(sums, 1, width), workers.scratch());
-            gemm(isa, T::ONE, a.t(), rf, beta, MatrixMut::row_major(cross, d + 1, m), workers.scratch());
-            gemm(isa, T::ONE, aa.t(), residual_d, beta, MatrixMut::row_major(hidden, d2, m), workers.scratch());
+            context.product(MatrixMut::row_major(sums, 1, width), T::ONE, s_row, g, Addend::scaled(beta));
+            context.product(MatrixMut::row_major(cross, d + 1, m), T::ONE, a.t(), rf, Addend::scaled(beta));
+            context.product(MatrixMut::row_major(hidden, d2, m), T::ONE, aa.t(), residual_d, Addend::scaled(beta));
             total += s.iter().map(|s| s.to_f64()).sum::<f64>();
         }
         mirror(isa, MatrixMut::row_major(h, width, width), Half::Lower);
@@ -144,22 +143,22 @@ impl<T: Real> Sum<'_, '_, T> {
             hidden: self.weight * squares.hidden,
         };
 
-        let Some(hats) = hats else { return squares };
+        let Some(gradients) = gradients else { return squares };
         self.scale_residuals(cross, hidden);
         for tile in pieces(0..n, TILE) {
             let height = tile.len();
-            self.write_rows(factors, &tile, &mut rows);
+            self.write_rows(isa, factors, &tile, &mut rows);
             let out = MatrixMut::row_major(&mut y[..height * width], height, width);
             let g = Matrix::row_major(&rows.g[..height * width], height, width);
-            gemm_shared(isa, T::ONE, g, Matrix::row_major(h, width, width), Addend::Row(sums), out, workers.reborrow());
+            context.product(out, T::ONE, g, Matrix::row_major(h, width, width), Addend::Row(sums));
             let aa = Matrix::row_major(&rows.aa[..height * d2], height, d2);
-            let d_hat = MatrixMut::row_major(hats.d.rows_mut(&tile), height, m);
-            gemm(isa, T::ONE, aa, Matrix::row_major(hidden, d2, m), T::ONE, d_hat, workers.scratch());
+            let d_hat = MatrixMut::row_major(gradients.d.rows_mut(&tile), height, m);
+            context.add(d_hat, aa, Matrix::row_major(hidden, d2, m));
             let a = Matrix::row_major(&rows.a[..height * (d + 1)], height, d + 1);
             let rf_hat = MatrixMut::row_major(&mut rows.rf[..height * m], height, m);
-            gemm(isa, T::ONE, a, Matrix::row_major(cross, d + 1, m), T::ZERO, rf_hat, workers.scratch());
+            context.set(rf_hat, a, Matrix::row_major(cross, d + 1, m));
             let twice = T::from_f64(2.0 * self.weight);
-            isa.run(Back {
+            isa.run(BackOfWhole {
                 shape,
                 tile,
                 rows: &rows,
@@ -167,21 +166,27 @@ impl<T: Real> Sum<'_, '_, T> {
                 sums,
                 total: T::from_f64(total),
                 twice,
-                samples,
+                forward,
                 factors,
-                hats,
+                gradients,
             });
         }
         squares
     }
 
     /// The rows of a tile of samples.
-    fn write_rows(&self, factors: &Factors<'_, T>, tile: &Range<usize>, rows: &mut Rows<'_, T>) {
-        let (samples, shape) = (self.samples, self.samples.shape);
+    fn write_rows(
+        &self,
+        isa: InstructionSet,
+        factors: &Factors<'_, T>,
+        tile: &Range<usize>,
+        rows: &mut TileRows<'_, T>,
+    ) {
+        let (forward, shape) = (self.forward, self.forward.shape);
         let (d, m, width) = (shape.inputs(), shape.hidden(), width(shape));
-        self.isa.vectorize(|| {
+        isa.vectorize(|| {
             for (i, n) in tile.clone().enumerate() {
-                let (x, h, f) = (row(samples.x, d, n), row(samples.h, m, n), row(samples.f, m, n));
+                let (x, h, f) = (row(forward.x, d, n), row(forward.h, m, n), row(forward.f, m, n));
                 let a = row_mut(rows.a, d + 1, i);
                 a[..d].copy_from_slice(x);
                 a[d] = T::ONE;
@@ -203,7 +208,7 @@ impl<T: Real> Sum<'_, '_, T> {
 
     /// Adds the residuals to H, and leaves the whole entries of H in their places.
     fn add_residuals(&self, h: &mut [T], cross: &mut [T], hidden: &mut [T]) {
-        let shape = self.samples.shape;
+        let shape = self.forward.shape;
         let (a, m, width) = (shape.inputs() + 1, shape.hidden(), width(shape));
         for (at, entry) in cross.iter_mut().enumerate() {
             let of_h = a * m + at % m;
@@ -229,7 +234,7 @@ impl<T: Real> Sum<'_, '_, T> {
     /// Turns the entries of H where residuals go in into the derivatives of the value: `4w` off the diagonal blocks, `2w` times aaᵀ,
     /// whose flat form has √2 off its diagonal.
     fn scale_residuals(&self, cross: &mut [T], hidden: &mut [T]) {
-        let (a, m) = (self.samples.shape.inputs() + 1, self.samples.shape.hidden());
+        let (a, m) = (self.forward.shape.inputs() + 1, self.forward.shape.hidden());
         let four = T::from_f64(4.0 * self.weight);
         cross.iter_mut().for_each(|entry| *entry *= four);
         let (twice, root8) = (2.0 * self.weight, core::f64::consts::SQRT_2 * 2.0 * self.weight);
@@ -241,23 +246,23 @@ impl<T: Real> Sum<'_, '_, T> {
 }
 
 /// The way back of a tile of samples from `y = H g̃`, one row each, without the last entry.
-struct Back<'a, 's, 'f, 'h, T> {
+struct BackOfWhole<'a, 's, 'f, 'h, T> {
     shape: Shape,
     tile: Range<usize>,
     /// g and a, and the derivative with respect to r f.
-    rows: &'a Rows<'a, T>,
+    rows: &'a TileRows<'a, T>,
     y: &'a [T],
     /// The last row of H, and its last entry.
     sums: &'a [T],
     total: T,
     /// 2w
     twice: T,
-    samples: &'a Samples<'s, T>,
+    forward: &'a Forward<'s, T>,
     factors: &'a Factors<'f, T>,
-    hats: &'a mut Hats<'h, T>,
+    gradients: &'a mut FactorGradients<'h, T>,
 }
 
-impl<T: Real> Kernel for Back<'_, '_, '_, '_, T> {
+impl<T: Element> Kernel for BackOfWhole<'_, '_, '_, '_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -267,8 +272,9 @@ impl<T: Real> Kernel for Back<'_, '_, '_, '_, T> {
         let splat = |x: T| T::Lanes::<S>::splat(simd, x);
         for (i, n) in self.tile.clone().enumerate() {
             let (a, g, y) = (row(self.rows.a, d + 1, i), row(self.rows.g, width, i), row(self.y, width, i));
-            let (f, rf_hat) = (row(self.samples.f, m, n), row(self.rows.rf, m, i));
-            let (f_hat, g_hat, v_hat) = (self.hats.f.row_mut(n), self.hats.g.row_mut(n), self.hats.v.row_mut(0));
+            let (f, rf_hat) = (row(self.forward.f, m, n), row(self.rows.rf, m, i));
+            let (f_hat, g_hat, v_hat) =
+                (self.gradients.f.row_mut(n), self.gradients.g.row_mut(n), self.gradients.v.row_mut(0));
             let (factor, residual) = (splat(T::TWO * self.twice * self.factors.s[n]), splat(self.factors.r[n]));
             let mut s_hat = T::Lanes::<S>::zero(simd);
             let mut r_hat = s_hat;
@@ -295,14 +301,14 @@ impl<T: Real> Kernel for Back<'_, '_, '_, '_, T> {
                 of_v.store_first(&mut v_hat[start..], len);
                 of_g.store_first(&mut g_hat[start..], len);
             }
-            self.hats.s.row_mut(n)[0] += self.twice * (s_hat.reduce_sum() + self.total);
-            self.hats.r.row_mut(n)[0] += r_hat.reduce_sum();
+            self.gradients.s.row_mut(n)[0] += self.twice * (s_hat.reduce_sum() + self.total);
+            self.gradients.r.row_mut(n)[0] += r_hat.reduce_sum();
         }
     }
 }
 
 /// Squared Frobenius norms of the blocks of H, the cross block counted twice; the last row, `sums` and `total`, included.
-fn squares<T: Real>(isa: InstructionSet, h: &[T], hidden: usize, sums: &[T], total: f64) -> Squares {
+fn squares<T: Element>(isa: InstructionSet, h: &[T], hidden: usize, sums: &[T], total: f64) -> Squares {
     let mut squares = Squares::default();
     for (at, row) in h.chunks_exact(sums.len()).enumerate() {
         let (of_c, of_h) = row.split_at(hidden);

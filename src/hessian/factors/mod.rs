@@ -11,35 +11,50 @@
 //! ```
 //!
 //! **Range.** S and r, and with them H, are linear in how uncertain or wrong the network is, and tr H² is quadratic: near certainty it would
-//! underflow long before H does. So S and r are kept divided by σ, a power of two near the largest entry of either in the batch, and all
-//! that is made of them (q, d, B, A) with them: tr H = σ (tr H)', tr H² = σ² (tr H²)', where a prime means "of the divided factors".
+//! underflow long before H does. So S and r are kept divided by a `scale`, a power of two near the largest entry of either in the batch, and
+//! all that is made of them (q, d, B, A) with them. tr H is `scale` times what the divided factors give, tr H² its square times that.
 //!
 //! Symmetric factors are stored flat (see [`contrasts`](super::contrasts)).
 
-mod hats;
-mod loaded;
+mod chunk;
+mod gradients;
 
 use core::ops::Range;
 
-use crate::gemm::{self, Addend, Matrix, MatrixMut, gemm, gemm_rows};
+use crate::count::{Work, largest, product, sum};
 use crate::hessian::contrasts::{self, Contrasts, flat_scale, products_of_rows, triangle, unfold};
-use crate::hessian::samples::Samples;
+use crate::hessian::forward::Forward;
 use crate::hessian::sweep::Adjoints;
+use crate::kernels::context::Context;
+use crate::kernels::gemm::{self, Addend, Matrix, MatrixMut};
+use crate::kernels::vector::{add_scaled, largest_magnitude, scale};
 use crate::network::Shape;
-use crate::plan::{Work, largest, product, sum};
-use crate::real::{Real, power_of_two_near};
-use crate::simd::InstructionSet;
-use crate::vector::{add_scaled, largest_magnitude, scale};
-use crate::workers::Workers;
-use crate::workspace::{Arena, PerSample, pieces, row, row_mut};
-pub(crate) use hats::{Hats, HiddenHat, hat_elements};
-pub(crate) use loaded::{Loaded, loaded_elements};
+use crate::number::power_of_two_near;
+use crate::simd::Element;
+use crate::workspace::{Arena, PerSample, buffers, pieces, row, row_mut};
+pub(crate) use chunk::{ChunkFactors, chunk_elements};
+pub(crate) use gradients::{FactorGradients, HiddenGradient, gradient_elements};
+
+buffers! {
+    struct Buffers(shape: Shape, n: usize) where {
+        let (m, k) = (shape.hidden(), shape.classes());
+        let r = k - 1;
+    } {
+        row: [if m > k { m } else { k }],
+        v: [r, m],
+        vv: [triangle(r), m],
+        s: [n, triangle(r)],
+        r: [n, r],
+        q: [n, m],
+        d: [n, m],
+    }
+}
 
 /// The factors that are kept for every sample.
 #[derive(Debug)]
 pub(crate) struct Factors<'w, T> {
-    /// σ, which S, r, d and q are divided by.
-    pub sigma: f64,
+    /// What S, r, d and q are divided by.
+    pub scale: f64,
     /// S flat, N×R₂.
     pub s: &'w mut [T],
     /// r, N×R.
@@ -53,8 +68,8 @@ pub(crate) struct Factors<'w, T> {
     /// V_k∘V_l for k ≤ l, R₂×M, flat as S is: times √2 where k < l.
     pub vv: &'w mut [T],
     contrasts: Contrasts<'w, T>,
-    /// A row.
-    sums: &'w mut [T],
+    /// Scratch for a row of units or of classes.
+    row: &'w mut [T],
 }
 
 /// Samples whose factors are formed at once, so that matrix products have rows enough.
@@ -73,17 +88,7 @@ pub(crate) fn chunks(range: Range<usize>) -> impl Iterator<Item = Range<usize>> 
 
 /// Elements that [`Factors::new`] takes.
 pub(crate) const fn elements(shape: Shape, n: usize) -> u64 {
-    let (m, k) = (shape.hidden(), shape.classes());
-    let (r, widest) = (k - 1, if m > k { m } else { k });
-    sum(&[
-        product(&[n, triangle(r)]),
-        product(&[n, r]),
-        product(&[2, n, m]),
-        contrasts::elements(k),
-        product(&[r, m]),
-        product(&[triangle(r), m]),
-        widest as u64,
-    ])
+    sum(&[Buffers::elements(shape, n), contrasts::elements(shape.classes())])
 }
 
 /// Elements of packing space that the products need.
@@ -109,40 +114,30 @@ pub(crate) const fn work_of_a(shape: Shape) -> Work {
     Work::new(sum(&[product(&[2, r, triangle(m)]), product(&[2, r, m, m])]), 2)
 }
 
-impl<'w, T: Real> Factors<'w, T> {
+impl<'w, T: Element> Factors<'w, T> {
     /// S, r, q and d of every sample, in the basis of contrasts.
-    pub(crate) fn new(
-        isa: InstructionSet,
-        samples: &Samples<'_, T>,
-        arena: &mut Arena<'w, T>,
-        packing: &mut [T],
-    ) -> Self {
-        let (n, shape) = (samples.n, samples.shape);
+    pub(crate) fn new(forward: &Forward<'_, T>, arena: &mut Arena<'w, T>, mut context: Context<'_, T>) -> Self {
+        let (n, shape, isa) = (forward.n, forward.shape, context.isa);
         let (m, k) = (shape.hidden(), shape.classes());
-        let (r, r2) = (k - 1, triangle(k - 1));
         let mut contrasts = Contrasts::new(k, arena);
-        let sums = arena.take(m.max(k));
+        let Buffers { row: scratch, v, vv, s, r, q, d } = Buffers::cut(shape, n, arena);
 
-        let v = arena.take(r * m);
-        contrasts.reduce(m, samples.v, v, &mut sums[..m]);
-        let vv = arena.take(r2 * m);
+        contrasts.reduce(m, forward.v, v, &mut scratch[..m]);
         products_of_rows(v, m, flat_scale, vv);
-        let (all_s, all_r) = (arena.take(n * r2), arena.take(n * r));
         for i in 0..n {
-            contrasts.covariance(row(samples.p, k, i), row_mut(all_s, r2, i));
-            contrasts.reduce(1, row(samples.r, k, i), row_mut(all_r, r, i), &mut sums[..1]);
+            contrasts.covariance(row(forward.p, k, i), row_mut(s, triangle(k - 1), i));
+            contrasts.reduce(1, row(forward.r, k, i), row_mut(r, k - 1, i), &mut scratch[..1]);
         }
-        let sigma = power_of_two_near(largest_magnitude(isa, all_s).max(largest_magnitude(isa, all_r)))
-            .max(T::MIN_POSITIVE.to_f64());
-        scale(isa, all_s, T::from_f64(1.0 / sigma));
-        scale(isa, all_r, T::from_f64(1.0 / sigma));
-        let (q, d) = (arena.take(n * m), arena.take(n * m));
-        let residuals = Matrix::row_major(all_r, n, r);
-        gemm(isa, T::ONE, residuals, Matrix::row_major(v, r, m), T::ZERO, MatrixMut::row_major(q, n, m), packing);
-        for ((d, &q), &e) in d.iter_mut().zip(&*q).zip(samples.e) {
+        let largest = largest_magnitude(isa, s).max(largest_magnitude(isa, r));
+        let divisor = power_of_two_near(largest).max(T::MIN_POSITIVE.to_f64());
+        scale(isa, s, T::from_f64(1.0 / divisor));
+        scale(isa, r, T::from_f64(1.0 / divisor));
+        let residuals = Matrix::row_major(r, n, k - 1);
+        context.set(MatrixMut::row_major(q, n, m), residuals, Matrix::row_major(v, k - 1, m));
+        for ((d, &q), &e) in d.iter_mut().zip(&*q).zip(forward.e) {
             *d = e * q;
         }
-        Self { sigma, s: all_s, r: all_r, d, q, v, vv, contrasts, sums }
+        Self { scale: divisor, s, r, d, q, v, vv, contrasts, row: scratch }
     }
 
     /// tr S of sample `n`.
@@ -162,38 +157,36 @@ impl<'w, T: Real> Factors<'w, T> {
         self.contrasts.reduce(width, rows, reduced, sum);
     }
 
-    /// Leaves the basis of contrasts: turns the hats into the adjoints that the [sweep](super::sweep) starts from.
+    /// Leaves the basis of contrasts: turns the gradients into the adjoints that the [sweep](super::sweep) starts from.
     ///
     /// ```text
-    /// q̂ = d̂∘e      ê = d̂∘q      r̂ += V q̂      V̂ += r q̂ᵀ      p̂ = ((from Ŝ) + Q r̂)/σ      V̂ ← Q V̂
+    /// q̂ = d̂∘e      ê = d̂∘q      r̂ += V q̂      V̂ += r q̂ᵀ      p̂ = ((from Ŝ) + Q r̂)/scale      V̂ ← Q V̂
     /// ```
     pub(crate) fn into_adjoints(
         self,
-        isa: InstructionSet,
-        samples: &Samples<'_, T>,
-        hats: Hats<'w, T>,
+        forward: &Forward<'_, T>,
+        gradients: FactorGradients<'w, T>,
         arena: &mut Arena<'w, T>,
-        mut workers: Workers<'_, T>,
+        mut context: Context<'_, T>,
     ) -> Adjoints<'w, T> {
-        let (n, k) = (samples.n, samples.shape.classes());
+        let (n, k) = (forward.n, forward.shape.classes());
         let (m, r) = self.sizes();
-        let Hats { s, r: r_hat, d: d_hat, f, g, v: v_hat, p: p_hat } = hats;
+        let FactorGradients { s, r: r_hat, d: d_hat, f, g, v: v_hat, p: p_hat } = gradients;
         let [s, r_hat, d_hat, f, g, v_hat, p_hat] = [s, r_hat, d_hat, f, g, v_hat, p_hat].map(PerSample::into_all);
 
-        let leaving = Leaving { isa, samples, contrasts: &self.contrasts, v: self.v, sigma: self.sigma };
-        let rows = LeavingRows { d: self.d, q: self.q, d_hat, s_hat: s, r_hat, p_hat: &mut *p_hat };
-        leaving.run(0..n, rows, workers.reborrow());
+        let way = WayToClasses { forward, contrasts: &self.contrasts, v: self.v, scale: self.scale };
+        let rows = RowsToClasses { d: self.d, q: self.q, d_hat, s_hat: s, r_hat, p_hat: &mut *p_hat };
+        way.run(0..n, rows, context.reborrow());
 
         let (v_hat, others) = v_hat.split_at_mut(r * m);
         for other in others.chunks_exact(v_hat.len()) {
-            add_scaled(isa, v_hat, T::ONE, other);
+            add_scaled(context.isa, v_hat, T::ONE, other);
         }
         let (residuals, q_hat) = (Matrix::row_major(&*self.r, n, r), Matrix::row_major(&*self.d, n, m));
-        let out = MatrixMut::row_major(v_hat, r, m);
-        gemm(isa, T::ONE, residuals.t(), q_hat, T::ONE, out, workers.scratch());
+        context.add(MatrixMut::row_major(v_hat, r, m), residuals.t(), q_hat);
         let full_v_hat = arena.take(k * m);
         full_v_hat.fill(T::ZERO);
-        self.contrasts.expand(m, v_hat, full_v_hat, &mut self.sums[..m]);
+        self.contrasts.expand(m, v_hat, full_v_hat, &mut self.row[..m]);
         Adjoints { p: p_hat, g, f, e: self.q, v: full_v_hat, scattered: None }
     }
 
@@ -204,17 +197,16 @@ impl<'w, T: Real> Factors<'w, T> {
     }
 }
 
-/// What the way out of the basis of contrasts reads of all samples.
-struct Leaving<'a, 's, 'c, T> {
-    isa: InstructionSet,
-    samples: &'a Samples<'s, T>,
+/// The way from the basis of contrasts back to classes: what it reads of all samples.
+struct WayToClasses<'a, 's, 'c, T> {
+    forward: &'a Forward<'s, T>,
     contrasts: &'a Contrasts<'c, T>,
     v: &'a [T],
-    sigma: f64,
+    scale: f64,
 }
 
 /// And of some, which workers split.
-struct LeavingRows<'a, T> {
+struct RowsToClasses<'a, T> {
     /// d and q, which are not needed after this: they turn into q̂ and ê.
     d: &'a mut [T],
     q: &'a mut [T],
@@ -224,43 +216,43 @@ struct LeavingRows<'a, T> {
     p_hat: &'a mut [T],
 }
 
-impl<T: Real> Leaving<'_, '_, '_, T> {
-    fn run(&self, range: Range<usize>, rows: LeavingRows<'_, T>, mut workers: Workers<'_, T>) {
-        let LeavingRows { d, q, d_hat, s_hat, r_hat, p_hat } = rows;
-        let (isa, n, m, k) = (self.isa, range.len(), self.samples.shape.hidden(), self.samples.shape.classes());
+impl<T: Element> WayToClasses<'_, '_, '_, T> {
+    fn run(&self, range: Range<usize>, rows: RowsToClasses<'_, T>, mut context: Context<'_, T>) {
+        let RowsToClasses { d, q, d_hat, s_hat, r_hat, p_hat } = rows;
+        let (isa, n, forward) = (context.isa, range.len(), self.forward);
+        let (m, k) = (forward.shape.hidden(), forward.shape.classes());
         let (r, r2) = (k - 1, triangle(k - 1));
         // Contrasts are taken class by class, which costs far more than its few flops.
         let cost = || product(&[n]).saturating_mul(sum(&[product(&[4, k, m]), product(&[100, k, k])]));
-        if let Some(at) = workers.cut(n, cost) {
+        if let Some(at) = context.cut(n, cost) {
             let ((d, d2), (q, q2)) = (d.split_at_mut(at * m), q.split_at_mut(at * m));
             let ((r_hat, r_hat2), (p_hat, p_hat2)) = (r_hat.split_at_mut(at * r), p_hat.split_at_mut(at * k));
             let ((d_hat, d_hat2), (s_hat, s_hat2)) = (d_hat.split_at(at * m), s_hat.split_at(at * r2));
-            let above = LeavingRows { d, q, d_hat, s_hat, r_hat, p_hat };
-            let below = LeavingRows { d: d2, q: q2, d_hat: d_hat2, s_hat: s_hat2, r_hat: r_hat2, p_hat: p_hat2 };
+            let above = RowsToClasses { d, q, d_hat, s_hat, r_hat, p_hat };
+            let below = RowsToClasses { d: d2, q: q2, d_hat: d_hat2, s_hat: s_hat2, r_hat: r_hat2, p_hat: p_hat2 };
             let middle = range.start + at;
-            workers.join(
-                |workers| self.run(range.start..middle, above, workers),
-                |workers| self.run(middle..range.end, below, workers),
+            context.join(
+                |context| self.run(range.start..middle, above, context),
+                |context| self.run(middle..range.end, below, context),
             );
             return;
         }
-        let samples = self.samples;
-        for (((d, &d_hat), &e), q) in d.iter_mut().zip(d_hat).zip(&samples.e[range.start * m..]).zip(q) {
+        for (((d, &d_hat), &e), q) in d.iter_mut().zip(d_hat).zip(&forward.e[range.start * m..]).zip(q) {
             *d = d_hat * e;
             *q *= d_hat;
         }
         let (q_hat, v) = (Matrix::row_major(d, n, m), Matrix::row_major(self.v, r, m));
         let (add, out) = (Addend::Output(T::ONE), MatrixMut::row_major(r_hat, n, r));
-        gemm_rows(isa, T::ONE, q_hat, v.t(), add, out, samples.n, workers.reborrow());
+        context.reborrow().rows_of_product(out, T::ONE, q_hat, v.t(), add, forward.n);
 
-        let mut arena = Arena::new(workers.scratch());
+        let mut arena = Arena::new(context.scratch());
         let (full, scratch) = (arena.take(r * r), arena.take(2 * r));
         for (i, n) in range.enumerate() {
             let p_hat = row_mut(p_hat, k, i);
             self.contrasts.expand(1, row(r_hat, r, i), p_hat, &mut [T::ZERO]);
             unfold(isa, row(s_hat, r2, i), full, r);
-            self.contrasts.covariance_back(row(samples.p, k, n), full, p_hat, scratch);
+            self.contrasts.covariance_back(row(forward.p, k, n), full, p_hat, scratch);
         }
-        scale(isa, p_hat, T::from_f64(1.0 / self.sigma));
+        scale(isa, p_hat, T::from_f64(1.0 / self.scale));
     }
 }

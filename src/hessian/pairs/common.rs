@@ -6,17 +6,17 @@
 //!
 //! Multiply–adds a pair: `(D + 2M + R)/2` for the Gram matrices (D of them only where the caller does not keep x·x'), `2M + R` for the hats.
 
-use crate::gemm;
-use crate::hessian::evaluation::Squares;
-use crate::hessian::pairs::desk::{Grams, Local};
-use crate::hessian::pairs::rows::{End, Rows};
-use crate::hessian::pairs::tile::{Features, Side, Tile};
-use crate::hessian::pairs::{Sum, tile_len, x_term};
+use crate::bounds::Squares;
+use crate::count::{Work, product, sum};
+use crate::hessian::pairs::features::{Features, SampleGradients};
+use crate::hessian::pairs::scratch::{Grams, WorkerScratch};
+use crate::hessian::pairs::tile::{SampleRows, Side, Tile};
+use crate::hessian::pairs::{PairSum, tile_len, x_term};
+use crate::kernels::context::Context;
+use crate::kernels::gemm;
+use crate::kernels::vector::LaneSums;
 use crate::network::Shape;
-use crate::plan::{Work, product, sum};
-use crate::real::Real;
-use crate::simd::InstructionSet;
-use crate::vector::LaneSums;
+use crate::simd::{Element, InstructionSet};
 use crate::workspace::row;
 
 /// Gram matrices and hats of `n` samples.
@@ -36,25 +36,25 @@ pub(super) const fn packing_elements(shape: Shape, n: usize) -> u64 {
 }
 
 /// Forms weights and Gram matrices of a tile, or of some of its rows.
-pub(super) fn form<T: Real, const TANGENT: bool>(
-    sum: &Sum<'_, '_, T, TANGENT>,
+pub(super) fn form<T: Element>(
+    sum: &PairSum<'_, '_, T>,
     tile: &Tile,
     grams: &mut Grams<'_, T>,
-    packing: &mut [T],
+    context: &mut Context<'_, T>,
 ) {
-    let (shape, samples) = (sum.samples.shape, sum.samples);
+    let (shape, samples) = (sum.forward.shape, sum.forward);
     let (d, m, r) = (shape.inputs(), shape.hidden(), shape.classes() - 1);
     match samples.input_gram {
-        None => Features::of_batch(samples.x, d).gram(sum.isa, tile, grams.ga, packing),
+        None => SampleRows::of_batch(samples.x, d).gram(tile, grams.ga, context),
         Some(all) => {
             for (ga, n) in grams.ga.chunks_exact_mut(tile.columns.len()).zip(tile.rows.clone()) {
                 ga.copy_from_slice(&row(all, samples.n, n)[tile.columns.clone()]);
             }
         }
     }
-    Features::of_batch(samples.h, m).gram(sum.isa, tile, grams.gg, packing);
-    Features::of_batch(samples.f, m).gram(sum.isa, tile, grams.ff, packing);
-    Features::of_batch(sum.factors.r, r).gram(sum.isa, tile, grams.rr, packing);
+    SampleRows::of_batch(samples.h, m).gram(tile, grams.gg, context);
+    SampleRows::of_batch(samples.f, m).gram(tile, grams.ff, context);
+    SampleRows::of_batch(sum.factors.r, r).gram(tile, grams.rr, context);
     grams.weights[..tile.len()].fill(sum.weights.1);
     if tile.is_diagonal() {
         for weight in grams.weights[..tile.len()].iter_mut().step_by(tile.columns.len() + 1) {
@@ -63,7 +63,7 @@ pub(super) fn form<T: Real, const TANGENT: bool>(
     }
     let Grams { weights, ga, gg, aa, .. } = grams;
     let (weights, ga, gg, aa) = (&weights[..tile.len()], &mut **ga, &mut **gg, &mut **aa);
-    sum.isa.vectorize(|| {
+    context.isa.vectorize(|| {
         for (((&w, ga), gg), aa) in weights.iter().zip(ga).zip(gg).zip(aa) {
             *ga += T::ONE;
             *gg += T::ONE;
@@ -73,7 +73,7 @@ pub(super) fn form<T: Real, const TANGENT: bool>(
 }
 
 /// Turns the Gram matrices of a tile into coefficients; returns its share of the term in r·r'. To be called after the form's.
-pub(super) fn combine_tile<T: Real>(isa: InstructionSet, tile: &Tile, grams: &mut Grams<'_, T>) -> Squares {
+pub(super) fn combine_tile<T: Element>(isa: InstructionSet, tile: &Tile, grams: &mut Grams<'_, T>) -> Squares {
     let Grams { weights, ga, rr, ff, .. } = grams;
     let (weights, ga) = (&weights[..tile.len()], &mut ga[..tile.len()]);
     let (rr, ff) = (&mut rr[..tile.len()], &mut ff[..tile.len()]);
@@ -81,27 +81,27 @@ pub(super) fn combine_tile<T: Real>(isa: InstructionSet, tile: &Tile, grams: &mu
     Squares { cross: tile.count() * cross, ..Squares::default() }
 }
 
-/// Spreads the terms in x and r, and ĝ, over the hats of one side.
-pub(super) fn spread<T: Real, const TANGENT: bool>(
-    sum: &Sum<'_, '_, T, TANGENT>,
-    rows: &Rows<'_, T>,
+/// Adds the derivatives of the terms in x and r, and ĝ, to the gradients of one side.
+pub(super) fn spread<T: Element>(
+    sum: &PairSum<'_, '_, T>,
+    features: &Features<'_, T>,
     part: (&Tile, Side),
     grams: &Grams<'_, T>,
-    end: &mut End<'_, T>,
-    local: &mut Local<'_, T>,
+    to: &mut SampleGradients<'_, T>,
+    scratch: &mut WorkerScratch<'_, T>,
 ) {
-    let (isa, samples, shape) = (sum.isa, sum.samples, sum.samples.shape);
-    x_term::spread(sum, rows, part, grams.ga, end, local);
-    let Some(hats) = &mut end.hats else { return };
-    let ((m, r), packing) = ((shape.hidden(), shape.classes() - 1), &mut *local.packing);
-    Features::of_batch(sum.factors.r, r).spread(isa, grams.ff, part, &mut hats.r, packing);
-    Features::of_batch(samples.f, m).spread(isa, grams.rr, part, &mut hats.f, packing);
-    Features::of_batch(samples.h, m).spread(isa, grams.gg, part, &mut hats.g, packing);
+    let (forward, shape) = (sum.forward, sum.forward.shape);
+    x_term::spread(sum, features, part, grams.ga, to, scratch);
+    let Some(gradients) = &mut to.factors else { return };
+    let ((m, r), context) = ((shape.hidden(), shape.classes() - 1), &mut scratch.context);
+    SampleRows::of_batch(sum.factors.r, r).spread(grams.ff, part, &mut gradients.r, context);
+    SampleRows::of_batch(forward.f, m).spread(grams.rr, part, &mut gradients.f, context);
+    SampleRows::of_batch(forward.h, m).spread(grams.gg, part, &mut gradients.g, context);
 }
 
 /// Turns the Gram matrices of a tile into coefficients, row by row; returns the share of the term in r·r'.
 #[inline(always)]
-fn combine<T: Real>(width: usize, weights: &[T], ga: &mut [T], rr: &mut [T], ff: &mut [T]) -> f64 {
+fn combine<T: Element>(width: usize, weights: &[T], ga: &mut [T], rr: &mut [T], ff: &mut [T]) -> f64 {
     let mut total = 0.0;
     let rows = weights.chunks_exact(width).zip(ga.chunks_exact_mut(width));
     for ((weights, ga), (rr, ff)) in rows.zip(rr.chunks_exact_mut(width).zip(ff.chunks_exact_mut(width))) {

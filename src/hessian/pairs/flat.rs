@@ -10,19 +10,21 @@
 
 use core::ops::Range;
 
-use crate::gemm;
+use crate::bounds::Squares;
+use crate::count::{Work, product, sum};
 use crate::hessian::contrasts::triangle;
-use crate::hessian::evaluation::Squares;
-use crate::hessian::factors::Loaded;
-use crate::hessian::pairs::desk::Grams;
-use crate::hessian::pairs::rows::{End, Rows};
-use crate::hessian::pairs::tile::{Features, Side, Tile};
-use crate::hessian::pairs::{Sum, tile_len};
+use crate::hessian::factors::{ChunkFactors, FactorGradients, HiddenGradient};
+use crate::hessian::pairs::features::{FeatureGradients, Features, SampleGradients, TileGradients};
+use crate::hessian::pairs::scratch::{Grams, TileScratch, TileWorkers, WorkerScratch};
+use crate::hessian::pairs::tile::{SampleRows, Side, Tile};
+use crate::hessian::pairs::{PairForm, PairSum, tile_len};
+use crate::kernels::context::Context;
+use crate::kernels::gemm;
+use crate::kernels::vector::{LaneSums, add_scaled, dot};
 use crate::network::Shape;
-use crate::plan::{Work, product, sum};
-use crate::real::Real;
-use crate::simd::InstructionSet;
-use crate::vector::LaneSums;
+use crate::plan::Form;
+use crate::simd::{Element, InstructionSet};
+use crate::workspace::Arena;
 
 /// Flops of Gram matrices and hats for `n` samples.
 pub(super) const fn work(shape: Shape, n: usize) -> Work {
@@ -39,46 +41,94 @@ pub(super) const fn packing_elements(shape: Shape, n: usize) -> u64 {
     gemm::largest_workspace(&[[t, r2, t], [t, rm, t], [t, t, r2], [t, t, rm], [t, t, m2]])
 }
 
-/// Computes B and A of the samples `chunk`, which are loaded.
-pub(super) fn fill<T: Real, const TANGENT: bool>(
-    sum: &Sum<'_, '_, T, TANGENT>,
-    loaded: &mut Loaded<'_, T>,
-    chunk: &Range<usize>,
-    rows: &mut Rows<'_, T>,
-) {
-    loaded.write_b(sum.isa, sum.samples, chunk, rows.b.rows_mut(chunk));
-    for n in chunk.clone() {
-        loaded.write_a(sum.isa, sum.samples, sum.factors, n, rows.b.row(n), rows.a.row_mut(n));
+/// The flat form.
+pub(super) struct Flat;
+
+impl<T: Element> PairForm<'_, T> for Flat {
+    const FORM: Form = Form::Flat;
+
+    fn new(_: &PairSum<'_, '_, T>, _: &mut Arena<'_, T>) -> Self {
+        Self
+    }
+
+    /// Writes B and A.
+    fn fill(
+        sum: &PairSum<'_, '_, T>,
+        factors: &mut ChunkFactors<'_, T>,
+        chunk: &Range<usize>,
+        features: &mut Features<'_, T>,
+    ) {
+        factors.write_b(sum.forward, chunk, features.b.rows_mut(chunk));
+        for n in chunk.clone() {
+            factors.write_a(sum.forward, sum.factors, n, features.b.row(n), features.a.row_mut(n));
+        }
+    }
+
+    fn form(features: &Features<'_, T>, tile: &Tile, grams: &mut Grams<'_, T>, context: &mut Context<'_, T>) {
+        SampleRows::new(&features.b).gram(tile, grams.bb, context);
+    }
+
+    /// The terms in S and B.
+    fn combine(
+        &self,
+        _: &PairSum<'_, '_, T>,
+        tile: &Tile,
+        scratch: &mut TileScratch<'_, T>,
+        _: &mut TileGradients<'_, T>,
+        workers: &mut TileWorkers<'_, T>,
+    ) -> Squares {
+        combine_tile(workers.first.context.isa, tile, &mut scratch.grams)
+    }
+
+    /// All three terms.
+    fn spread(
+        sum: &PairSum<'_, '_, T>,
+        features: &Features<'_, T>,
+        part: (&Tile, Side),
+        grams: &Grams<'_, T>,
+        to: &mut SampleGradients<'_, T>,
+        scratch: &mut WorkerScratch<'_, T>,
+    ) {
+        let context = &mut scratch.context;
+        SampleRows::new(&features.a).spread(grams.aa, part, &mut to.features.a, context);
+        let Some(gradients) = &mut to.factors else { return };
+        let s = SampleRows::of_batch(sum.factors.s, triangle(sum.forward.shape.classes() - 1));
+        s.spread(grams.ss, part, &mut gradients.s, context);
+        SampleRows::new(&features.b).spread(grams.bb, part, &mut to.features.b, context);
+    }
+
+    fn hidden_value(
+        isa: InstructionSet,
+        range: &Range<usize>,
+        features: &Features<'_, T>,
+        gradients: &FeatureGradients<'_, T>,
+    ) -> f64 {
+        dot(isa, features.a.rows(range), gradients.a.rows(range))
+    }
+
+    fn back<'g>(
+        isa: InstructionSet,
+        chunk: &Range<usize>,
+        own: &'g FeatureGradients<'_, T>,
+        b_hat: &mut [T],
+        _: &mut FactorGradients<'_, T>,
+    ) -> HiddenGradient<'g, T> {
+        add_scaled(isa, b_hat, T::ONE, own.b.rows(chunk));
+        HiddenGradient::Flat(own.a.rows(chunk))
     }
 }
 
 /// Turns the Gram matrices of a tile into coefficients, of ĝ too; returns its share of the terms in S and B.
-pub(super) fn combine_tile<T: Real>(isa: InstructionSet, tile: &Tile, grams: &mut Grams<'_, T>) -> Squares {
+fn combine_tile<T: Element>(isa: InstructionSet, tile: &Tile, grams: &mut Grams<'_, T>) -> Squares {
     let Grams { weights, ga, gg, ss, bb, .. } = grams;
     let (ss, bb) = (&mut ss[..tile.len()], &mut bb[..tile.len()]);
     let (output, cross) = isa.vectorize(|| combine(tile.columns.len(), weights, ga, gg, ss, bb));
     Squares { output: tile.count() * output, cross: tile.count() * cross, hidden: 0.0 }
 }
 
-/// Spreads all three terms over the hats of one side.
-pub(super) fn spread<T: Real, const TANGENT: bool>(
-    sum: &Sum<'_, '_, T, TANGENT>,
-    rows: &Rows<'_, T>,
-    part: (&Tile, Side),
-    grams: &Grams<'_, T>,
-    end: &mut End<'_, T>,
-    packing: &mut [T],
-) {
-    Features::new(&rows.a).spread(sum.isa, grams.aa, part, &mut end.own.a, packing);
-    let Some(hats) = &mut end.hats else { return };
-    let s = Features::of_batch(sum.factors.s, triangle(sum.samples.shape.classes() - 1));
-    s.spread(sum.isa, grams.ss, part, &mut hats.s, packing);
-    Features::new(&rows.b).spread(sum.isa, grams.bb, part, &mut end.own.b, packing);
-}
-
 /// Turns the Gram matrices of a tile into coefficients, row by row; returns the shares of the output and the cross term.
 #[inline(always)]
-fn combine<T: Real>(width: usize, weights: &[T], ga: &[T], gg: &mut [T], ss: &mut [T], bb: &mut [T]) -> (f64, f64) {
+fn combine<T: Element>(width: usize, weights: &[T], ga: &[T], gg: &mut [T], ss: &mut [T], bb: &mut [T]) -> (f64, f64) {
     let (mut output, mut cross) = (0.0, 0.0);
     let rows = ss.chunks_exact_mut(width).zip(bb.chunks_exact_mut(width));
     let shared = weights.chunks_exact(width).zip(ga.chunks_exact(width)).zip(gg.chunks_exact_mut(width));

@@ -24,30 +24,31 @@
 //! [`tangent`], through R×R matrices of each pair. The terms in x ([`x_term`]) and r ([`common`]) are the same in both.
 
 mod common;
-mod desk;
+mod features;
 mod flat;
-mod rows;
+mod scratch;
 mod tangent;
 mod tile;
 mod x_term;
 
 use core::ops::Range;
 
+use crate::bounds::Squares;
+use crate::count::{Work, largest, product, sum};
 use crate::hessian::contrasts::triangle;
-use crate::hessian::evaluation::Squares;
-use crate::hessian::factors::{self, CHUNK, Factors, Hats, HiddenHat, Loaded, chunks, middle};
-use crate::hessian::samples::Samples;
+use crate::hessian::factors::{self, CHUNK, ChunkFactors, FactorGradients, Factors, HiddenGradient, chunks, middle};
+use crate::hessian::forward::Forward;
+use crate::kernels::context::Context;
+use crate::kernels::vector::dot;
 use crate::network::Shape;
-use crate::plan::{Form, Work, largest, product, sum};
-use crate::real::Real;
-use crate::simd::InstructionSet;
-use crate::vector::{add_scaled, dot};
-use crate::workers::Workers;
-use crate::workspace::{Arena, PerSample};
-use desk::{Grams, Local, Team};
-use rows::{End, RowHats, Rows};
-use tangent::Network;
-use tile::{Features, Side, Tile};
+use crate::plan::Form;
+use crate::simd::{Element, InstructionSet};
+use crate::workspace::Arena;
+use features::{FeatureGradients, Features, SampleGradients, TileGradients};
+use flat::Flat;
+use scratch::{Grams, TileScratch, TileWorkers, WorkerScratch};
+use tangent::Tangent;
+use tile::{SampleRows, Side, Tile};
 
 /// Samples a tile.
 const TILE: usize = 64;
@@ -77,13 +78,14 @@ pub(crate) const fn elements(shape: Shape, n: usize, form: Form) -> u64 {
         Form::Flat => 0,
         Form::Tangent => tangent::elements(shape, n),
     };
-    sum(&[x_term::elements(shape, n), own, rows::elements(shape, n, form)])
+    let (features, gradients) = (Features::elements(shape, n, form, n), FeatureGradients::elements(shape, n, form, n));
+    sum(&[x_term::elements(shape, n), own, features, gradients])
 }
 
 /// Elements of a worker's scratch, besides packing space.
 pub(crate) const fn worker_elements(shape: Shape, n: usize, form: Form) -> u64 {
     let chunk = product(&[if n < CHUNK { n } else { CHUNK }, shape.classes() - 1, shape.hidden()]);
-    largest(&[sum(&[chunk, factors::loaded_elements(shape, n)]), desk::elements(shape, n, form)])
+    largest(&[sum(&[chunk, factors::chunk_elements(shape, n)]), scratch::elements(shape, n, form)])
 }
 
 /// Elements of packing space that the products need.
@@ -95,10 +97,9 @@ pub(crate) const fn packing_elements(shape: Shape, n: usize, form: Form) -> u64 
     largest(&[common::packing_elements(shape, n), own])
 }
 
-/// What all stages of a sum over pairs read. The form is a constant, so that a program whose plans have one form has none of the other.
-struct Sum<'a, 'w, T, const TANGENT: bool> {
-    isa: InstructionSet,
-    samples: &'a Samples<'w, T>,
+/// What all stages of a sum over pairs read.
+struct PairSum<'a, 'w, T> {
+    forward: &'a Forward<'w, T>,
     factors: &'a Factors<'w, T>,
     /// The samples whose pairs are summed.
     range: Range<usize>,
@@ -106,123 +107,187 @@ struct Sum<'a, 'w, T, const TANGENT: bool> {
     weights: (T, T),
 }
 
-/// What the constant of a [`Sum`] stands for.
-const fn form_of(tangent: bool) -> Form {
-    if tangent { Form::Tangent } else { Form::Flat }
+/// How the terms in S, B and A are computed. A type, so that a program whose plans have one form has none of the other.
+trait PairForm<'w, T: Element>: Sized + Sync {
+    const FORM: Form;
+
+    /// With what all tiles read besides features.
+    fn new(sum: &PairSum<'_, '_, T>, arena: &mut Arena<'w, T>) -> Self;
+
+    /// Computes the feature rows of the samples `chunk`, whose factors these are.
+    fn fill(
+        sum: &PairSum<'_, '_, T>,
+        factors: &mut ChunkFactors<'_, T>,
+        chunk: &Range<usize>,
+        features: &mut Features<'_, T>,
+    );
+
+    /// Forms Gram matrices of a tile, or of some of its rows, of feature rows.
+    fn form(features: &Features<'_, T>, tile: &Tile, grams: &mut Grams<'_, T>, context: &mut Context<'_, T>);
+
+    /// Turns the Gram matrices of a tile into coefficients, of ĝ too; returns the tile's share of the terms.
+    fn combine(
+        &self,
+        sum: &PairSum<'_, '_, T>,
+        tile: &Tile,
+        scratch: &mut TileScratch<'_, T>,
+        gradients: &mut TileGradients<'_, T>,
+        workers: &mut TileWorkers<'_, T>,
+    ) -> Squares;
+
+    /// Multiplies the coefficients of a tile with the features of one side, and adds that to the gradients of the other.
+    fn spread(
+        sum: &PairSum<'_, '_, T>,
+        features: &Features<'_, T>,
+        part: (&Tile, Side),
+        grams: &Grams<'_, T>,
+        to: &mut SampleGradients<'_, T>,
+        scratch: &mut WorkerScratch<'_, T>,
+    );
+
+    /// Twice the term in A, or what is left of it, from the gradients of some samples.
+    fn hidden_value(
+        isa: InstructionSet,
+        range: &Range<usize>,
+        features: &Features<'_, T>,
+        gradients: &FeatureGradients<'_, T>,
+    ) -> f64;
+
+    /// Hands over what is not a sample's own.
+    fn finish(
+        &mut self,
+        _isa: InstructionSet,
+        _sum: &PairSum<'_, '_, T>,
+        _own: &mut FeatureGradients<'_, T>,
+        _gradients: &mut FactorGradients<'_, T>,
+    ) {
+    }
+
+    /// The way back from the feature rows of the samples `chunk`: adds to B̂ and the gradients, returns Â.
+    fn back<'g>(
+        isa: InstructionSet,
+        chunk: &Range<usize>,
+        own: &'g FeatureGradients<'_, T>,
+        b_hat: &mut [T],
+        gradients: &mut FactorGradients<'_, T>,
+    ) -> HiddenGradient<'g, T>;
 }
 
-/// Sums over all pairs within `range`; adds the derivatives to the hats, if there are any.
+/// Sums over all pairs within `range`; adds the derivatives to the gradients, if there are any.
 #[allow(clippy::too_many_arguments, reason = "one stage of an evaluation: what it reads, what it adds to, and scratch")]
-pub(crate) fn add<T: Real>(
-    isa: InstructionSet,
-    samples: &Samples<'_, T>,
+pub(crate) fn add<T: Element>(
+    forward: &Forward<'_, T>,
     range: Range<usize>,
     (self_weight, cross_weight): (f64, f64),
     form: Form,
     factors: &Factors<'_, T>,
-    hats: Option<Hats<'_, T>>,
+    gradients: Option<FactorGradients<'_, T>>,
     arena: Arena<'_, T>,
-    workers: Workers<'_, T>,
+    context: Context<'_, T>,
 ) -> Squares {
-    let weights = (T::from_f64(self_weight), T::from_f64(cross_weight));
+    let sum = PairSum { forward, factors, range, weights: (T::from_f64(self_weight), T::from_f64(cross_weight)) };
     match form {
-        Form::Flat => Sum::<_, false> { isa, samples, factors, range, weights }.add(hats, arena, workers),
-        Form::Tangent => Sum::<_, true> { isa, samples, factors, range, weights }.add(hats, arena, workers),
+        Form::Flat => sum.add::<Flat>(gradients, arena, context),
+        Form::Tangent => sum.add::<Tangent<'_, T>>(gradients, arena, context),
     }
 }
 
-impl<T: Real, const TANGENT: bool> Sum<'_, '_, T, TANGENT> {
+impl<T: Element> PairSum<'_, '_, T> {
     /// All of it.
-    fn add(&self, mut hats: Option<Hats<'_, T>>, mut arena: Arena<'_, T>, mut workers: Workers<'_, T>) -> Squares {
-        let (shape, form, range) = (self.samples.shape, form_of(TANGENT), self.range.clone());
-        let inputs = arena.take(x_term::elements(shape, range.len()) as usize);
-        let network = Network::new(self, &mut arena);
-        let mut features = Rows::new(shape, &range, form, &mut arena);
-        let mut own = RowHats::new(shape, &range, form, &mut arena);
+    fn add<'w, F: PairForm<'w, T>>(
+        &self,
+        mut gradients: Option<FactorGradients<'_, T>>,
+        mut arena: Arena<'w, T>,
+        mut context: Context<'_, T>,
+    ) -> Squares {
+        let (shape, n, isa, range) = (self.forward.shape, self.range.len(), context.isa, &self.range);
+        let inputs = arena.take(x_term::elements(shape, n) as usize);
+        let form = F::new(self, &mut arena);
+        let mut features = Features::cut(shape, n, F::FORM, range, &mut arena);
+        let mut own = FeatureGradients::cut(shape, n, F::FORM, range, &mut arena);
 
-        self.fill(range.clone(), features.reborrow(), own.reborrow(), workers.reborrow());
-        let mut pairs = Pairs { sum: self, network, features: &features };
-        let end = End { own: own.reborrow(), hats: hats.as_mut().map(Hats::reborrow) };
-        let mut squares = pairs.triangle(range.clone(), end, workers.reborrow());
-        x_term::spread_by_inputs(self, &features, &mut own, inputs, workers.reborrow());
-        let [of_x, of_hidden] = pairs.values(range.clone(), &own, workers.reborrow());
+        self.fill::<F>(range.clone(), features.reborrow(), own.reborrow(), context.reborrow());
+        let mut pairs = Pairs { sum: self, form, features: &features };
+        let to =
+            SampleGradients { features: own.reborrow(), factors: gradients.as_mut().map(FactorGradients::reborrow) };
+        let mut squares = pairs.triangle(range.clone(), to, context.reborrow());
+        x_term::spread_by_inputs(self, &features, &mut own, inputs, context.reborrow());
+        let [of_x, of_hidden] = pairs.values(range.clone(), &own, context.reborrow());
         squares.cross += of_x;
         squares.hidden += 0.5 * of_hidden;
-        if let Some(mut hats) = hats {
-            if TANGENT {
-                pairs.network.finish(self, &mut own, &mut hats);
-            }
-            pairs.back(range, &own, hats, workers);
+        if let Some(mut gradients) = gradients {
+            pairs.form.finish(isa, self, &mut own, &mut gradients);
+            pairs.back(range.clone(), &own, gradients, context);
         }
         squares
     }
 
     /// What factors of `n` samples cost.
-    fn cost_of_factors(&self, n: usize) -> u64 {
-        let (shape, own) = (self.samples.shape, factors::work(self.samples.shape));
-        let all = if form_of(TANGENT) == Form::Flat { Work::sum(&[own, factors::work_of_a(shape)]) } else { own };
+    fn cost_of_factors(&self, n: usize, form: Form) -> u64 {
+        let (shape, own) = (self.forward.shape, factors::work(self.forward.shape));
+        let all = if form == Form::Flat { Work::sum(&[own, factors::work_of_a(shape)]) } else { own };
         all.times(n).cost
     }
 
-    /// Computes the feature rows of some samples, chunk by chunk, and sets their hats to zero: who will add to them has them in his cache.
-    fn fill(
+    /// Computes the feature rows of some samples, chunk by chunk, and sets their gradients to zero: the worker that adds to them first finds
+    /// them in its cache.
+    fn fill<'w, F: PairForm<'w, T>>(
         &self,
         range: Range<usize>,
-        mut features: Rows<'_, T>,
-        mut hats: RowHats<'_, T>,
-        mut workers: Workers<'_, T>,
+        mut features: Features<'_, T>,
+        mut gradients: FeatureGradients<'_, T>,
+        mut context: Context<'_, T>,
     ) {
-        if let Some(at) = workers.cut(range.len(), || self.cost_of_factors(range.len())) {
+        if let Some(at) = context.cut(range.len(), || self.cost_of_factors(range.len(), F::FORM)) {
             let middle = range.start + at;
-            let ((before, after), (first, second)) = (features.split_at(middle), hats.split_at(middle));
-            workers.join(
-                |workers| self.fill(range.start..middle, before, first, workers),
-                |workers| self.fill(middle..range.end, after, second, workers),
+            let ((before, after), (first, second)) = (features.split_at(middle), gradients.split_at(middle));
+            context.join(
+                |context| self.fill::<F>(range.start..middle, before, first, context),
+                |context| self.fill::<F>(middle..range.end, after, second, context),
             );
             return;
         }
-        hats.clear();
-        let mut loaded = Loaded::new(self.samples.shape, self.range.len(), Arena::new(workers.scratch()));
+        gradients.for_each(|all| all.fill(T::ZERO));
+        let isa = context.isa;
+        let mut factors = ChunkFactors::new(self.forward.shape, self.range.len(), &mut context);
         for chunk in chunks(range) {
-            loaded.load(self.isa, self.factors, &chunk);
-            x_term::fill(self, &loaded, &chunk, &mut features);
-            match form_of(TANGENT) {
-                Form::Flat => flat::fill(self, &mut loaded, &chunk, &mut features),
-                Form::Tangent => tangent::fill(self, &loaded, &chunk, &mut features),
-            }
+            factors.load(self.factors, &chunk);
+            x_term::fill(isa, self, &factors, &chunk, &mut features);
+            F::fill(self, &mut factors, &chunk, &mut features);
         }
     }
 }
 
 /// A sum over pairs whose features are known.
-struct Pairs<'a, 'w, T, const TANGENT: bool> {
-    sum: &'a Sum<'a, 'w, T, TANGENT>,
-    network: Network<'a, T>,
-    features: &'a Rows<'a, T>,
+struct Pairs<'a, 'w, T, F> {
+    sum: &'a PairSum<'a, 'w, T>,
+    form: F,
+    features: &'a Features<'a, T>,
 }
 
-impl<T: Real, const TANGENT: bool> Pairs<'_, '_, T, TANGENT> {
-    /// Workers for some pairs: as many as pay.
-    fn workers<'b>(&self, pairs: usize, workers: Workers<'b, T>) -> Workers<'b, T> {
-        let of_a_tile = || work(self.sum.samples.shape, TILE, form_of(TANGENT)).cost;
-        workers.for_cost(|| product(&[pairs]).saturating_mul(of_a_tile() / product(&[TILE, TILE])))
+impl<'w, T: Element, F: PairForm<'w, T>> Pairs<'_, '_, T, F> {
+    /// With as many workers as pay for some pairs.
+    fn for_pairs<'b>(&self, pairs: usize, context: Context<'b, T>) -> Context<'b, T> {
+        let of_a_tile = || work(self.sum.forward.shape, TILE, F::FORM).cost;
+        context.for_cost(|| product(&[pairs]).saturating_mul(of_a_tile() / product(&[TILE, TILE])))
     }
 
     /// All pairs within some samples.
-    fn triangle(&self, range: Range<usize>, mut end: End<'_, T>, workers: Workers<'_, T>) -> Squares {
-        let mut workers = self.workers(range.len() * range.len(), workers);
+    fn triangle(&self, range: Range<usize>, mut to: SampleGradients<'_, T>, context: Context<'_, T>) -> Squares {
+        let mut context = self.for_pairs(range.len() * range.len(), context);
         let Some(middle) = middle(&range, TILE) else {
-            return self.tile(&Tile { rows: range.clone(), columns: range }, end, None, workers);
+            let tile = Tile { rows: range.clone(), columns: range };
+            return self.tile(&tile, TileGradients { rows: to, columns: None }, context);
         };
         let (first, second) = (range.start..middle, middle..range.end);
-        let (before, after) = end.reborrow().split_at(middle);
-        let (mut squares, other) = workers.reborrow().join(
-            |workers| self.triangle(first.clone(), before, workers),
-            |workers| self.triangle(second.clone(), after, workers),
+        let (before, after) = to.reborrow().split_at(middle);
+        let (mut squares, other) = context.reborrow().join(
+            |context| self.triangle(first.clone(), before, context),
+            |context| self.triangle(second.clone(), after, context),
         );
         squares += other;
-        let (before, after) = end.split_at(middle);
-        squares += self.square(first, second, before, after, workers);
+        let (before, after) = to.split_at(middle);
+        squares += self.square(first, second, before, after, context);
         squares
     }
 
@@ -231,25 +296,28 @@ impl<T: Real, const TANGENT: bool> Pairs<'_, '_, T, TANGENT> {
         &self,
         rows: Range<usize>,
         columns: Range<usize>,
-        mut row_end: End<'_, T>,
-        mut column_end: End<'_, T>,
-        workers: Workers<'_, T>,
+        mut to_rows: SampleGradients<'_, T>,
+        mut to_columns: SampleGradients<'_, T>,
+        context: Context<'_, T>,
     ) -> Squares {
-        let mut workers = self.workers(2 * rows.len() * columns.len(), workers);
+        let mut context = self.for_pairs(2 * rows.len() * columns.len(), context);
         match (middle(&rows, TILE), middle(&columns, TILE)) {
-            (None, None) => self.tile(&Tile { rows, columns }, row_end, Some(column_end), workers),
+            (None, None) => {
+                let gradients = TileGradients { rows: to_rows, columns: Some(to_columns) };
+                self.tile(&Tile { rows, columns }, gradients, context)
+            }
             (Some(at), None) => {
-                let (before, after) = row_end.split_at(at);
+                let (before, after) = to_rows.split_at(at);
                 let mut squares =
-                    self.square(rows.start..at, columns.clone(), before, column_end.reborrow(), workers.reborrow());
-                squares += self.square(at..rows.end, columns, after, column_end, workers);
+                    self.square(rows.start..at, columns.clone(), before, to_columns.reborrow(), context.reborrow());
+                squares += self.square(at..rows.end, columns, after, to_columns, context);
                 squares
             }
             (None, Some(at)) => {
-                let (before, after) = column_end.split_at(at);
+                let (before, after) = to_columns.split_at(at);
                 let mut squares =
-                    self.square(rows.clone(), columns.start..at, row_end.reborrow(), before, workers.reborrow());
-                squares += self.square(rows, at..columns.end, row_end, after, workers);
+                    self.square(rows.clone(), columns.start..at, to_rows.reborrow(), before, context.reborrow());
+                squares += self.square(rows, at..columns.end, to_rows, after, context);
                 squares
             }
             (Some(row), Some(column)) => {
@@ -257,12 +325,12 @@ impl<T: Real, const TANGENT: bool> Pairs<'_, '_, T, TANGENT> {
                 let mut squares = Squares::default();
                 // First those on the diagonal of the square, then the others.
                 for [left, right] in [[0, 1], [1, 0]] {
-                    let (above, below) = row_end.reborrow().split_at(row);
-                    let (before, after) = column_end.reborrow().split_at(column);
+                    let (above, below) = to_rows.reborrow().split_at(row);
+                    let (before, after) = to_columns.reborrow().split_at(column);
                     let (upper, lower) = if left == 0 { (before, after) } else { (after, before) };
-                    let (square, other) = workers.reborrow().join(
-                        |workers| self.square(rows[0].clone(), columns[left].clone(), above, upper, workers),
-                        |workers| self.square(rows[1].clone(), columns[right].clone(), below, lower, workers),
+                    let (square, other) = context.reborrow().join(
+                        |context| self.square(rows[0].clone(), columns[left].clone(), above, upper, context),
+                        |context| self.square(rows[1].clone(), columns[right].clone(), below, lower, context),
                     );
                     squares += square;
                     squares += other;
@@ -272,122 +340,104 @@ impl<T: Real, const TANGENT: bool> Pairs<'_, '_, T, TANGENT> {
         }
     }
 
-    /// One tile; columns have an end of their own, unless they are the rows.
-    fn tile(&self, tile: &Tile, rows: End<'_, T>, columns: Option<End<'_, T>>, workers: Workers<'_, T>) -> Squares {
-        let (shape, n, form) = (self.sum.samples.shape, self.sum.range.len(), form_of(TANGENT));
-        let (mut one, mut other) = workers.two();
-        let (mut space, one) = desk::cut(shape, n, form, one.scratch());
-        let other = other.as_mut().map(|other| desk::cut(shape, n, form, other.scratch()).1);
-        let mut team = Team { one, other };
-        let mut ends = Ends { rows, columns };
+    /// One tile.
+    fn tile(&self, tile: &Tile, mut gradients: TileGradients<'_, T>, context: Context<'_, T>) -> Squares {
+        let (shape, n) = (self.sum.forward.shape, self.sum.range.len());
+        let (mut one, mut other) = context.two();
+        let (mut scratch, first) = scratch::cut(shape, n, F::FORM, &mut one);
+        let second = other.as_mut().map(|other| scratch::cut(shape, n, F::FORM, other).1);
+        let mut workers = TileWorkers { first, second };
 
-        if tile.is_diagonal() || team.other.is_none() {
-            self.form(tile, &mut space.grams, team.one.packing);
+        if tile.is_diagonal() || workers.second.is_none() {
+            self.form(tile, &mut scratch.grams, &mut workers.first.context);
         } else {
             let [above, below] = tile.halves();
-            let (mut grams, mut others) = space.grams.split_at(above.len());
-            team.both(
-                |local| self.form(&above, &mut grams, local.packing),
-                |local| self.form(&below, &mut others, local.packing),
+            let (mut grams, mut others) = scratch.grams.split_at(above.len());
+            workers.both(
+                |own| self.form(&above, &mut grams, &mut own.context),
+                |own| self.form(&below, &mut others, &mut own.context),
             );
         }
-        let mut squares = match form {
-            Form::Flat => flat::combine_tile(self.sum.isa, tile, &mut space.grams),
-            Form::Tangent => self.network.visit(self.sum, tile, &mut space, &mut ends, &mut team),
-        };
-        squares += common::combine_tile(self.sum.isa, tile, &mut space.grams);
-        let grams = &space.grams;
-        let (rows, columns) = (&mut ends.rows, ends.columns.as_mut());
+        let mut squares = self.form.combine(self.sum, tile, &mut scratch, &mut gradients, &mut workers);
+        squares += common::combine_tile(workers.first.context.isa, tile, &mut scratch.grams);
+        let grams = &scratch.grams;
+        let TileGradients { rows, columns } = &mut gradients;
         match columns {
             Some(columns) => {
-                team.both(
-                    |local| self.spread(tile, Side::Rows, grams, rows, local),
-                    |local| self.spread(tile, Side::Columns, grams, columns, local),
+                workers.both(
+                    |own| self.spread(tile, Side::Rows, grams, rows, own),
+                    |own| self.spread(tile, Side::Columns, grams, columns, own),
                 );
             }
-            None => self.spread(tile, Side::Rows, grams, rows, &mut team.one),
+            None => self.spread(tile, Side::Rows, grams, rows, &mut workers.first),
         }
         squares
     }
 
     /// Weights and Gram matrices of a tile, or of some of its rows.
-    fn form(&self, tile: &Tile, grams: &mut Grams<'_, T>, packing: &mut [T]) {
-        common::form(self.sum, tile, grams, packing);
-        let r2 = triangle(self.sum.samples.shape.classes() - 1);
-        Features::of_batch(self.sum.factors.s, r2).gram(self.sum.isa, tile, grams.ss, packing);
-        if form_of(TANGENT) == Form::Flat {
-            Features::new(&self.features.b).gram(self.sum.isa, tile, grams.bb, packing);
-        }
+    fn form(&self, tile: &Tile, grams: &mut Grams<'_, T>, context: &mut Context<'_, T>) {
+        common::form(self.sum, tile, grams, context);
+        let r2 = triangle(self.sum.forward.shape.classes() - 1);
+        SampleRows::of_batch(self.sum.factors.s, r2).gram(tile, grams.ss, context);
+        F::form(self.features, tile, grams, context);
     }
 
-    /// Spreads the coefficients of a tile over the hats of one side.
-    fn spread(&self, tile: &Tile, side: Side, grams: &Grams<'_, T>, end: &mut End<'_, T>, local: &mut Local<'_, T>) {
-        match form_of(TANGENT) {
-            Form::Flat => flat::spread(self.sum, self.features, (tile, side), grams, end, local.packing),
-            Form::Tangent => tangent::spread(self.sum, self.features, (tile, side), grams, end, local.packing),
-        }
-        common::spread(self.sum, self.features, (tile, side), grams, end, local);
+    /// Adds the derivatives of a tile to the gradients of one side.
+    fn spread(
+        &self,
+        tile: &Tile,
+        side: Side,
+        grams: &Grams<'_, T>,
+        to: &mut SampleGradients<'_, T>,
+        scratch: &mut WorkerScratch<'_, T>,
+    ) {
+        F::spread(self.sum, self.features, (tile, side), grams, to, scratch);
+        common::spread(self.sum, self.features, (tile, side), grams, to, scratch);
     }
 
-    /// Two values that the hats hold: 4 Σ' w Ga x, and twice the term in A, or what is left of it.
-    fn values(&self, range: Range<usize>, own: &RowHats<'_, T>, workers: Workers<'_, T>) -> [f64; 2] {
-        let workers = workers.for_cost(|| product(&[8, range.len(), self.features.bh.width()]));
+    /// Two values that follow from the gradients: 4 Σ' w Ga x, and twice the term in A, or what is left of it.
+    fn values(&self, range: Range<usize>, own: &FeatureGradients<'_, T>, context: Context<'_, T>) -> [f64; 2] {
+        let context = context.for_cost(|| product(&[8, range.len(), self.features.bh.width()]));
         if let Some(middle) = middle(&range, CHUNK) {
-            let ([of_x, of_hidden], [other_x, other_hidden]) = workers.join(
-                |workers| self.values(range.start..middle, own, workers),
-                |workers| self.values(middle..range.end, own, workers),
+            let ([of_x, of_hidden], [other_x, other_hidden]) = context.join(
+                |context| self.values(range.start..middle, own, context),
+                |context| self.values(middle..range.end, own, context),
             );
             return [of_x + other_x, of_hidden + other_hidden];
         }
-        let value = |features: &PerSample<'_, T>, hats: &PerSample<'_, T>| {
-            dot(self.sum.isa, features.rows(&range), hats.rows(&range))
-        };
-        let Rows { bh, a, o, d, .. } = self.features;
-        let of_hidden = match form_of(TANGENT) {
-            Form::Flat => value(a, &own.a),
-            Form::Tangent => value(o, &own.o) + value(d, &own.d),
-        };
-        [value(bh, &own.bh), of_hidden]
+        let isa = context.isa;
+        let of_x = dot(isa, self.features.bh.rows(&range), own.bh.rows(&range));
+        [of_x, F::hidden_value(isa, &range, self.features, own)]
     }
 
     /// The way back from the features of some samples, chunk by chunk.
-    fn back(&self, range: Range<usize>, own: &RowHats<'_, T>, mut hats: Hats<'_, T>, mut workers: Workers<'_, T>) {
-        let Sum { isa, samples, factors, .. } = *self.sum;
-        if let Some(at) = workers.cut(range.len(), || self.sum.cost_of_factors(range.len())) {
+    fn back(
+        &self,
+        range: Range<usize>,
+        own: &FeatureGradients<'_, T>,
+        mut gradients: FactorGradients<'_, T>,
+        mut context: Context<'_, T>,
+    ) {
+        let PairSum { forward, factors, .. } = *self.sum;
+        if let Some(at) = context.cut(range.len(), || self.sum.cost_of_factors(range.len(), F::FORM)) {
             let middle = range.start + at;
-            let (before, after) = hats.split_at(middle);
-            workers.join(
-                |workers| self.back(range.start..middle, own, before, workers),
-                |workers| self.back(middle..range.end, own, after, workers),
+            let (before, after) = gradients.split_at(middle);
+            context.join(
+                |context| self.back(range.start..middle, own, before, context),
+                |context| self.back(middle..range.end, own, after, context),
             );
             return;
         }
-        let (n, rm) = (self.sum.range.len(), samples.shape.hidden() * (samples.shape.classes() - 1));
-        let mut arena = Arena::new(workers.scratch());
-        let b_hat = arena.take(n.min(CHUNK) * rm);
-        let mut loaded = Loaded::new(samples.shape, n, arena);
+        let (n, isa) = (self.sum.range.len(), context.isa);
+        let rm = forward.shape.hidden() * (forward.shape.classes() - 1);
+        let (b_hat, mut context) = context.carve(|arena| arena.take(n.min(CHUNK) * rm));
+        let mut chunk_factors = ChunkFactors::new(forward.shape, n, &mut context);
         for chunk in chunks(range) {
-            loaded.load(isa, factors, &chunk);
+            chunk_factors.load(factors, &chunk);
             let b_hat = &mut b_hat[..chunk.len() * rm];
-            x_term::back(self.sum, &loaded, own, &chunk, b_hat, &mut hats);
-            let a_hat = match form_of(TANGENT) {
-                Form::Flat => {
-                    add_scaled(isa, b_hat, T::ONE, own.b.rows(&chunk));
-                    HiddenHat::Flat(own.a.rows(&chunk))
-                }
-                Form::Tangent => {
-                    add_scaled(isa, hats.d.rows_mut(&chunk), T::ONE, own.d.rows(&chunk));
-                    HiddenHat::Omega(own.o.rows(&chunk))
-                }
-            };
-            loaded.back(isa, samples, factors, &chunk, Some(b_hat), a_hat, &mut hats);
+            x_term::back(isa, self.sum, &chunk_factors, own, &chunk, b_hat, &mut gradients);
+            let hidden = F::back(isa, &chunk, own, b_hat, &mut gradients);
+            chunk_factors.back(forward, factors, &chunk, Some(b_hat), hidden, &mut gradients);
         }
     }
-}
-
-/// What a tile's rows and columns are added to.
-struct Ends<'w, T> {
-    rows: End<'w, T>,
-    /// Absent where the columns are among the rows' samples.
-    columns: Option<End<'w, T>>,
 }

@@ -2,11 +2,10 @@
 
 use core::ops::Range;
 
-use crate::gemm::{self, Addend, Matrix, MatrixMut, gemm, gemm_rows};
 use crate::hessian::pairs::TILE;
-use crate::real::Real;
-use crate::simd::InstructionSet;
-use crate::workers::Workers;
+use crate::kernels::context::Context;
+use crate::kernels::gemm::{Addend, Matrix, MatrixMut, Triangle};
+use crate::simd::Element;
 use crate::workspace::{PerSample, pieces};
 
 /// A tile of pairs.
@@ -66,21 +65,21 @@ impl Side {
     }
 
     /// Coefficients of the tile, rows × columns, as a matrix whose rows are the samples that are added to.
-    pub(super) fn coefficients<'a, T: Real>(self, coefficients: &'a [T], tile: &Tile) -> Matrix<'a, T> {
+    pub(super) fn coefficients<'a, T: Element>(self, coefficients: &'a [T], tile: &Tile) -> Matrix<'a, T> {
         let coefficients = Matrix::row_major(&coefficients[..tile.len()], tile.rows.len(), tile.columns.len());
         if self == Self::Rows { coefficients } else { coefficients.t() }
     }
 }
 
-/// Feature rows of samples, from `first` on.
+/// Rows of samples, from `first` on: features of one kind.
 #[derive(Clone, Copy)]
-pub(super) struct Features<'a, T> {
+pub(super) struct SampleRows<'a, T> {
     data: &'a [T],
     width: usize,
     first: usize,
 }
 
-impl<'a, T: Real> Features<'a, T> {
+impl<'a, T: Element> SampleRows<'a, T> {
     /// Of all samples of the batch.
     pub(super) fn of_batch(data: &'a [T], width: usize) -> Self {
         Self { data, width, first: 0 }
@@ -99,28 +98,27 @@ impl<'a, T: Real> Features<'a, T> {
     }
 
     /// `gram`, rows × columns, becomes the Gram matrix of the tile, or of some of its rows. Off the diagonal, tiles are [`TILE`] rows high.
-    pub(super) fn gram(self, isa: InstructionSet, tile: &Tile, gram: &mut [T], packing: &mut [T]) {
+    pub(super) fn gram(self, tile: &Tile, gram: &mut [T], context: &mut Context<'_, T>) {
         let (left, right) = (self.rows(&tile.rows), self.rows(&tile.columns));
         let out = MatrixMut::row_major(&mut gram[..tile.len()], tile.rows.len(), tile.columns.len());
         if tile.is_diagonal() {
-            gemm::gram(isa, T::ONE, left, None, T::ZERO, out, gemm::Triangle::Both, packing);
+            context.gram(out, T::ONE, left, None, T::ZERO, Triangle::Both);
         } else {
-            gemm_rows(isa, T::ONE, left, right.t(), Addend::Zero, out, TILE, Workers::new(1, packing));
+            context.reborrow().rows_of_product(out, T::ONE, left, right.t(), Addend::Zero, TILE);
         }
     }
 
-    /// Multiplies coefficients, rows × columns, with the features of one side into the hats of the other.
+    /// Multiplies coefficients, rows × columns, with the features of one side, and adds that to the gradients of the other.
     pub(super) fn spread(
         self,
-        isa: InstructionSet,
         coefficients: &[T],
         (tile, side): (&Tile, Side),
-        hats: &mut PerSample<'_, T>,
-        packing: &mut [T],
+        gradients: &mut PerSample<'_, T>,
+        context: &mut Context<'_, T>,
     ) {
         let [to, from] = side.of(tile);
         let coefficients = side.coefficients(coefficients, tile);
-        let hats = MatrixMut::row_major(hats.rows_mut(to), to.len(), self.width);
-        gemm(isa, T::ONE, coefficients, self.rows(from), T::ONE, hats, packing);
+        let gradients = MatrixMut::row_major(gradients.rows_mut(to), to.len(), self.width);
+        context.add(gradients, coefficients, self.rows(from));
     }
 }

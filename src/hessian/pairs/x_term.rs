@@ -17,18 +17,18 @@
 
 use core::ops::Range;
 
-use crate::gemm::{Addend, Matrix, MatrixMut, gemm, gemm_shared};
-use crate::hessian::factors::{Hats, Loaded};
-use crate::hessian::pairs::desk::Local;
-use crate::hessian::pairs::rows::{End, RowHats, Rows};
-use crate::hessian::pairs::tile::{Features, Side, Tile};
-use crate::hessian::pairs::{Sum, TILE, tile_len};
+use crate::count::product;
+use crate::hessian::factors::{ChunkFactors, FactorGradients};
+use crate::hessian::pairs::features::{FeatureGradients, Features, SampleGradients};
+use crate::hessian::pairs::scratch::WorkerScratch;
+use crate::hessian::pairs::tile::{SampleRows, Side, Tile};
+use crate::hessian::pairs::{PairSum, TILE, tile_len};
+use crate::kernels::context::Context;
+use crate::kernels::gemm::{Addend, Matrix, MatrixMut};
+use crate::kernels::vector::{add_scaled, dot, dot_inline, scale, sum_rows};
 use crate::network::Shape;
-use crate::plan::{largest, product};
-use crate::real::Real;
-use crate::simd::{Kernel, Lanes, Simd};
-use crate::vector::{add_scaled, dot, dot_inline, scale, sum_rows};
-use crate::workers::Workers;
+use crate::simd::Element;
+use crate::simd::{InstructionSet, Kernel, Lanes, Simd};
 use crate::workspace::{PerSample, pieces, row};
 
 /// Classes whose part of (r⊗f)^ is folded at once, at most.
@@ -72,36 +72,37 @@ pub(super) const fn elements(shape: Shape, n: usize) -> u64 {
     if is_linear(shape, n) { product(&[shape.inputs() + 1, shape.classes() - 1, shape.hidden()]) } else { 0 }
 }
 
-/// Elements of [`Local::scaled`]: the coefficients of a tile, weighted, or products of a group of classes. Where x is linear too, for
-/// smaller batches.
-pub(super) const fn scratch(shape: Shape, n: usize) -> u64 {
+/// Numbers of [`WorkerScratch::scaled`]: the coefficients of a tile, weighted, or products of a group of classes. Where x is linear too,
+/// for smaller batches.
+pub(super) const fn scaled_len(shape: Shape, n: usize) -> usize {
     let tile = tile_len(n);
-    let products = product(&[group_len(shape.classes() - 1), tile, shape.hidden()]);
-    largest(&[product(&[tile, tile]), products])
+    let products = product(&[group_len(shape.classes() - 1), tile, shape.hidden()]) as usize;
+    if products > tile * tile { products } else { tile * tile }
 }
 
-/// Computes the feature rows of the samples `chunk`, which are loaded.
-pub(super) fn fill<T: Real, const TANGENT: bool>(
-    sum: &Sum<'_, '_, T, TANGENT>,
-    loaded: &Loaded<'_, T>,
+/// Computes the feature rows of the samples `chunk`, whose factors these are.
+pub(super) fn fill<T: Element>(
+    isa: InstructionSet,
+    sum: &PairSum<'_, '_, T>,
+    factors: &ChunkFactors<'_, T>,
     chunk: &Range<usize>,
-    rows: &mut Rows<'_, T>,
+    features: &mut Features<'_, T>,
 ) {
-    let (m, r) = (sum.samples.shape.hidden(), sum.samples.shape.classes() - 1);
-    sum.isa.vectorize(|| {
+    let (forward, m, r) = (sum.forward, sum.forward.shape.hidden(), sum.forward.shape.classes() - 1);
+    isa.vectorize(|| {
         for (i, n) in chunk.clone().enumerate() {
-            let (h, f) = (row(sum.samples.h, m, n), row(sum.samples.f, m, n));
-            let of_b = loaded.sv(i).chunks_exact(m).zip(rows.bh.row_mut(n).chunks_exact_mut(m));
+            let (h, f) = (row(forward.h, m, n), row(forward.f, m, n));
+            let of_b = factors.sv(i).chunks_exact(m).zip(features.bh.row_mut(n).chunks_exact_mut(m));
             for (sv, bh) in of_b {
                 for ((bh, &sv), (&f, &h)) in bh.iter_mut().zip(sv).zip(f.iter().zip(h)) {
                     *bh = (sv * f) * h;
                 }
             }
-            rows.bh.row_mut(n)[r * m..].fill(T::ZERO);
-            if rows.rf.width() == 0 {
+            features.bh.row_mut(n)[r * m..].fill(T::ZERO);
+            if features.rf.width() == 0 {
                 continue;
             }
-            let of_r = rows.rf.row_mut(n).chunks_exact_mut(m).zip(row(sum.factors.r, r, n));
+            let of_r = features.rf.row_mut(n).chunks_exact_mut(m).zip(row(sum.factors.r, r, n));
             for (rf, &r) in of_r {
                 for (rf, &f) in rf.iter_mut().zip(f) {
                     *rf = r * f;
@@ -111,44 +112,43 @@ pub(super) fn fill<T: Real, const TANGENT: bool>(
     });
 }
 
-/// Spreads the term over the hats of one side, where it goes by pairs; `ga` are the coefficients.
-pub(super) fn spread<T: Real, const TANGENT: bool>(
-    sum: &Sum<'_, '_, T, TANGENT>,
-    rows: &Rows<'_, T>,
+/// Adds the derivatives of the term to the gradients of one side, where it goes by pairs; `ga` are the coefficients.
+pub(super) fn spread<T: Element>(
+    sum: &PairSum<'_, '_, T>,
+    features: &Features<'_, T>,
     part: (&Tile, Side),
     ga: &[T],
-    end: &mut End<'_, T>,
-    local: &mut Local<'_, T>,
+    to: &mut SampleGradients<'_, T>,
+    scratch: &mut WorkerScratch<'_, T>,
 ) {
-    if is_linear(sum.samples.shape, sum.range.len()) {
+    if is_linear(sum.forward.shape, sum.range.len()) {
         return;
     }
-    spread_to_bh(sum, part, ga, &mut end.own.bh, local);
-    if let Some(hats) = &mut end.hats {
-        spread_to_rf(sum, &rows.bh, part, ga, hats, local);
+    spread_to_bh(sum, part, ga, &mut to.features.bh, scratch);
+    if let Some(gradients) = &mut to.factors {
+        spread_to_rf(sum, &features.bh, part, ga, gradients, scratch);
     }
 }
 
 /// B̂h of one side, class by class.
-fn spread_to_bh<T: Real, const TANGENT: bool>(
-    sum: &Sum<'_, '_, T, TANGENT>,
+fn spread_to_bh<T: Element>(
+    sum: &PairSum<'_, '_, T>,
     (tile, side): (&Tile, Side),
     ga: &[T],
     bh_hat: &mut PerSample<'_, T>,
-    local: &mut Local<'_, T>,
+    scratch: &mut WorkerScratch<'_, T>,
 ) {
-    let (isa, m, r, columns) =
-        (sum.isa, sum.samples.shape.hidden(), sum.samples.shape.classes() - 1, tile.columns.len());
-    let (ga, weighted) = (&ga[..tile.len()], &mut local.scaled[..tile.len()]);
+    let (m, r, columns) = (sum.forward.shape.hidden(), sum.forward.shape.classes() - 1, tile.columns.len());
+    let (ga, weighted, context) = (&ga[..tile.len()], &mut scratch.scaled[..tile.len()], &mut scratch.context);
     let [to, from] = side.of(tile);
-    let f = Features::of_batch(sum.samples.f, m).rows(from);
+    let f = SampleRows::of_batch(sum.forward.f, m).rows(from);
     let (line, bh_hat) = (bh_hat.width(), bh_hat.rows_mut(to));
     let mut weights = [T::ZERO; TILE];
     for class in 0..r {
-        for (weight, r) in weights.iter_mut().zip(Features::of_batch(sum.factors.r, r).of(from).chunks_exact(r)) {
+        for (weight, r) in weights.iter_mut().zip(SampleRows::of_batch(sum.factors.r, r).of(from).chunks_exact(r)) {
             *weight = r[class];
         }
-        isa.vectorize(|| {
+        context.isa.vectorize(|| {
             for (i, (weighted, ga)) in weighted.chunks_exact_mut(columns).zip(ga.chunks_exact(columns)).enumerate() {
                 match side {
                     Side::Rows => {
@@ -165,37 +165,38 @@ fn spread_to_bh<T: Real, const TANGENT: bool>(
             }
         });
         let out = MatrixMut::row_major_strided(&mut bh_hat[class * m..], to.len(), m, line);
-        gemm(isa, T::ONE, side.coefficients(weighted, tile), f, T::ONE, out, local.packing);
+        context.add(out, side.coefficients(weighted, tile), f);
     }
 }
 
 /// f̂ and r̂ of one side by way of (r⊗f)^, a group of classes at a time.
-fn spread_to_rf<T: Real, const TANGENT: bool>(
-    sum: &Sum<'_, '_, T, TANGENT>,
+fn spread_to_rf<T: Element>(
+    sum: &PairSum<'_, '_, T>,
     bh: &PerSample<'_, T>,
     (tile, side): (&Tile, Side),
     ga: &[T],
-    hats: &mut Hats<'_, T>,
-    local: &mut Local<'_, T>,
+    gradients: &mut FactorGradients<'_, T>,
+    scratch: &mut WorkerScratch<'_, T>,
 ) {
-    let (isa, m, r) = (sum.isa, sum.samples.shape.hidden(), sum.samples.shape.classes() - 1);
+    let (m, r) = (sum.forward.shape.hidden(), sum.forward.shape.classes() - 1);
+    let WorkerScratch { scaled, context, .. } = scratch;
     let ga = side.coefficients(&ga[..tile.len()], tile);
     let [to, from] = side.of(tile);
     let (line, bh) = (bh.width(), bh.rows(from));
     for classes in pieces(0..r, group_len(r)) {
-        let products = &mut local.scaled[..classes.len() * to.len() * m];
+        let products = &mut scaled[..classes.len() * to.len() * m];
         for (class, products) in classes.clone().zip(products.chunks_exact_mut(to.len() * m)) {
             let bh = Matrix::row_major_strided(&bh[class * m..], from.len(), m, line);
-            gemm(isa, T::ONE, ga, bh, T::ZERO, MatrixMut::row_major(products, to.len(), m), local.packing);
+            context.set(MatrixMut::row_major(products, to.len(), m), ga, bh);
         }
-        isa.run(FoldOfX {
+        context.isa.run(FoldOfX {
             m,
             products,
-            f: Features::of_batch(sum.samples.f, m).of(to),
-            f_hat: hats.f.rows_mut(to),
+            f: SampleRows::of_batch(sum.forward.f, m).of(to),
+            f_hat: gradients.f.rows_mut(to),
             classes: r,
-            r: &Features::of_batch(sum.factors.r, r).of(to)[classes.start..],
-            r_hat: &mut hats.r.rows_mut(to)[classes.start..],
+            r: &SampleRows::of_batch(sum.factors.r, r).of(to)[classes.start..],
+            r_hat: &mut gradients.r.rows_mut(to)[classes.start..],
         });
     }
 }
@@ -213,7 +214,7 @@ struct FoldOfX<'a, T> {
     r_hat: &'a mut [T],
 }
 
-impl<T: Real> Kernel for FoldOfX<'_, T> {
+impl<T: Element> Kernel for FoldOfX<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -227,7 +228,7 @@ impl<T: Real> Kernel for FoldOfX<'_, T> {
     }
 }
 
-impl<T: Real> FoldOfX<'_, T> {
+impl<T: Element> FoldOfX<'_, T> {
     #[inline(always)]
     fn fold<S: Simd, const CLASSES: usize>(self, simd: S) {
         let (m, matrix, lanes) = (self.m, self.f.len(), <T::Lanes<S> as Lanes>::LANES);
@@ -260,62 +261,63 @@ impl<T: Real> FoldOfX<'_, T> {
 
 /// B̂h and (r⊗f)^ where x is linear: `4 Σ' w Ga features'`, of which only the weight of self pairs takes Ga itself. `inputs` has
 /// [`elements`].
-pub(super) fn spread_by_inputs<T: Real, const TANGENT: bool>(
-    sum: &Sum<'_, '_, T, TANGENT>,
-    rows: &Rows<'_, T>,
-    hats: &mut RowHats<'_, T>,
+pub(super) fn spread_by_inputs<T: Element>(
+    sum: &PairSum<'_, '_, T>,
+    features: &Features<'_, T>,
+    gradients: &mut FeatureGradients<'_, T>,
     inputs: &mut [T],
-    mut workers: Workers<'_, T>,
+    mut context: Context<'_, T>,
 ) {
     if inputs.is_empty() {
         return;
     }
-    let (isa, n, rm, d) = (sum.isa, sum.range.len(), rows.bh.width(), sum.samples.shape.inputs());
-    let x = Features::of_batch(sum.samples.x, d).rows(&sum.range);
+    let (isa, n, rm, d) = (context.isa, sum.range.len(), features.bh.width(), sum.forward.shape.inputs());
+    let x = SampleRows::of_batch(sum.forward.x, d).rows(&sum.range);
     let four = T::TWO + T::TWO;
     let (cross, own) = (four * sum.weights.1, four * (sum.weights.0 - sum.weights.1));
-    for (features, hats) in [(&rows.rf, &mut hats.bh), (&rows.bh, &mut hats.rf)] {
+    for (features, gradients) in [(&features.rf, &mut gradients.bh), (&features.bh, &mut gradients.rf)] {
         let (products, ones) = inputs.split_at_mut(d * rm);
         let all = Matrix::row_major(features.all(), n, rm);
         let out = MatrixMut::row_major(products, d, rm);
-        gemm_shared(isa, cross, x.t(), all, Addend::Zero, out, workers.reborrow());
+        context.product(out, cross, x.t(), all, Addend::Zero);
         sum_rows(isa, features.all(), ones);
         scale(isa, ones, cross);
         let products = Matrix::row_major(products, d, rm);
-        let out = MatrixMut::row_major(hats.all_mut(), n, rm);
-        gemm_shared(isa, T::ONE, x, products, Addend::Row(ones), out, workers.reborrow());
+        let out = MatrixMut::row_major(gradients.all_mut(), n, rm);
+        context.product(out, T::ONE, x, products, Addend::Row(ones));
         if own != T::ZERO {
             for n in sum.range.clone() {
-                let x = row(sum.samples.x, d, n);
+                let x = row(sum.forward.x, d, n);
                 let ga = T::from_f64(dot(isa, x, x) + 1.0);
-                add_scaled(isa, hats.row_mut(n), own * ga, features.row(n));
+                add_scaled(isa, gradients.row_mut(n), own * ga, features.row(n));
             }
         }
     }
 }
 
-/// The way back from the features of x of the samples `chunk`, which are loaded; writes their part of B̂.
-pub(super) fn back<T: Real, const TANGENT: bool>(
-    sum: &Sum<'_, '_, T, TANGENT>,
-    loaded: &Loaded<'_, T>,
-    own: &RowHats<'_, T>,
+/// The way back from the features of x of the samples `chunk`, whose factors these are; writes their part of B̂.
+pub(super) fn back<T: Element>(
+    isa: InstructionSet,
+    sum: &PairSum<'_, '_, T>,
+    factors: &ChunkFactors<'_, T>,
+    own: &FeatureGradients<'_, T>,
     chunk: &Range<usize>,
     b_hat: &mut [T],
-    hats: &mut Hats<'_, T>,
+    gradients: &mut FactorGradients<'_, T>,
 ) {
-    let (m, r) = (sum.samples.shape.hidden(), sum.samples.shape.classes() - 1);
+    let (m, r) = (sum.forward.shape.hidden(), sum.forward.shape.classes() - 1);
     for (i, (n, b_hat)) in chunk.clone().zip(b_hat.chunks_exact_mut(r * m)).enumerate() {
-        sum.isa.run(BackOfX {
-            h: row(sum.samples.h, m, n),
-            f: row(sum.samples.f, m, n),
+        isa.run(BackOfX {
+            h: row(sum.forward.h, m, n),
+            f: row(sum.forward.f, m, n),
             r: row(sum.factors.r, r, n),
-            sv: loaded.sv(i),
+            sv: factors.sv(i),
             bh_hat: own.bh.row(n),
             rf_hat: own.rf.row(n),
             b_hat,
-            g_hat: hats.g.row_mut(n),
-            f_hat: hats.f.row_mut(n),
-            r_hat: hats.r.row_mut(n),
+            g_hat: gradients.g.row_mut(n),
+            f_hat: gradients.f.row_mut(n),
+            r_hat: gradients.r.row_mut(n),
         });
     }
 }
@@ -334,7 +336,7 @@ struct BackOfX<'a, T> {
     r_hat: &'a mut [T],
 }
 
-impl<T: Real> Kernel for BackOfX<'_, T> {
+impl<T: Element> Kernel for BackOfX<'_, T> {
     type Output = ();
 
     #[inline(always)]

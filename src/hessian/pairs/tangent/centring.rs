@@ -10,7 +10,7 @@
 //!
 //! in which nothing cancels: some 30 operations.
 
-use crate::real::Real;
+use crate::simd::Element;
 use crate::simd::{Kernel, Lanes, Simd};
 
 /// Runs over the classes by blocks of four, two and one, so that sums over the other sample's classes are as many chains at once and what
@@ -38,15 +38,15 @@ macro_rules! by_blocks {
 /// One row of a tile: a sample against all columns.
 pub(super) struct Row<'a, T> {
     pub classes: usize,
-    pub sigma: T,
+    pub scale: T,
     /// The row sample's most probable class, and its number.
     pub lead: usize,
     pub sample: usize,
     /// q and the leads of all samples, K×N.
-    pub q: &'a [T],
+    pub p: &'a [T],
     pub leads: &'a [T],
     /// q̂ of the columns, one row a class, and the distance of its rows; where the columns are not the rows of the same tile.
-    pub column_q_hat: Option<(&'a mut [T], usize)>,
+    pub column_p_hat: Option<(&'a mut [T], usize)>,
     pub n: usize,
     /// Of the columns.
     pub first_column: usize,
@@ -59,10 +59,10 @@ pub(super) struct Row<'a, T> {
     pub w: &'a mut [T],
     pub registers: &'a mut [T],
     /// q̂ of the row's sample; without it only the value is computed.
-    pub q_hat: Option<&'a mut [T]>,
+    pub p_hat: Option<&'a mut [T]>,
 }
 
-impl<T: Real> Kernel for Row<'_, T> {
+impl<T: Element> Kernel for Row<'_, T> {
     /// Shares of the output, the cross and the hidden block.
     type Output = [T; 3];
 
@@ -81,9 +81,9 @@ impl<T: Real> Kernel for Row<'_, T> {
                 *total = *total + share;
             }
         }
-        if let Some(q_hat) = self.q_hat {
-            for (q_hat, sum) in q_hat.iter_mut().zip(self.registers.chunks_exact(lanes)) {
-                *q_hat += T::Lanes::<S>::load(simd, sum).reduce_sum();
+        if let Some(p_hat) = self.p_hat {
+            for (p_hat, sum) in p_hat.iter_mut().zip(self.registers.chunks_exact(lanes)) {
+                *p_hat += T::Lanes::<S>::load(simd, sum).reduce_sum();
             }
         }
         let [output, cross, hidden] = totals;
@@ -91,19 +91,19 @@ impl<T: Real> Kernel for Row<'_, T> {
     }
 }
 
-impl<T: Real> Row<'_, T> {
+impl<T: Element> Row<'_, T> {
     /// The whole row, for two classes.
     #[inline(always)]
     fn two_classes<S: Simd>(self, simd: S) -> [T; 3] {
         let (n, width, lanes) = (self.n, self.weights.len(), <T::Lanes<S> as Lanes>::LANES);
         let splat = |x: T| T::Lanes::<S>::splat(simd, x);
-        let (sigma, two) = (splat(self.sigma), splat(T::TWO));
-        let q = [self.q[self.sample], self.q[n + self.sample]];
+        let (sigma, two) = (splat(self.scale), splat(T::TWO));
+        let q = [self.p[self.sample], self.p[n + self.sample]];
         // c is kept divided by σ, as everything that is linear in S.
-        let c = splat(q[0] * (self.sigma * q[1]));
+        let c = splat(q[0] * (self.scale * q[1]));
         let mut totals = [T::Lanes::<S>::zero(simd); 3];
         let mut own_hat = T::Lanes::<S>::zero(simd);
-        let mut column_q_hat = self.column_q_hat;
+        let mut column_p_hat = self.column_p_hat;
         for start in (0..width).step_by(lanes) {
             let len = lanes.min(width - start);
             // Not by a closure, which would stay a call.
@@ -113,8 +113,8 @@ impl<T: Real> Row<'_, T> {
             let ss = T::Lanes::<S>::load_first(simd, &self.ss[start..], len);
             let w = T::Lanes::<S>::load_first(simd, &self.w[start..], len);
             let column = self.first_column + start;
-            let other_q_1 = T::Lanes::<S>::load_first(simd, &self.q[column..], len);
-            let other_p_2 = sigma * T::Lanes::<S>::load_first(simd, &self.q[n + column..], len);
+            let other_q_1 = T::Lanes::<S>::load_first(simd, &self.p[column..], len);
+            let other_p_2 = sigma * T::Lanes::<S>::load_first(simd, &self.p[n + column..], len);
             let other_c = other_q_1 * other_p_2;
 
             let t = ga.mul_add(w, two * gg);
@@ -126,27 +126,27 @@ impl<T: Real> Row<'_, T> {
             for (total, share) in totals.iter_mut().zip(shares) {
                 *total = *total + share;
             }
-            if self.q_hat.is_none() {
+            if self.p_hat.is_none() {
                 continue;
             }
             (two * twice * trace).store_first(&mut self.gg[start..], len);
             (twice * ga * trace).store_first(&mut self.w[start..], len);
             let square = twice * t * t;
             own_hat = square.mul_add(other_c, own_hat);
-            if let Some((q_hat, stride)) = &mut column_q_hat {
+            if let Some((p_hat, stride)) = &mut column_p_hat {
                 let other_p_1 = sigma * other_q_1;
                 for (class, other_p) in [other_p_2, other_p_1].into_iter().enumerate() {
-                    let place = &mut q_hat[class * *stride + start..][..len];
+                    let place = &mut p_hat[class * *stride + start..][..len];
                     let sum = (square * c * other_p).mul_add(other_p, T::Lanes::<S>::load_first(simd, place, len));
                     sum.store_first(place, len);
                 }
             }
         }
-        if let Some(q_hat) = self.q_hat {
+        if let Some(p_hat) = self.p_hat {
             let sum = own_hat.reduce_sum();
-            for (q_hat, other) in q_hat.iter_mut().zip([q[1], q[0]]) {
-                let p = self.sigma * other;
-                *q_hat += sum * p * p;
+            for (p_hat, other) in p_hat.iter_mut().zip([q[1], q[0]]) {
+                let p = self.scale * other;
+                *p_hat += sum * p * p;
             }
         }
         let [output, cross, hidden] = totals;
@@ -163,7 +163,7 @@ impl<T: Real> Row<'_, T> {
         let register = |from: &[T]| T::Lanes::<S>::load(simd, from);
         let (weight, ga, gg) = (read(&self.weights[start..]), read(&self.ga[start..]), read(&self.gg[start..]));
         let at = self.first_column + start;
-        let own_q = |class: usize| splat(self.q[class * n + self.sample]);
+        let own_q = |class: usize| splat(self.p[class * n + self.sample]);
 
         let line = k * lanes;
         let (own_hat, rest) = self.registers.split_at_mut(line);
@@ -174,7 +174,7 @@ impl<T: Real> Row<'_, T> {
         let (lead_row, rest) = rest.split_at_mut(line);
         let (other_q, other_lead) = rest.split_at_mut(line);
         for class in 0..k {
-            read(&self.q[class * n + at..]).store(&mut other_q[class * lanes..]);
+            read(&self.p[class * n + at..]).store(&mut other_q[class * lanes..]);
             read(&self.leads[class * n + at..]).store(&mut other_lead[class * lanes..]);
         }
         let mut entry = self.w.get(start..).unwrap_or_default().chunks(self.weights.len());
@@ -198,7 +198,7 @@ impl<T: Real> Row<'_, T> {
             let q = core::array::from_fn::<_, ROWS, _>(|i| own_q(class + i));
             gamma = block.subtract_means(simd, class, q, gamma);
         });
-        let (sigma, twice) = (splat(self.sigma), splat(T::TWO) * weight);
+        let (sigma, twice) = (splat(self.scale), splat(T::TWO) * weight);
         let gamma = sigma * gamma;
         for beta in block.beta.chunks_exact_mut(lanes) {
             (sigma * (register(beta) - gamma)).store(beta);
@@ -215,7 +215,7 @@ impl<T: Real> Row<'_, T> {
         let output = gg * ss;
         let cross = trace - output;
         let shares = [weight * (gg * output), twice * (gg * cross), weight * (total - gg * (trace + cross))];
-        if self.q_hat.is_none() {
+        if self.p_hat.is_none() {
             return shares;
         }
         (splat(T::TWO) * twice * trace).store_first(&mut self.gg[start..], len);
@@ -228,9 +228,9 @@ impl<T: Real> Row<'_, T> {
                 (weighted * sum).store_first(place, len);
             }
         }
-        if let Some((column_q_hat, stride)) = &mut self.column_q_hat {
+        if let Some((column_p_hat, stride)) = &mut self.column_p_hat {
             for (class, other_hat) in other_hat.chunks_exact(lanes).enumerate() {
-                let place = &mut column_q_hat[class * *stride + start..][..len];
+                let place = &mut column_p_hat[class * *stride + start..][..len];
                 twice.mul_add(register(other_hat), read(place)).store_first(place, len);
             }
         }
@@ -254,7 +254,7 @@ struct Block<'a, T> {
     other_lead: &'a [T],
 }
 
-impl<T: Real> Block<'_, T> {
+impl<T: Element> Block<'_, T> {
     /// Makes the leads' row and columns zero, in the rows from `class`, whose q is given; adds to the means, and to γ, the mean of both.
     /// Each is divided by σ once a mean.
     #[inline(always)]

@@ -7,20 +7,19 @@
 
 use core::ops::Range;
 
-use crate::gemm::{self, Half, Matrix, MatrixMut, gemm, mirror};
 use crate::hessian::contrasts::{products_of_rows, triangle, upper};
-use crate::hessian::pairs::Sum;
-use crate::hessian::pairs::desk::Local;
-use crate::hessian::pairs::tangent::Network;
-use crate::hessian::pairs::tile::{Features, Side, Tile};
+use crate::hessian::pairs::PairSum;
+use crate::hessian::pairs::scratch::WorkerScratch;
+use crate::hessian::pairs::tangent::Tangent;
+use crate::hessian::pairs::tile::{SampleRows, Side, Tile};
+use crate::kernels::gemm::{self, Half, Matrix, MatrixMut, mirror};
 use crate::network::Shape;
-use crate::plan::product;
-use crate::real::Real;
-use crate::simd::{Kernel, Lanes, Simd};
+use crate::simd::Element;
+use crate::simd::{InstructionSet, Kernel, Lanes, Simd};
 use crate::workspace::{PerSample, pieces, row, row_mut};
 
 /// Entries of W whose products are folded at once.
-const GROUP: usize = 4;
+pub(in crate::hessian::pairs) const GROUP: usize = 4;
 
 /// Rows that are folded at once.
 const FOLDED: usize = 4;
@@ -44,28 +43,29 @@ const fn panel<T>() -> usize {
     128 / size_of::<T>()
 }
 
-/// Lengths, for parts of up to `part` samples a side: of W, of rows f transposed, of rows f times something, and of sums over a group.
-pub(super) const fn lengths(shape: Shape, part: usize) -> [u64; 4] {
-    let (m, rows) = (shape.hidden(), triangle(shape.classes() - 1).saturating_add(1));
-    let group = GROUP * part;
-    let transposed = product(&[part.next_multiple_of(panel::<f32>()), m]);
-    [
-        product(&[part, rows, part]),
-        transposed,
-        product(&[if group > rows { group } else { rows }, m]),
-        product(&[GROUP, m]),
-    ]
+/// Columns of the panels of rows f, transposed, of a part of up to `part` samples a side.
+pub(in crate::hessian::pairs) const fn panels_len(part: usize) -> usize {
+    part.next_multiple_of(panel::<f32>())
+}
+
+/// Rows of M numbers that hold rows f times something: the entries of W of a sample, or a group of entries of a part.
+const fn scaled_rows(shape: Shape, part: usize) -> usize {
+    let (rows, group) = (triangle(shape.classes() - 1).saturating_add(1), GROUP * part);
+    if group > rows { group } else { rows }
+}
+
+/// Numbers of [`WorkerScratch::scaled`].
+pub(in crate::hessian::pairs) const fn scaled_len(shape: Shape, part: usize) -> usize {
+    scaled_rows(shape, part).saturating_mul(shape.hidden())
 }
 
 /// Elements of packing space that the products need.
 pub(super) const fn packing_elements(shape: Shape, part: usize) -> u64 {
-    let (m, rows) = (shape.hidden(), triangle(shape.classes() - 1).saturating_add(1));
-    let group = GROUP * part;
-    gemm::largest_workspace(&[[if group > rows { group } else { rows }, m, panel::<f32>()], [part, part, m]])
+    gemm::largest_workspace(&[[scaled_rows(shape, part), shape.hidden(), panel::<f32>()], [part, part, shape.hidden()]])
 }
 
-/// U, R×M, and U_k∘U_l for k ≤ l, R₂×M, of the network's V, K×M.
-pub(super) fn write_network<T: Real>(shape: Shape, v: &[T], u: &mut [T], uu: &mut [T]) {
+/// U, R×M, and U_k∘U_l for k ≤ l, R₂×M, of V, K×M.
+pub(super) fn write_differences<T: Element>(shape: Shape, v: &[T], u: &mut [T], uu: &mut [T]) {
     let (m, r) = (shape.hidden(), shape.classes() - 1);
     let last = row(v, m, r);
     for (u, v) in u.chunks_exact_mut(m).zip(v.chunks_exact(m)) {
@@ -77,72 +77,73 @@ pub(super) fn write_network<T: Real>(shape: Shape, v: &[T], u: &mut [T], uu: &mu
 }
 
 /// The entries of W over a part on the diagonal, which are symmetric.
-pub(super) fn form_diagonal<T: Real, const TANGENT: bool>(
-    network: &Network<'_, T>,
-    sum: &Sum<'_, '_, T, TANGENT>,
+pub(super) fn form_diagonal<T: Element>(
+    tangent: &Tangent<'_, T>,
+    sum: &PairSum<'_, '_, T>,
     part: &Tile,
     w: &mut [T],
-    local: &mut Local<'_, T>,
+    scratch: &mut WorkerScratch<'_, T>,
 ) {
+    let isa = scratch.context.isa;
     let (len, step) = (part.rows.len(), panel::<T>() / 2);
-    let line = line::<T>(sum.samples.shape, len);
-    transpose(sum, &part.columns, local.transposed);
+    let line = line::<T>(sum.forward.shape, len);
+    transpose(isa, sum, &part.columns, scratch.transposed);
     for (rows, w) in pieces(part.rows.clone(), step).zip(w.chunks_mut(step * line)) {
-        form_rows(network, sum, &rows, (rows.end - part.rows.start, len), w, local);
+        form_rows(tangent, sum, &rows, (rows.end - part.rows.start, len), w, scratch);
     }
     if len > step {
-        for e in 0..triangle(sum.samples.shape.classes() - 1) {
-            mirror(sum.isa, MatrixMut::row_major_strided(&mut w[e * len..], len, len, line), Half::Lower);
+        for e in 0..triangle(sum.forward.shape.classes() - 1) {
+            mirror(isa, MatrixMut::row_major_strided(&mut w[e * len..], len, len, line), Half::Lower);
         }
     }
 }
 
 /// The entries of W over some rows of a part off the diagonal.
-pub(super) fn form<T: Real, const TANGENT: bool>(
-    network: &Network<'_, T>,
-    sum: &Sum<'_, '_, T, TANGENT>,
+pub(super) fn form<T: Element>(
+    tangent: &Tangent<'_, T>,
+    sum: &PairSum<'_, '_, T>,
     part: &Tile,
     w: &mut [T],
-    local: &mut Local<'_, T>,
+    scratch: &mut WorkerScratch<'_, T>,
 ) {
     let width = part.columns.len();
-    transpose(sum, &part.columns, local.transposed);
-    form_rows(network, sum, &part.rows, (width, width), w, local);
+    transpose(scratch.context.isa, sum, &part.columns, scratch.transposed);
+    form_rows(tangent, sum, &part.rows, (width, width), w, scratch);
 }
 
 /// The rows f of some columns, transposed: panels of M rows, one after the other.
-fn transpose<T: Real, const TANGENT: bool>(sum: &Sum<'_, '_, T, TANGENT>, columns: &Range<usize>, panels: &mut [T]) {
-    let m = sum.samples.shape.hidden();
-    let f = Features::of_batch(sum.samples.f, m);
+fn transpose<T: Element>(isa: InstructionSet, sum: &PairSum<'_, '_, T>, columns: &Range<usize>, panels: &mut [T]) {
+    let m = sum.forward.shape.hidden();
+    let f = SampleRows::of_batch(sum.forward.f, m);
     for (columns, to) in pieces(columns.clone(), panel::<T>()).zip(panels.chunks_exact_mut(panel::<T>() * m)) {
-        gemm::transpose(sum.isa, f.rows(&columns), to, panel::<T>());
+        gemm::transpose(isa, f.rows(&columns), to, panel::<T>());
     }
 }
 
 /// The entries of W over some rows and the first of the columns that are transposed, so many of a width.
-fn form_rows<T: Real, const TANGENT: bool>(
-    network: &Network<'_, T>,
-    sum: &Sum<'_, '_, T, TANGENT>,
+fn form_rows<T: Element>(
+    tangent: &Tangent<'_, T>,
+    sum: &PairSum<'_, '_, T>,
     rows: &Range<usize>,
     (columns, width): (usize, usize),
     w: &mut [T],
-    local: &mut Local<'_, T>,
+    scratch: &mut WorkerScratch<'_, T>,
 ) {
-    let (isa, shape) = (sum.isa, sum.samples.shape);
+    let (shape, WorkerScratch { scaled: all_scaled, transposed, context, .. }) = (sum.forward.shape, scratch);
     let m = shape.hidden();
     let rows_of_w = rows_of_w(shape, width, size_of::<T>());
-    let most = (local.scaled.len() / (rows_of_w * m)).max(1);
+    let most = (all_scaled.len() / (rows_of_w * m)).max(1);
     let group = rows.len().div_ceil(rows.len().div_ceil(most));
     let w = &mut w[..rows.len() * rows_of_w * width];
-    let f = Features::of_batch(sum.samples.f, m).of(rows);
+    let f = SampleRows::of_batch(sum.forward.f, m).of(rows);
     for (f, w) in f.chunks(group * m).zip(w.chunks_mut(group * rows_of_w * width)) {
         let stacked = f.len() / m * rows_of_w;
-        let scaled = &mut local.scaled[..stacked * m];
-        isa.vectorize(|| {
+        let scaled = &mut all_scaled[..stacked * m];
+        context.isa.vectorize(|| {
             for (f, scaled) in f.chunks_exact(m).zip(scaled.chunks_exact_mut(rows_of_w * m)) {
                 // The row that keeps samples apart is empty.
-                scaled[network.uu.len()..].fill(T::ZERO);
-                for (scaled, uu) in scaled.chunks_exact_mut(m).zip(network.uu.chunks_exact(m)) {
+                scaled[tangent.uu.len()..].fill(T::ZERO);
+                for (scaled, uu) in scaled.chunks_exact_mut(m).zip(tangent.uu.chunks_exact(m)) {
                     for ((scaled, &f), &uu) in scaled.iter_mut().zip(f).zip(uu) {
                         *scaled = f * uu;
                     }
@@ -151,48 +152,48 @@ fn form_rows<T: Real, const TANGENT: bool>(
         });
         let scaled = Matrix::row_major(scaled, stacked, m);
         for columns in pieces(0..columns, panel::<T>()) {
-            let f = Matrix::row_major_strided(&local.transposed[columns.start * m..], m, columns.len(), panel::<T>());
+            let f = Matrix::row_major_strided(&transposed[columns.start * m..], m, columns.len(), panel::<T>());
             let w = MatrixMut::row_major_strided(&mut w[columns.start..], stacked, columns.len(), width);
-            gemm(isa, T::ONE, scaled, f, T::ZERO, w, local.packing);
+            context.set(w, scaled, f);
         }
     }
 }
 
-/// f̂ of one side from the entries of 2w Ŵ; Û too, if it is to be had, which is the same from both.
-pub(super) fn spread<T: Real, const TANGENT: bool>(
-    network: &Network<'_, T>,
-    sum: &Sum<'_, '_, T, TANGENT>,
+/// f̂ of one side from the entries of 2w Ŵ; Û too, if wanted, which is the same from both sides.
+pub(super) fn spread<T: Element>(
+    tangent: &Tangent<'_, T>,
+    sum: &PairSum<'_, '_, T>,
     (part, side): (&Tile, Side),
     w: &[T],
     f_hat: &mut PerSample<'_, T>,
     mut u_hat: Option<&mut [T]>,
-    local: &mut Local<'_, T>,
+    scratch: &mut WorkerScratch<'_, T>,
 ) {
-    let (isa, shape) = (sum.isa, sum.samples.shape);
+    let (shape, WorkerScratch { scaled, sums: all_sums, context, .. }) = (sum.forward.shape, scratch);
     let (m, r, width) = (shape.hidden(), shape.classes() - 1, part.columns.len());
     let line = line::<T>(shape, width);
-    let all_f = Features::of_batch(sum.samples.f, m);
+    let all_f = SampleRows::of_batch(sum.forward.f, m);
     let count = T::from_f64(part.count());
     let [to, from] = side.of(part);
     let f_hat = f_hat.rows_mut(to);
     let mut index = upper(r);
-    for (first, uu) in (0..).step_by(GROUP).zip(network.uu.chunks(GROUP * m)) {
+    for (first, uu) in (0..).step_by(GROUP).zip(tangent.uu.chunks(GROUP * m)) {
         let group: [_; GROUP] = core::array::from_fn(|_| index.next());
         // An entry off the diagonal stands for two.
         let twice = group.map(|entry| if entry.is_some_and(|(k, l)| k == l) { T::ONE } else { T::TWO });
-        let products = &mut local.scaled[..uu.len() * to.len()];
+        let products = &mut scaled[..uu.len() * to.len()];
         for (e, products) in (first..).zip(products.chunks_exact_mut(to.len() * m)) {
             let w = Matrix::row_major_strided(&w[e * width..], part.rows.len(), width, line);
             let w = if side == Side::Rows { w } else { w.t() };
             let products = MatrixMut::row_major(products, to.len(), m);
-            gemm(isa, T::ONE, w, all_f.rows(from), T::ZERO, products, local.packing);
+            context.set(products, w, all_f.rows(from));
         }
-        let sums = u_hat.is_some().then_some(&mut *local.sums);
-        isa.run(Fold { m, products, twice, uu, f: all_f.of(to), f_hat, sums });
+        let sums = u_hat.is_some().then_some(&mut **all_sums);
+        context.isa.run(Fold { m, products, twice, uu, f: all_f.of(to), f_hat, sums });
         let Some(u_hat) = &mut u_hat else { continue };
-        for ((k, l), sums) in group.into_iter().flatten().zip(local.sums.chunks_exact(m)) {
+        for ((k, l), sums) in group.into_iter().flatten().zip(all_sums.chunks_exact(m)) {
             for (from, to) in [(l, k), (k, l)] {
-                let entries = row_mut(u_hat, m, to).iter_mut().zip(row(network.u, m, from)).zip(sums);
+                let entries = row_mut(u_hat, m, to).iter_mut().zip(row(tangent.u, m, from)).zip(sums);
                 for ((u_hat, &u), &sum) in entries {
                     *u_hat += count * u * sum;
                 }
@@ -217,7 +218,7 @@ struct Fold<'a, T> {
     sums: Option<&'a mut [T]>,
 }
 
-impl<T: Real> Kernel for Fold<'_, T> {
+impl<T: Element> Kernel for Fold<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -231,7 +232,7 @@ impl<T: Real> Kernel for Fold<'_, T> {
     }
 }
 
-impl<T: Real> Fold<'_, T> {
+impl<T: Element> Fold<'_, T> {
     #[inline(always)]
     fn entries<S: Simd, const ENTRIES: usize>(&mut self, simd: S) {
         if let Some(sums) = &mut self.sums {

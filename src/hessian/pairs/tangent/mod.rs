@@ -31,24 +31,25 @@
 //! Multiply–adds a pair: `R₂M/2` for the Gram matrices, `R₂M + 2M` for the hats, about `10K²` operations for each pair of a tile.
 
 mod centring;
-mod entries;
+pub(super) mod entries;
 
 use core::ops::Range;
 
-use crate::gemm;
+use crate::bounds::Squares;
+use crate::count::{Work, largest, product, sum};
 use crate::hessian::contrasts::triangle;
-use crate::hessian::evaluation::{Squares, first_largest};
-use crate::hessian::factors::{CHUNK, Hats, Loaded};
-use crate::hessian::pairs::desk::{Grams, Local, Space, Team};
-use crate::hessian::pairs::rows::{End, RowHats, Rows};
-use crate::hessian::pairs::tile::{Features, Side, Tile};
-use crate::hessian::pairs::{Ends, Sum, TILE, tile_len};
+use crate::hessian::factors::{ChunkFactors, FactorGradients, HiddenGradient};
+use crate::hessian::pairs::features::{FeatureGradients, Features, SampleGradients, TileGradients};
+use crate::hessian::pairs::scratch::{Grams, TileScratch, TileWorkers, WorkerScratch};
+use crate::hessian::pairs::tile::{SampleRows, Side, Tile};
+use crate::hessian::pairs::{PairForm, PairSum, TILE, tile_len};
+use crate::kernels::context::Context;
+use crate::kernels::gemm;
+use crate::kernels::vector::{add_scaled, dot, first_largest};
 use crate::network::Shape;
-use crate::plan::{Work, largest, product, sum};
-use crate::real::Real;
-use crate::simd::MAX_LANES;
-use crate::vector::add_scaled;
-use crate::workspace::{Arena, PerSample, pieces, row};
+use crate::plan::Form;
+use crate::simd::{Element, InstructionSet};
+use crate::workspace::{Arena, PerSample, buffers, pieces, row};
 use centring::Row;
 
 /// Bytes that the entries of W over a part of a tile may take: the L2 cache of a server's core, which is 1 MiB or more.
@@ -63,27 +64,31 @@ const fn part_len(shape: Shape, n: usize, bytes: usize) -> usize {
 }
 
 /// The largest part of any type: that of the smallest numbers.
-const fn largest_part(shape: Shape, n: usize) -> usize {
+pub(super) const fn largest_part(shape: Shape, n: usize) -> usize {
     part_len(shape, n, size_of::<f32>())
 }
 
-/// What all tiles read, besides feature rows.
-#[derive(Debug)]
-pub(super) struct Network<'w, T> {
-    /// U, R×M.
-    u: &'w mut [T],
-    /// U_k∘U_l for k ≤ l, R₂×M.
-    uu: &'w mut [T],
-    /// q, K×N: one row a class, so that lanes are samples.
-    q: &'w mut [T],
-    /// 1 at each sample's most probable class, K×N.
-    leads: &'w mut [T],
-    /// Scratch for the way back of Û: K×M numbers, and M.
-    full_u_hat: &'w mut [T],
-    row: &'w mut [T],
+buffers! {
+    /// The tangent form: what all tiles read, besides feature rows.
+    pub(super) struct Tangent(shape: Shape, n: usize) where {
+        let (m, k) = (shape.hidden(), shape.classes());
+    } {
+        /// U, R×M.
+        u: [k - 1, m],
+        /// U_k∘U_l for k ≤ l, R₂×M.
+        uu: [triangle(k - 1), m],
+        /// p/scale, K×N: one row a class, so that lanes are samples.
+        p: [k, n],
+        /// 1 at each sample's most probable class, K×N.
+        leads: [k, n],
+        /// Scratch for the way back of Û: K×M numbers.
+        full_u_hat: [k, m],
+        /// Scratch: a row.
+        row: [m],
+    }
 }
 
-/// Gram matrices, hats and traces of `n` samples.
+/// Gram matrices, gradients and traces of `n` samples.
 pub(super) const fn work(shape: Shape, n: usize) -> Work {
     let (m, k) = (shape.hidden(), shape.classes());
     let products = sum(&[product(&[3, triangle(k - 1), m]), product(&[4, m]), product(&[3, triangle(k - 1)]) / 3]);
@@ -95,23 +100,9 @@ pub(super) const fn work(shape: Shape, n: usize) -> Work {
     Work::sum(&[Work::new(product(&[n, n]).saturating_mul(products), 1), Work::new(centring, slowness)])
 }
 
-/// Lengths of the slices of [`Network`], in their order.
-const fn network_lengths(shape: Shape, n: usize) -> [u64; 6] {
-    let (m, k) = (shape.hidden(), shape.classes());
-    let of_classes = product(&[k, n]);
-    [product(&[k - 1, m]), product(&[triangle(k - 1), m]), of_classes, of_classes, product(&[k, m]), m as u64]
-}
-
-/// Elements that [`Network::new`] takes.
+/// Elements of [`Tangent`].
 pub(super) const fn elements(shape: Shape, n: usize) -> u64 {
-    sum(&network_lengths(shape, n))
-}
-
-/// Lengths of a worker's scratch: entries of W, q̂ of columns, transposed rows, scaled rows, sums of a group, registers.
-pub(super) const fn lengths(shape: Shape, n: usize) -> [u64; 6] {
-    let (k, part) = (shape.classes(), largest_part(shape, n));
-    let [w, transposed, scaled, sums] = entries::lengths(shape, part);
-    [w, product(&[k, part]), transposed, scaled, sums, product(&[k.saturating_add(7), k, MAX_LANES])]
+    Tangent::elements(shape, n)
 }
 
 /// Elements of packing space that the products need.
@@ -124,45 +115,70 @@ pub(super) const fn packing_elements(shape: Shape, n: usize) -> u64 {
     largest(&[parts, wide, tiles])
 }
 
-impl<'w, T: Real> Network<'w, T> {
-    /// Without anything in it where the form is another.
-    pub(super) fn new<const TANGENT: bool>(sum: &Sum<'_, '_, T, TANGENT>, arena: &mut Arena<'w, T>) -> Self {
-        let (shape, n) = (sum.samples.shape, sum.range.len());
-        let lengths = if TANGENT { network_lengths(shape, n) } else { [0; 6] };
-        let [u, uu, q, leads, full_u_hat, row] = arena.take_all(lengths);
-        if TANGENT {
-            entries::write_network(shape, sum.samples.v, u, uu);
-            let (k, scale) = (shape.classes(), T::from_f64(1.0 / sum.factors.sigma));
-            for (i, p) in sum.samples.p.chunks_exact(k).skip(sum.range.start).take(n).enumerate() {
-                let lead = first_largest(p);
-                for (class, &p) in p.iter().enumerate() {
-                    q[class * n + i] = scale * p;
-                    leads[class * n + i] = if class == lead { T::ONE } else { T::ZERO };
-                }
+impl<'w, T: Element> PairForm<'w, T> for Tangent<'w, T> {
+    const FORM: Form = Form::Tangent;
+
+    fn new(sum: &PairSum<'_, '_, T>, arena: &mut Arena<'w, T>) -> Self {
+        let (shape, n) = (sum.forward.shape, sum.range.len());
+        let new = Self::cut(shape, n, arena);
+        entries::write_differences(shape, sum.forward.v, new.u, new.uu);
+        let (k, factor) = (shape.classes(), T::from_f64(1.0 / sum.factors.scale));
+        for (i, p) in sum.forward.p.chunks_exact(k).skip(sum.range.start).take(n).enumerate() {
+            let lead = first_largest(p);
+            for (class, &p) in p.iter().enumerate() {
+                new.p[class * n + i] = factor * p;
+                new.leads[class * n + i] = if class == lead { T::ONE } else { T::ZERO };
             }
         }
-        Self { u, uu, q, leads, full_u_hat, row }
+        new
     }
 
-    /// Returns the tile's share of the trace, spreads it over the hats, and leaves the coefficients of ĝ.
-    pub(super) fn visit<const TANGENT: bool>(
+    /// Writes o, d and o + d.
+    fn fill(
+        sum: &PairSum<'_, '_, T>,
+        factors: &mut ChunkFactors<'_, T>,
+        chunk: &Range<usize>,
+        features: &mut Features<'_, T>,
+    ) {
+        let m = sum.forward.shape.hidden();
+        factors.isa().vectorize(|| {
+            for (i, n) in chunk.clone().enumerate() {
+                let (f, o, d) = (row(sum.forward.f, m, n), features.o.row_mut(n), row(sum.factors.d, m, n));
+                o.fill(T::ZERO);
+                for (v, sv) in sum.factors.v.chunks_exact(m).zip(factors.sv(i).chunks_exact(m)) {
+                    for ((o, (&v, &f)), &sv) in o.iter_mut().zip(v.iter().zip(f)).zip(sv) {
+                        *o += v * f * (sv * f);
+                    }
+                }
+                features.d.row_mut(n).copy_from_slice(d);
+                for ((od, &o), &d) in features.od.row_mut(n).iter_mut().zip(&*o).zip(d) {
+                    *od = o + d;
+                }
+            }
+        });
+    }
+
+    fn form(_: &Features<'_, T>, _: &Tile, _: &mut Grams<'_, T>, _: &mut Context<'_, T>) {}
+
+    /// The trace; adds its derivatives to the gradients at once, part by part.
+    fn combine(
         &self,
-        sum: &Sum<'_, '_, T, TANGENT>,
+        sum: &PairSum<'_, '_, T>,
         tile: &Tile,
-        space: &mut Space<'_, T>,
-        ends: &mut Ends<'_, T>,
-        team: &mut Team<'_, T>,
+        scratch: &mut TileScratch<'_, T>,
+        gradients: &mut TileGradients<'_, T>,
+        workers: &mut TileWorkers<'_, T>,
     ) -> Squares {
         let width = tile.columns.len();
         let mut total = [0.0; 3];
-        for part in tile.parts(part_len(sum.samples.shape, sum.range.len(), size_of::<T>())) {
-            let shares = self.centre(sum, tile, &part, space, ends, team);
+        for part in tile.parts(part_len(sum.forward.shape, sum.range.len(), size_of::<T>())) {
+            let shares = self.centre(sum, tile, &part, scratch, gradients, workers);
             for (total, share) in total.iter_mut().zip(shares) {
                 *total += part.count() * share;
             }
-            self.spread(sum, &part, space.w, ends, team);
+            self.spread_part(sum, &part, scratch.w, gradients, workers);
             if tile.is_diagonal() && !part.is_diagonal() {
-                let gg = &mut *space.grams.gg;
+                let gg = &mut *scratch.grams.gg;
                 for i in part.rows.clone().map(|row| row - tile.rows.start) {
                     for j in part.columns.clone().map(|column| column - tile.columns.start) {
                         gg[j * width + i] = gg[i * width + j];
@@ -174,38 +190,106 @@ impl<'w, T: Real> Network<'w, T> {
         Squares { output, cross, hidden }
     }
 
-    /// Forms the entries of W of a part, and turns them into those of 2w Ŵ; adds to q̂ and p̂. Returns shares of the trace.
-    fn centre<const TANGENT: bool>(
+    /// The terms in o and d.
+    fn spread(
+        _: &PairSum<'_, '_, T>,
+        features: &Features<'_, T>,
+        part: (&Tile, Side),
+        grams: &Grams<'_, T>,
+        to: &mut SampleGradients<'_, T>,
+        scratch: &mut WorkerScratch<'_, T>,
+    ) {
+        SampleRows::new(&features.d).spread(grams.aa, part, &mut to.features.o, &mut scratch.context);
+        SampleRows::new(&features.od).spread(grams.aa, part, &mut to.features.d, &mut scratch.context);
+    }
+
+    fn hidden_value(
+        isa: InstructionSet,
+        range: &Range<usize>,
+        features: &Features<'_, T>,
+        gradients: &FeatureGradients<'_, T>,
+    ) -> f64 {
+        dot(isa, features.o.rows(range), gradients.o.rows(range))
+            + dot(isa, features.d.rows(range), gradients.d.rows(range))
+    }
+
+    /// Û, and p̂ of the columns.
+    fn finish(
+        &mut self,
+        isa: InstructionSet,
+        sum: &PairSum<'_, '_, T>,
+        own: &mut FeatureGradients<'_, T>,
+        gradients: &mut FactorGradients<'_, T>,
+    ) {
+        let (m, k) = (sum.forward.shape.hidden(), sum.forward.shape.classes());
+        let (u_hat, blocks) = own.u.all_mut().split_at_mut((k - 1) * m);
+        for block in blocks.chunks_exact(u_hat.len()) {
+            add_scaled(isa, u_hat, T::ONE, block);
+        }
+        let (others, last) = self.full_u_hat.split_at_mut((k - 1) * m);
+        others.copy_from_slice(u_hat);
+        last.fill(T::ZERO);
+        for u_hat in others.chunks_exact(m) {
+            add_scaled(isa, last, -T::ONE, u_hat);
+        }
+        sum.factors.reduce_rows(m, self.full_u_hat, u_hat, self.row);
+        add_scaled(isa, gradients.v.row_mut(sum.range.start), T::ONE, u_hat);
+        for block in pieces(sum.range.clone(), TILE) {
+            let columns = own.p.rows(&block);
+            for (i, n) in block.clone().enumerate() {
+                for (p_hat, of_class) in gradients.p.row_mut(n).iter_mut().zip(columns.chunks_exact(block.len())) {
+                    *p_hat += of_class[i];
+                }
+            }
+        }
+    }
+
+    fn back<'g>(
+        isa: InstructionSet,
+        chunk: &Range<usize>,
+        own: &'g FeatureGradients<'_, T>,
+        _: &mut [T],
+        gradients: &mut FactorGradients<'_, T>,
+    ) -> HiddenGradient<'g, T> {
+        add_scaled(isa, gradients.d.rows_mut(chunk), T::ONE, own.d.rows(chunk));
+        HiddenGradient::Diagonal(own.o.rows(chunk))
+    }
+}
+
+impl<T: Element> Tangent<'_, T> {
+    /// Forms the entries of W of a part, and turns them into those of 2w Ŵ; adds to p̂ of rows and columns. Returns shares of the trace.
+    fn centre(
         &self,
-        sum: &Sum<'_, '_, T, TANGENT>,
+        sum: &PairSum<'_, '_, T>,
         tile: &Tile,
         part: &Tile,
-        space: &mut Space<'_, T>,
-        ends: &mut Ends<'_, T>,
-        team: &mut Team<'_, T>,
+        scratch: &mut TileScratch<'_, T>,
+        gradients: &mut TileGradients<'_, T>,
+        workers: &mut TileWorkers<'_, T>,
     ) -> [f64; 3] {
         let (width, height) = (tile.columns.len(), part.columns.len());
-        let Grams { weights, ga, gg, ss, .. } = &mut space.grams;
+        let Grams { weights, ga, gg, ss, .. } = &mut scratch.grams;
         let from = part.columns.start - tile.columns.start;
         let (grams, first_row) = ([&**weights, &**ga, &**ss], (part.rows.start - tile.rows.start) * width);
-        let Ends { rows: End { own, hats }, columns } = ends;
+        let TileGradients { rows: SampleGradients { features: own, factors }, columns } = gradients;
         if part.is_diagonal() {
-            entries::form_diagonal(self, sum, part, space.w, &mut team.one);
-            let p_hat = hats.as_mut().map(|hats| hats.p.reborrow());
-            let half = Half { tile, part, grams, gg: &mut gg[first_row..], w: space.w, p_hat, column_q_hat: None };
-            return self.rows(sum, half, team.one.registers);
+            entries::form_diagonal(self, sum, part, scratch.w, &mut workers.first);
+            let p_hat = factors.as_mut().map(|factors| factors.p.reborrow());
+            let half = Half { tile, part, grams, gg: &mut gg[first_row..], w: scratch.w, p_hat, column_p_hat: None };
+            return self.rows(sum, half, &mut workers.first);
         }
 
-        let own = columns.as_mut().map_or(own, |columns| &mut columns.own);
-        let q_hat = &mut own.q.rows_mut(&tile.columns)[from..];
+        let own = columns.as_mut().map_or(own, |columns| &mut columns.features);
+        let column_p_hat = &mut own.p.rows_mut(&tile.columns)[from..];
         let [above, below] = part.halves();
-        let line = entries::line::<T>(sum.samples.shape, height);
-        let (w, other_w) = space.w.split_at_mut(above.rows.len() * line);
+        let line = entries::line::<T>(sum.forward.shape, height);
+        let (w, other_w) = scratch.w.split_at_mut(above.rows.len() * line);
         let (gg, other_gg) = gg[first_row..].split_at_mut(above.rows.len() * width);
-        let (p_hat, other_p_hat) = hats.as_mut().map(|hats| hats.p.reborrow().split_at(below.rows.start)).unzip();
-        let other_q_hat = &mut space.q_hat[..sum.samples.shape.classes() * height];
-        other_q_hat.fill(T::ZERO);
-        let first = Half { tile, part: &above, grams, gg, w, p_hat, column_q_hat: Some((q_hat, width)) };
+        let (p_hat, other_p_hat) =
+            factors.as_mut().map(|factors| factors.p.reborrow().split_at(below.rows.start)).unzip();
+        let other_column_p = &mut scratch.column_p[..sum.forward.shape.classes() * height];
+        other_column_p.fill(T::ZERO);
+        let first = Half { tile, part: &above, grams, gg, w, p_hat, column_p_hat: Some((column_p_hat, width)) };
         let second = Half {
             tile,
             part: &below,
@@ -213,53 +297,48 @@ impl<'w, T: Real> Network<'w, T> {
             gg: other_gg,
             w: other_w,
             p_hat: other_p_hat,
-            column_q_hat: Some((other_q_hat, height)),
+            column_p_hat: Some((other_column_p, height)),
         };
-        let both = team.both(
-            |local| {
-                entries::form(self, sum, first.part, first.w, local);
-                self.rows(sum, first, local.registers)
+        let both = workers.both(
+            |own| {
+                entries::form(self, sum, first.part, first.w, own);
+                self.rows(sum, first, own)
             },
-            |local| {
-                entries::form(self, sum, second.part, second.w, local);
-                self.rows(sum, second, local.registers)
+            |own| {
+                entries::form(self, sum, second.part, second.w, own);
+                self.rows(sum, second, own)
             },
         );
-        let q_hat = &mut own.q.rows_mut(&tile.columns)[from..];
-        for (q_hat, other) in q_hat.chunks_mut(width).zip(space.q_hat.chunks_exact(height)) {
-            for (q_hat, &other) in q_hat.iter_mut().zip(other) {
-                *q_hat += other;
+        let column_p_hat = &mut own.p.rows_mut(&tile.columns)[from..];
+        for (p_hat, other) in column_p_hat.chunks_mut(width).zip(scratch.column_p.chunks_exact(height)) {
+            for (p_hat, &other) in p_hat.iter_mut().zip(other) {
+                *p_hat += other;
             }
         }
         core::array::from_fn(|share| both.0[share] + both.1[share])
     }
 
     /// The rows of a half, one after the other.
-    fn rows<const TANGENT: bool>(
-        &self,
-        sum: &Sum<'_, '_, T, TANGENT>,
-        half: Half<'_, T>,
-        registers: &mut [T],
-    ) -> [f64; 3] {
-        let Half { tile, part, grams: [weights, ga, ss], gg, w, mut p_hat, mut column_q_hat } = half;
+    fn rows(&self, sum: &PairSum<'_, '_, T>, half: Half<'_, T>, scratch: &mut WorkerScratch<'_, T>) -> [f64; 3] {
+        let Half { tile, part, grams: [weights, ga, ss], gg, w, mut p_hat, mut column_p_hat } = half;
         let (k, width, line) = (
-            sum.samples.shape.classes(),
+            sum.forward.shape.classes(),
             tile.columns.len(),
-            entries::line::<T>(sum.samples.shape, part.columns.len()),
+            entries::line::<T>(sum.forward.shape, part.columns.len()),
         );
         let from = part.columns.start - tile.columns.start;
         let columns = from..from + part.columns.len();
         let mut total = [0.0; 3];
         for (i, sample) in part.rows.clone().enumerate() {
             let in_tile = sample - tile.rows.start;
-            let shares = sum.isa.run(Row {
+            let shares = scratch.context.isa.run(Row {
                 classes: k,
-                sigma: T::from_f64(sum.factors.sigma),
-                lead: first_largest(row(sum.samples.p, k, sample)),
+                scale: T::from_f64(sum.factors.scale),
+                lead: first_largest(row(sum.forward.p, k, sample)),
                 sample: sample - sum.range.start,
-                q: self.q,
+                p: self.p,
                 leads: self.leads,
-                column_q_hat: column_q_hat.as_mut().map(|(q_hat, stride)| (&mut **q_hat, *stride)),
+                column_p_hat: column_p_hat.as_mut().map(|(p_hat, stride)| (&mut **p_hat, *stride)),
                 n: sum.range.len(),
                 first_column: part.columns.start - sum.range.start,
                 weights: &row(weights, width, in_tile)[columns.clone()],
@@ -267,8 +346,8 @@ impl<'w, T: Real> Network<'w, T> {
                 gg: &mut gg[i * width..][columns.clone()],
                 ss: &row(ss, width, in_tile)[columns.clone()],
                 w: &mut w[i * line..][..line],
-                registers,
-                q_hat: p_hat.as_mut().map(|p_hat| p_hat.row_mut(sample)),
+                registers: scratch.registers,
+                p_hat: p_hat.as_mut().map(|p_hat| p_hat.row_mut(sample)),
             });
             for (total, share) in total.iter_mut().zip(shares) {
                 *total += share.to_f64();
@@ -278,61 +357,31 @@ impl<'w, T: Real> Network<'w, T> {
     }
 
     /// f̂ and Û from the entries of 2w Ŵ of a part.
-    fn spread<const TANGENT: bool>(
+    fn spread_part(
         &self,
-        sum: &Sum<'_, '_, T, TANGENT>,
+        sum: &PairSum<'_, '_, T>,
         part: &Tile,
         w: &[T],
-        ends: &mut Ends<'_, T>,
-        team: &mut Team<'_, T>,
+        gradients: &mut TileGradients<'_, T>,
+        workers: &mut TileWorkers<'_, T>,
     ) {
-        let spread = |side, f_hat: &mut PerSample<'_, T>, u_hat: Option<&mut [T]>, local: &mut Local<'_, T>| {
-            entries::spread(self, sum, (part, side), w, f_hat, u_hat, local);
+        let spread = |side, f_hat: &mut PerSample<'_, T>, u_hat: Option<&mut [T]>, own: &mut WorkerScratch<'_, T>| {
+            entries::spread(self, sum, (part, side), w, f_hat, u_hat, own);
         };
-        let Ends { rows: End { own, hats }, columns } = ends;
-        let Some(hats) = hats else { return };
-        let u_hat = Some(own.u_of(part.rows.start));
-        match columns.as_mut().and_then(|columns| columns.hats.as_mut()) {
+        let TileGradients { rows: SampleGradients { features: own, factors }, columns } = gradients;
+        let Some(factors) = factors else { return };
+        let u_hat = Some(own.u.row_mut(part.rows.start));
+        match columns.as_mut().and_then(|columns| columns.factors.as_mut()) {
             Some(others) => {
-                team.both(
-                    |local| spread(Side::Rows, &mut hats.f, u_hat, local),
-                    |local| spread(Side::Columns, &mut others.f, None, local),
+                workers.both(
+                    |own| spread(Side::Rows, &mut factors.f, u_hat, own),
+                    |own| spread(Side::Columns, &mut others.f, None, own),
                 );
             }
             None => {
-                spread(Side::Rows, &mut hats.f, u_hat, &mut team.one);
+                spread(Side::Rows, &mut factors.f, u_hat, &mut workers.first);
                 if !part.is_diagonal() {
-                    spread(Side::Columns, &mut hats.f, None, &mut team.one);
-                }
-            }
-        }
-    }
-
-    /// Hands over what is not a sample's own: Û, and q̂ of the columns.
-    pub(super) fn finish<const TANGENT: bool>(
-        &mut self,
-        sum: &Sum<'_, '_, T, TANGENT>,
-        own: &mut RowHats<'_, T>,
-        hats: &mut Hats<'_, T>,
-    ) {
-        let (m, k) = (sum.samples.shape.hidden(), sum.samples.shape.classes());
-        let (u_hat, blocks) = own.u.all_mut().split_at_mut((k - 1) * m);
-        for block in blocks.chunks_exact(u_hat.len()) {
-            add_scaled(sum.isa, u_hat, T::ONE, block);
-        }
-        let (others, last) = self.full_u_hat.split_at_mut((k - 1) * m);
-        others.copy_from_slice(u_hat);
-        last.fill(T::ZERO);
-        for u_hat in others.chunks_exact(m) {
-            add_scaled(sum.isa, last, -T::ONE, u_hat);
-        }
-        sum.factors.reduce_rows(m, self.full_u_hat, u_hat, self.row);
-        add_scaled(sum.isa, hats.v.row_mut(sum.range.start / CHUNK), T::ONE, u_hat);
-        for block in pieces(sum.range.clone(), TILE) {
-            let q_hat = own.q.rows(&block);
-            for (i, n) in block.clone().enumerate() {
-                for (p_hat, q_hat) in hats.p.row_mut(n).iter_mut().zip(q_hat.chunks_exact(block.len())) {
-                    *p_hat += q_hat[i];
+                    spread(Side::Columns, &mut factors.f, None, &mut workers.first);
                 }
             }
         }
@@ -348,46 +397,8 @@ struct Half<'a, T> {
     /// Gg of rows of the tile, from the rows of this half on.
     gg: &'a mut [T],
     w: &'a mut [T],
-    /// q̂ of the rows.
+    /// p̂ of the rows.
     p_hat: Option<PerSample<'a, T>>,
-    /// q̂ of the columns, and the distance of its rows; absent on the diagonal, where they are the rows.
-    column_q_hat: Option<(&'a mut [T], usize)>,
-}
-
-/// Computes o, d and o + d of the samples `chunk`, which are loaded.
-pub(super) fn fill<T: Real, const TANGENT: bool>(
-    sum: &Sum<'_, '_, T, TANGENT>,
-    loaded: &Loaded<'_, T>,
-    chunk: &Range<usize>,
-    rows: &mut Rows<'_, T>,
-) {
-    let m = sum.samples.shape.hidden();
-    sum.isa.vectorize(|| {
-        for (i, n) in chunk.clone().enumerate() {
-            let (f, o, d) = (row(sum.samples.f, m, n), rows.o.row_mut(n), row(sum.factors.d, m, n));
-            o.fill(T::ZERO);
-            for (v, sv) in sum.factors.v.chunks_exact(m).zip(loaded.sv(i).chunks_exact(m)) {
-                for ((o, (&v, &f)), &sv) in o.iter_mut().zip(v.iter().zip(f)).zip(sv) {
-                    *o += v * f * (sv * f);
-                }
-            }
-            rows.d.row_mut(n).copy_from_slice(d);
-            for ((od, &o), &d) in rows.od.row_mut(n).iter_mut().zip(&*o).zip(d) {
-                *od = o + d;
-            }
-        }
-    });
-}
-
-/// Spreads the terms in o and d over the hats of one side.
-pub(super) fn spread<T: Real, const TANGENT: bool>(
-    sum: &Sum<'_, '_, T, TANGENT>,
-    rows: &Rows<'_, T>,
-    part: (&Tile, Side),
-    grams: &Grams<'_, T>,
-    end: &mut End<'_, T>,
-    packing: &mut [T],
-) {
-    Features::new(&rows.d).spread(sum.isa, grams.aa, part, &mut end.own.o, packing);
-    Features::new(&rows.od).spread(sum.isa, grams.aa, part, &mut end.own.d, packing);
+    /// p̂ of the columns, and the distance of its rows; absent on the diagonal, where they are the rows.
+    column_p_hat: Option<(&'a mut [T], usize)>,
 }

@@ -1,0 +1,70 @@
+//! What kernels run with: an instruction set, and workers with scratch of their own.
+//!
+//! A step makes one context from its plan and hands it down: to the kernels, which take the instruction set; to the matrix products
+//! ([`gemm`](super::gemm)), which pack into the scratch; and to the stages, which split their samples between the workers.
+
+use crate::simd::{Element, InstructionSet};
+use crate::workers::Workers;
+use crate::workspace::Arena;
+
+/// Instruction set, workers, and their scratch.
+#[derive(Debug)]
+pub(crate) struct Context<'w, T> {
+    pub isa: InstructionSet,
+    workers: Workers<'w, T>,
+}
+
+impl<'w, T: Element> Context<'w, T> {
+    pub(crate) fn new(isa: InstructionSet, workers: Workers<'w, T>) -> Self {
+        Self { isa, workers }
+    }
+
+    /// With one worker, whose scratch this is.
+    pub(crate) fn alone(isa: InstructionSet, scratch: &'w mut [T]) -> Self {
+        Self { isa, workers: Workers::new(1, scratch) }
+    }
+
+    /// The same, borrowed for a shorter time.
+    pub(crate) fn reborrow(&mut self) -> Context<'_, T> {
+        Context { isa: self.isa, workers: self.workers.reborrow() }
+    }
+
+    /// The scratch of one worker.
+    pub(crate) fn scratch(&mut self) -> &mut [T] {
+        self.workers.scratch()
+    }
+
+    /// Pieces of one worker's scratch, as `cut` takes them, and a context of that worker over the rest.
+    pub(crate) fn carve<'a, P>(&'a mut self, cut: impl FnOnce(&mut Arena<'a, T>) -> P) -> (P, Context<'a, T>) {
+        let mut arena = Arena::new(self.workers.scratch());
+        let pieces = cut(&mut arena);
+        (pieces, Context::alone(self.isa, arena.rest()))
+    }
+
+    /// With as many workers as pay for work of this cost.
+    pub(crate) fn for_cost(self, cost: impl FnOnce() -> u64) -> Self {
+        Self { isa: self.isa, workers: self.workers.for_cost(cost) }
+    }
+
+    /// One worker, and the others if there are several.
+    pub(crate) fn two(self) -> (Self, Option<Self>) {
+        let Self { isa, workers } = self;
+        let (one, others) = workers.two();
+        (Self { isa, workers: one }, others.map(|workers| Self { isa, workers }))
+    }
+
+    /// Where to cut work over `rows` in two; nowhere, if one worker is to do it.
+    pub(crate) fn cut(&self, rows: usize, cost: impl FnOnce() -> u64) -> Option<usize> {
+        self.workers.cut(rows, cost)
+    }
+
+    /// Runs both, at the same time if there are workers for each.
+    pub(crate) fn join<A: Send, B: Send>(
+        self,
+        first: impl FnOnce(Context<'_, T>) -> A + Send,
+        second: impl FnOnce(Context<'_, T>) -> B + Send,
+    ) -> (A, B) {
+        let Self { isa, workers } = self;
+        workers.join(|workers| first(Context { isa, workers }), |workers| second(Context { isa, workers }))
+    }
+}

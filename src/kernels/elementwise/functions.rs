@@ -1,0 +1,202 @@
+//! The functions: value and three derivatives in one pass, sharing one exponential.
+//!
+//! No derivative is formed by a cancelling difference such as `1 − tanh²`: in the tails all keep their relative accuracy,
+//! down to where the exponential underflows (see [`Decay`]). What a result is a product of is kept as a [`Pair`], so that it
+//! is rounded little more than once; one division serves all. Where a derivative has a zero of its own the error is relative
+//! to the sum of the magnitudes of the terms in its formula.
+
+use super::constant;
+use super::exp::{Decay, exp};
+use super::ln::{ln, ln_1p_unit};
+use super::normal::Normal;
+use super::pair::Pair;
+use super::splat;
+use crate::number::Coefficients;
+use crate::number::Number;
+use crate::simd::Lanes;
+
+/// A function with three derivatives.
+pub(super) trait Function {
+    /// `[φ, φ', φ'', φ''']` at `u`.
+    fn derivatives<V: Lanes>(u: V) -> [V; 4];
+}
+
+/// The logistic function `σ(w) = 1/(1 + e⁻ʷ)` and what its derivatives are made of, from `q = e^−|w| = s eʳ`.
+#[derive(Clone, Copy)]
+struct Logistic<V> {
+    w: V,
+    decay: Decay<V>,
+    /// `1/(1 + q) = σ(|w|)`
+    upper: Pair<V>,
+}
+
+impl<V: Lanes> Logistic<V> {
+    #[inline(always)]
+    fn new(w: V) -> Self {
+        let minus = splat(w, V::Scalar::SIGN_BIT);
+        let decay = Decay::new(w.bit_or(minus));
+        Self { w, decay, upper: decay.one_plus().reciprocal() }
+    }
+
+    /// `q/(1 + q) = σ(−|w|)`
+    #[inline(always)]
+    fn lower(self) -> Pair<V> {
+        self.decay.exponential().times(self.upper).shifted(self.decay.scale)
+    }
+
+    /// `tanh(|w|/2) = (1 − q)/(1 + q)`
+    #[inline(always)]
+    fn half_tanh(self) -> Pair<V> {
+        self.decay.one_minus().times(self.upper)
+    }
+
+    /// `σ(w)`
+    #[inline(always)]
+    fn value(self) -> V {
+        let negative = self.w.lt(constant(self.w, 0.0));
+        V::select(negative, self.lower().value(), self.upper.value())
+    }
+
+    /// `σ'(w) = q/(1 + q)²`
+    #[inline(always)]
+    fn slope(self) -> Pair<V> {
+        self.lower().times(self.upper)
+    }
+
+    /// `σ''(w) = −σ'(w) tanh(w/2) = −q (1 − q)/(1 + q)³`, with the sign of −w.
+    #[inline(always)]
+    fn curvature(self) -> V {
+        self.slope().times(self.half_tanh()).value().copysign(-self.w)
+    }
+
+    /// `c σ' (1 − 6σ')`, which is σ''' for c = 1.
+    #[inline(always)]
+    fn bend(self, c: f64) -> V {
+        let slope = self.slope();
+        let minus_six = constant(self.w, -6.0);
+        let difference = minus_six.mul_add(slope.low, minus_six.mul_add(slope.high, constant(self.w, 1.0)));
+        slope.scaled(difference).value() * constant(self.w, c)
+    }
+}
+
+/// `tanh u = 2 σ(2u) − 1`; tanh' = 4σ', tanh'' = 8σ'', tanh''' = 16σ'''.
+pub(super) struct Tanh;
+
+impl Function for Tanh {
+    #[inline(always)]
+    fn derivatives<V: Lanes>(u: V) -> [V; 4] {
+        let logistic = Logistic::new(u + u);
+        let h = logistic.half_tanh().value().copysign(u);
+        let f = logistic.slope().value() * constant(u, 4.0);
+        let e = logistic.curvature() * constant(u, 8.0);
+        [h, f, e, logistic.bend(16.0)]
+    }
+}
+
+/// σ' = σ(u) σ(−u), σ'' = −σ' tanh(u/2), σ''' = σ' (1 − 6σ').
+pub(super) struct Sigmoid;
+
+impl Function for Sigmoid {
+    #[inline(always)]
+    fn derivatives<V: Lanes>(u: V) -> [V; 4] {
+        let logistic = Logistic::new(u);
+        [logistic.value(), logistic.slope().value(), logistic.curvature(), logistic.bend(1.0)]
+    }
+}
+
+/// `ln(1 + eᵘ) = max(u, 0) + ln(1 + e^−|u|)`, and the derivatives are those of its slope σ.
+pub(super) struct Softplus;
+
+impl Function for Softplus {
+    #[inline(always)]
+    fn derivatives<V: Lanes>(u: V) -> [V; 4] {
+        let logistic = Logistic::new(u);
+        let h = constant(u, 0.0).max(u) + ln_1p_unit(logistic.decay.exponential().shifted(logistic.decay.scale));
+        [h, logistic.value(), logistic.slope().value(), logistic.curvature()]
+    }
+}
+
+/// u Φ(u); with the density φ its derivatives are Φ + uφ, φ (2 − u²), φ u (u² − 4). Φ(u) is the tail at −u for negative u.
+pub(super) struct Gelu;
+
+impl Function for Gelu {
+    #[inline(always)]
+    fn derivatives<V: Lanes>(u: V) -> [V; 4] {
+        let zero = constant(u, 0.0);
+        let one = constant(u, 1.0);
+        // From there on φ is 0; so there is no ∞ · 0. Operands in an order that lets NaN through.
+        let limit = splat(u, V::Scalar::DENSITY_ZERO);
+        let above = (-limit).max(u);
+        let inside = limit.min(above);
+        let a = inside.abs();
+        let Normal { density, tail, square: [high, low] } = Normal::new(a);
+        let negative = u.lt(zero);
+
+        // Beyond the limit h is u, which may be infinite.
+        let upper = Pair::sum(one, -tail.high, -tail.low);
+        let distribution =
+            Pair { high: V::select(negative, tail.high, upper.high), low: V::select(negative, tail.low, upper.low) };
+        let h = V::select(inside.lt(above), above, distribution.scaled(inside).value().copysign(u));
+        let product = density.scaled(a);
+        let lower = (tail.high - product.high) + (tail.low - product.low);
+        let f = V::select(negative, lower, one - lower);
+        let e = density.scaled((constant(u, 2.0) - high) - low).value();
+        let t = density.scaled(inside).scaled((high - constant(u, 4.0)) + low).value();
+        [h, f, e, t]
+    }
+}
+
+/// u σ; with σ̄ = σ(−u) and T = tanh(u/2): σ + u σσ̄, σ' (2 − u T), σ' (u − 3T − 6uσ').
+pub(super) struct Silu;
+
+impl Function for Silu {
+    #[inline(always)]
+    fn derivatives<V: Lanes>(u: V) -> [V; 4] {
+        // From twice the point on where e^−|u| is 0, derivatives are constant, and u stands in no product ∞ · 0.
+        let limit = constant(u, -2.0 * V::Scalar::EXP_ZERO.to_f64());
+        let above = (-limit).max(u);
+        let inside = limit.min(above);
+        let logistic = Logistic::new(inside);
+        let slope = logistic.slope();
+        let h = above * logistic.value();
+        let f = inside.mul_add(slope.value(), logistic.value());
+        let tanh = logistic.half_tanh().value().copysign(inside);
+        let e = slope.scaled(inside.neg_mul_add(tanh, constant(u, 2.0))).value();
+        let bent = constant(u, -3.0).mul_add(tanh, inside);
+        let t = slope.scaled((constant(u, -6.0) * inside).mul_add(slope.value(), bent)).value();
+        [h, f, e, t]
+    }
+}
+
+/// A linear network.
+pub(super) struct Identity;
+
+impl Function for Identity {
+    #[inline(always)]
+    fn derivatives<V: Lanes>(u: V) -> [V; 4] {
+        let zero = constant(u, 0.0);
+        [u, constant(u, 1.0), zero, zero]
+    }
+}
+
+/// `eᵘ`
+pub(super) struct Exp;
+
+impl Function for Exp {
+    #[inline(always)]
+    fn derivatives<V: Lanes>(u: V) -> [V; 4] {
+        [exp(u); 4]
+    }
+}
+
+/// `ln u`
+pub(super) struct Ln;
+
+impl Function for Ln {
+    #[inline(always)]
+    fn derivatives<V: Lanes>(u: V) -> [V; 4] {
+        let inverse = constant(u, 1.0) / u;
+        let square = inverse * inverse;
+        [ln(u), inverse, -square, constant(u, 2.0) * square * inverse]
+    }
+}

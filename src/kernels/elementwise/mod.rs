@@ -1,0 +1,189 @@
+//! Functions applied element by element or row by row: exponential, logarithm, activations with their derivatives, softmax.
+//!
+//! Every function is written once, over [`Lanes`]; the slice kernels of this module run it under an instruction set. The last,
+//! partial register of a slice goes through the same instructions as the others, so a value does not depend on its position.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `exp` | exponential function, its range reduction |
+//! | `ln` | logarithm and `ln(1 + x)` |
+//! | `normal` | density and upper tail of the normal distribution |
+//! | `pair` | numbers as sums of two, to round a result once |
+//! | `functions` | the activations and their derivatives |
+//! | `softmax`, `cross_entropy` | rows of logits |
+//! | `rows` | a tile of rows, transposed so that the lanes run along them |
+
+mod cross_entropy;
+mod exp;
+mod functions;
+mod ln;
+mod normal;
+mod pair;
+mod rows;
+mod softmax;
+
+pub(crate) use cross_entropy::cross_entropy_rows;
+pub(crate) use softmax::{softmax_jacobian_rows, softmax_rows};
+
+use core::marker::PhantomData;
+
+use crate::activation::Activation;
+use crate::number::Number;
+use crate::simd::Element;
+use crate::simd::{InstructionSet, Kernel, Lanes, Scalar, Simd};
+use functions::{Exp, Function, Gelu, Identity, Ln, Sigmoid, Silu, Softplus, Tanh};
+use pair::Pair;
+
+/// Overwrites every `u` by `φ(u)`.
+pub(crate) fn activate<T: Element>(isa: InstructionSet, activation: Activation, u_to_h: &mut [T]) {
+    isa.run(Activate { activation, columns: [u_to_h] });
+}
+
+/// Overwrites every `u` by `φ(u)` and writes `φ'(u)` to `f`. Slices of one length.
+pub(crate) fn activate_with_slope<T: Element>(
+    isa: InstructionSet,
+    activation: Activation,
+    u_to_h: &mut [T],
+    f: &mut [T],
+) {
+    isa.run(Activate { activation, columns: [u_to_h, f] });
+}
+
+/// Overwrites every `u` by `φ(u)` and writes `φ'(u)`, `φ''(u)`, `φ'''(u)` to `f`, `e`, `t`. Slices of one length.
+pub(crate) fn activate_with_derivatives<T: Element>(
+    isa: InstructionSet,
+    activation: Activation,
+    u_to_h: &mut [T],
+    f: &mut [T],
+    e: &mut [T],
+    t: &mut [T],
+) {
+    isa.run(Activate { activation, columns: [u_to_h, f, e, t] });
+}
+
+/// `[φ, φ', φ'', φ''']` at `u`, by the one-lane instance of the vector code.
+pub(crate) fn evaluate<T: Element>(activation: Activation, u: T) -> [T; 4] {
+    let mut columns = [u, T::ZERO, T::ZERO, T::ZERO];
+    let mut rest = columns.each_mut().map(core::slice::from_mut);
+    Scalar::new().run(Activate { activation, columns: rest.each_mut().map(|column| &mut **column) });
+    columns
+}
+
+/// Overwrites every x by `eˣ`.
+pub(crate) fn exponentials<T: Element>(isa: InstructionSet, x: &mut [T]) {
+    isa.run(Map::<T, Exp> { x, function: PhantomData });
+}
+
+/// Overwrites every x by `ln x`.
+pub(crate) fn logarithms<T: Element>(isa: InstructionSet, x: &mut [T]) {
+    isa.run(Map::<T, Ln> { x, function: PhantomData });
+}
+
+/// One function of every element.
+struct Map<'a, T, F> {
+    x: &'a mut [T],
+    function: PhantomData<F>,
+}
+
+impl<T: Element, F: Function> Kernel for Map<'_, T, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        apply::<T, S, F, 1>(simd, [self.x]);
+    }
+}
+
+/// φ and its first `N − 1` derivatives. The first column holds `u` on entry.
+struct Activate<'a, T, const N: usize> {
+    activation: Activation,
+    columns: [&'a mut [T]; N],
+}
+
+impl<T: Element, const N: usize> Kernel for Activate<'_, T, N> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        match self.activation {
+            Activation::Tanh => apply::<T, S, Tanh, N>(simd, self.columns),
+            Activation::Sigmoid => apply::<T, S, Sigmoid, N>(simd, self.columns),
+            Activation::Softplus => apply::<T, S, Softplus, N>(simd, self.columns),
+            Activation::Gelu => apply::<T, S, Gelu, N>(simd, self.columns),
+            Activation::Silu => apply::<T, S, Silu, N>(simd, self.columns),
+            Activation::Identity if N == 1 => {}
+            Activation::Identity => apply::<T, S, Identity, N>(simd, self.columns),
+        }
+    }
+}
+
+/// Runs one function over the columns. The compiler drops the derivatives that `N` does not ask for.
+#[inline(always)]
+fn apply<T: Element, S: Simd, F: Function, const N: usize>(simd: S, mut columns: [&mut [T]; N]) {
+    let lanes = T::Lanes::<S>::LANES;
+    let len = columns[0].len();
+    debug_assert!(columns.iter().all(|column| column.len() == len));
+    let full = len - len % lanes;
+    for start in (0..full).step_by(lanes) {
+        let values = F::derivatives(T::Lanes::<S>::load(simd, &columns[0][start..]));
+        for (column, value) in columns.iter_mut().zip(values) {
+            value.store(&mut column[start..]);
+        }
+    }
+    if full < len {
+        let values = F::derivatives(T::Lanes::<S>::load_partial(simd, &columns[0][full..]));
+        for (column, value) in columns.iter_mut().zip(values) {
+            value.store_partial(&mut column[full..]);
+        }
+    }
+}
+
+/// `x` in every lane, in the instruction set of `like`.
+#[inline(always)]
+fn constant<V: Lanes>(like: V, x: f64) -> V {
+    V::splat(like.simd(), V::Scalar::from_f64(x))
+}
+
+/// `x` in every lane, in the instruction set of `like`.
+#[inline(always)]
+fn splat<V: Lanes>(like: V, x: V::Scalar) -> V {
+    V::splat(like.simd(), x)
+}
+
+/// `Σ coefficients[i] xⁱ` for up to some 26 coefficients: three polynomials of `x`, so that there is less to wait for, put
+/// together in `x⁸`. (Pieces of a known length are also what the compiler unrolls.)
+#[inline(always)]
+fn long_polynomial<V: Lanes>(x: V, coefficients: &[V::Scalar]) -> V {
+    const PIECE: usize = 8;
+    let (low, rest) = coefficients.split_at(PIECE);
+    let x_2 = x * x;
+    let x_4 = x_2 * x_2;
+    let x_8 = x_4 * x_4;
+    let high = if rest.len() > PIECE + 1 {
+        let (middle, high) = rest.split_at(PIECE);
+        polynomial(x, high).mul_add(x_8, polynomial(x, middle))
+    } else {
+        polynomial(x, rest)
+    };
+    high.mul_add(x_8, polynomial(x, low))
+}
+
+/// The same plus `low`, for a constant term that outweighs the others: rounded little more than they are.
+#[inline(always)]
+fn long_polynomial_pair<V: Lanes>(x: V, coefficients: &[V::Scalar], low: V::Scalar) -> Pair<V> {
+    let (constant_term, rest) = coefficients.split_at(1);
+    Pair::sum(splat(x, constant_term[0]), x * long_polynomial(x, rest), splat(x, low))
+}
+
+/// `Σ coefficients[i] xⁱ` by Horner's rule.
+#[inline(always)]
+fn polynomial<V: Lanes>(x: V, coefficients: &[V::Scalar]) -> V {
+    let mut sum = splat(x, coefficients[coefficients.len() - 1]);
+    for &coefficient in coefficients[..coefficients.len() - 1].iter().rev() {
+        sum = sum.mul_add(x, splat(x, coefficient));
+    }
+    sum
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,117 @@
+//! One sampled evaluation: plain SGD's forward pass over the batch, all else over the kept samples, one backward sweep.
+
+use crate::batch::Batch;
+use crate::count::{largest, product, sum};
+use crate::error::{Result, check_finite};
+use crate::hessian::forward::{self, Derivatives};
+use crate::hessian::run::{Run, gradient_packing};
+use crate::hessian::sweep::{self, Adjoints, Scattered};
+use crate::network::{ParametersMut, Shape};
+use crate::plan::Plan;
+use crate::random::{Random, Stream};
+use crate::sampled::back::{self, KeptGradients};
+use crate::sampled::features::{KeptFeatures, Sizes};
+use crate::sampled::pairs::{self, KeptPairs, Weights};
+use crate::sampled::subset::{self, Subset};
+use crate::sampled::{Averages, Estimate, Mixture, Sampling};
+use crate::simd::Element;
+use crate::workers;
+
+/// What to differentiate.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum SampledObjective {
+    /// A sum with given weights.
+    Mixture(Mixture),
+    /// `loss · L + rho · Λ`, with Λ's slopes at running averages.
+    Bound { loss: f64, rho: f64, averages: Averages },
+}
+
+impl SampledObjective {
+    fn weights(self, estimate: &Estimate, guard: f64, shape: Shape) -> Mixture {
+        match self {
+            Self::Mixture(mixture) => mixture,
+            Self::Bound { loss, rho, averages } => {
+                let slopes = averages.slopes(estimate, guard, shape);
+                Mixture { loss, trace: rho * slopes.trace, trace_of_square: rho * slopes.square }
+            }
+        }
+    }
+}
+
+/// Flops that a subset of `size` adds to the loss gradient.
+pub(super) const fn flops(shape: Shape, size: usize, sketch: bool) -> u64 {
+    let sizes = Sizes::new(shape, size, sketch);
+    sum(&[sizes.feature_flops(), pairs::flops(sizes)])
+}
+
+/// Elements of workspace for batches of up to `n` samples.
+pub(super) const fn workspace_elements(plan: &Plan, size: usize, sketch: bool) -> u64 {
+    let (shape, n) = (plan.shape(), plan.samples());
+    let sizes = Sizes::new(shape, size, sketch);
+    sum(&[
+        product(&[2, shape.parameters()]),
+        packing(plan, size, sketch).saturating_mul(plan.threads() as u64),
+        forward::elements(shape, n, Derivatives::FirstAndInput),
+        Adjoints::elements(shape, n),
+        subset::elements(n, size),
+        sizes.feature_elements(),
+        pairs::elements(sizes),
+        back::elements(sizes),
+    ])
+}
+
+/// Elements of packing space for all matrix products.
+const fn packing(plan: &Plan, size: usize, sketch: bool) -> u64 {
+    let sizes = Sizes::new(plan.shape(), size, sketch);
+    largest(&[gradient_packing(plan), sizes.feature_packing(), pairs::packing(sizes), back::packing(sizes)])
+}
+
+/// Writes the gradient of an objective; the random numbers are those of the `draw`-th evaluation. Nothing is written unless the values are
+/// finite; the gradient may not be. Returns L and the estimates.
+#[allow(clippy::too_many_arguments, reason = "those of every gradient, and how it is drawn")]
+pub(crate) fn differentiate_sampled<T: Element>(
+    plan: &Plan,
+    theta: &[T],
+    batch: &Batch<'_, T>,
+    sampling: &Sampling,
+    draw: u64,
+    objective: SampledObjective,
+    gradient: &mut [T],
+    scratch: &mut [T],
+) -> Result<(f64, Estimate)> {
+    // The penalty is little beside the loss.
+    workers::awake(plan.threads(), sweep::flops(plan.shape(), plan.samples()), || {
+        let shape = plan.shape();
+        let gradient = ParametersMut::new(shape, gradient)?;
+        let size = sampling.subset_len(plan);
+        let mut run = Run::new(plan, theta, batch, scratch, packing(plan, size, sampling.sketch))?;
+        let pair_weights = plan.pair_weights().of(batch.samples())?;
+        let forward = run.forward(plan, batch, Derivatives::FirstAndInput)?;
+        let (isa, context, arena) = (run.context.isa, &mut run.context, &mut run.arena);
+
+        let subset = Subset::draw(isa, &forward, size, sampling.alpha, [sampling.seed, draw], arena);
+        let sizes = Sizes::new(shape, subset.len(), sampling.sketch);
+        let random = Random::new(sampling.seed, draw, Stream::Signs);
+        let activation = plan.network().activation;
+        let features = KeptFeatures::new(sizes, activation, &forward, subset.rows, random, arena, context);
+        let weights = Weights { samples: subset.weights, pairs: pair_weights, mean: 1.0 / forward.n as f64 };
+        let mut pairs = KeptPairs::new(&features, arena, context);
+        let [trace, trace_of_square] = pairs.values(isa, &features, weights);
+        let estimate = Estimate {
+            trace: check_finite(trace, "tr H")?,
+            trace_of_square: check_finite(trace_of_square, "tr H²")?,
+            kept: subset.len(),
+            weight: subset.weights.iter().map(|weight| weight.to_f64()).sum(),
+        };
+
+        let wanted = objective.weights(&estimate, sampling.guard, shape);
+        pairs.differentiate(isa, weights, [wanted.trace, wanted.trace_of_square]);
+        let kept = KeptGradients::new(features, &pairs, forward.v, gradient.output_weight, arena, context);
+        let adjoints = Adjoints {
+            scattered: Some(Scattered { rows: subset.rows, logits: kept.logits, units: kept.units }),
+            ..Adjoints::of_loss(shape, forward.n, arena)
+        };
+        sweep::sweep(&forward, wanted.loss, adjoints, gradient, run.context);
+        Ok((forward.loss, estimate))
+    })
+}

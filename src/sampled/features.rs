@@ -1,0 +1,218 @@
+//! What the pairs of kept samples are made of.
+//!
+//! n kept samples with L vectors z each (see [`sketch`](super::sketch)), in columns `ln + i`; of single random vectors there is a second,
+//! independent one, z̃. Class-long quantities are class-major, side by side: `[z | z̃ | r]`, K rows of `W = nL + ñ + n` columns. Unit-long
+//! ones are sample-major.
+//!
+//! ```text
+//! [v; ṽ; q] = [z | z̃ | r]ᵀ V        ζ = f∘v        π = ζ∘h        d = e∘q        μ = Σ_l ζ² + d/2
+//! ```
+
+use crate::activation::Activation;
+use crate::count::{product, sum};
+use crate::hessian::forward::Forward;
+use crate::kernels::context::Context;
+use crate::kernels::elementwise;
+use crate::kernels::gemm::{self, Matrix, MatrixMut};
+use crate::network::Shape;
+use crate::random::Random;
+use crate::sampled::sketch::{self, Roots, Signs, get, put, registers};
+use crate::simd::{Element, Kernel, Lanes, Simd};
+use crate::workspace::{Arena, buffers, row, row_mut};
+
+/// Sizes of everything about the kept samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Sizes {
+    /// Number of samples.
+    pub n: usize,
+    /// Vectors a sample.
+    pub l: usize,
+    /// Whether there is a second, independent vector.
+    pub second: bool,
+    pub shape: Shape,
+}
+
+impl Sizes {
+    /// Of `n` samples. With two classes one vector is all there is: nothing is random but its sign, which does not matter.
+    pub(super) const fn new(shape: Shape, n: usize, sketch: bool) -> Self {
+        let others = shape.classes() - 1;
+        Self { n, l: if sketch { 1 } else { others }, second: sketch && others > 1, shape }
+    }
+
+    /// Number of vectors z.
+    pub(super) const fn vectors(self) -> usize {
+        self.n.saturating_mul(self.l)
+    }
+
+    /// Columns of `[z | z̃]`.
+    pub(super) const fn sketches(self) -> usize {
+        if self.second { self.vectors().saturating_add(self.n) } else { self.vectors() }
+    }
+
+    /// Columns of `[z | z̃ | r]`.
+    pub(super) const fn width(self) -> usize {
+        self.sketches().saturating_add(self.n)
+    }
+
+    /// Rows of `[π; f]`.
+    pub(super) const fn paired(self) -> usize {
+        self.vectors().saturating_add(self.n)
+    }
+
+    /// Flops of features and their way back, but for what each unit has of its own.
+    pub(super) const fn feature_flops(self) -> u64 {
+        product(&[6, self.width(), self.shape.classes(), self.shape.hidden()])
+    }
+
+    /// Elements that [`KeptFeatures::new`] takes.
+    pub(super) const fn feature_elements(self) -> u64 {
+        sum(&[Buffers::elements(self), sketch::elements(self.sketches(), self.shape.classes())])
+    }
+
+    /// Elements of packing space that the product needs.
+    pub(super) const fn feature_packing(self) -> u64 {
+        gemm::largest_workspace(&[[self.width(), self.shape.classes(), self.shape.hidden()]])
+    }
+}
+
+buffers! {
+    /// Quantities of the kept samples.
+    pub(super) struct Buffers(sizes: Sizes) where {
+        let (n, d, m, k) = (sizes.n, sizes.shape.inputs(), sizes.shape.hidden(), sizes.shape.classes());
+    } {
+        /// Inputs, n×D.
+        x: [n, d],
+        /// [z | z̃ | r], K×W.
+        zr: [k, sizes.width()],
+        /// [v; ṽ; q], W×M; on the way back their derivatives.
+        vq: [sizes.width(), m],
+        /// h, n×M, as are the next two.
+        h: [n, m],
+        e: [n, m],
+        t: [n, m],
+        /// [ζ; ζ̃], (nL + ñ)×M.
+        zeta: [sizes.sketches(), m],
+        /// [π; f], (nL + n)×M.
+        pi_f: [sizes.paired(), m],
+        /// d, n×M.
+        d: [n, m],
+        /// μ, n×M.
+        mu: [n, m],
+    }
+}
+
+/// Features of the kept samples.
+#[derive(Debug)]
+pub(super) struct KeptFeatures<'w, T> {
+    pub sizes: Sizes,
+    pub buffers: Buffers<'w, T>,
+    pub roots: Roots<'w, T>,
+}
+
+impl<'w, T: Element> KeptFeatures<'w, T> {
+    /// Features of the samples that stand at `rows` in the batch.
+    pub(super) fn new(
+        sizes: Sizes,
+        activation: Activation,
+        forward: &Forward<'_, T>,
+        rows: &[u32],
+        random: Random,
+        arena: &mut Arena<'w, T>,
+        context: &mut Context<'_, T>,
+    ) -> Self {
+        let (m, k, width, isa) = (sizes.shape.hidden(), sizes.shape.classes(), sizes.width(), context.isa);
+        let buffers = Buffers::cut(sizes, arena);
+        let mut new = Self { sizes, buffers, roots: Roots::new(sizes.sketches(), k, arena) };
+        new.gather(forward, rows);
+        let Buffers { h, e, t, pi_f, .. } = &mut new.buffers;
+        elementwise::activate_with_derivatives(isa, activation, h, &mut pi_f[sizes.vectors() * m..], e, t);
+        isa.run(Sketch { features: &mut new, random });
+
+        let (zr, v) = (Matrix::row_major(&*new.buffers.zr, k, width), Matrix::row_major(forward.v, k, m));
+        context.set(MatrixMut::row_major(new.buffers.vq, width, m), zr.t(), v);
+        isa.run(Combine { features: &mut new });
+        new
+    }
+
+    /// Copies x, u (where h will be), p and r of the kept samples.
+    fn gather(&mut self, samples: &Forward<'_, T>, rows: &[u32]) {
+        let Sizes { n, shape, .. } = self.sizes;
+        let (d, m, k) = (shape.inputs(), shape.hidden(), shape.classes());
+        let (width, sketches, buffers) = (self.sizes.width(), self.sizes.sketches(), &mut self.buffers);
+        for (i, &sample) in rows.iter().enumerate() {
+            let sample = sample as usize;
+            row_mut(buffers.x, d, i).copy_from_slice(row(samples.x, d, sample));
+            row_mut(buffers.h, m, i).copy_from_slice(row(samples.u, m, sample));
+            let classes = row(samples.p, k, sample).iter().zip(row(samples.r, k, sample));
+            let rows = self.roots.p.chunks_exact_mut(sketches).zip(buffers.zr.chunks_exact_mut(width));
+            for ((roots, zr), (&p, &r)) in rows.zip(classes) {
+                roots[i..].iter_mut().step_by(n).for_each(|root| *root = p);
+                zr[sketches + i] = r;
+            }
+        }
+    }
+
+    /// ζ, ζ̃, π, d and μ from v, ṽ, q and the activation's derivatives.
+    #[inline(always)]
+    fn combine<S: Simd>(&mut self, simd: S) {
+        let Sizes { n, l, second, shape } = self.sizes;
+        let m = shape.hidden();
+        let (vectors, sketches) = (self.sizes.vectors(), self.sizes.sketches());
+        let half = T::Lanes::<S>::splat(simd, T::HALF);
+        let Buffers { vq, h, e, zeta: all_zeta, pi_f, d: all_d, mu: all_mu, .. } = &mut self.buffers;
+        let (pi, f) = pi_f.split_at_mut(vectors * m);
+        for i in 0..n {
+            for units in registers::<T, S>(m) {
+                let at = |i: usize| i * m + units.start..i * m + units.end;
+                let h: T::Lanes<S> = get(simd, &h[at(i)]);
+                let f: T::Lanes<S> = get(simd, &f[at(i)]);
+                let e: T::Lanes<S> = get(simd, &e[at(i)]);
+                let d = e * get(simd, &vq[at(sketches + i)]);
+                let mut mu = half * d;
+                for li in (0..l).map(|l| l * n + i) {
+                    let zeta = f * get(simd, &vq[at(li)]);
+                    mu = zeta.mul_add(zeta, mu);
+                    put(zeta, &mut all_zeta[at(li)]);
+                    put(zeta * h, &mut pi[at(li)]);
+                }
+                if second {
+                    put(f * get(simd, &vq[at(n + i)]), &mut all_zeta[at(n + i)]);
+                }
+                put(d, &mut all_d[at(i)]);
+                put(mu, &mut all_mu[at(i)]);
+            }
+        }
+    }
+}
+
+/// The stages that run on registers.
+struct Sketch<'a, 'w, T> {
+    features: &'a mut KeptFeatures<'w, T>,
+    random: Random,
+}
+
+impl<T: Element> Kernel for Sketch<'_, '_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let KeptFeatures { sizes, buffers, roots } = self.features;
+        // With two classes the only vector is the unit vector's, up to a sign that does not matter.
+        let signs = if sizes.second { Signs::Random(self.random) } else { Signs::Units { samples: sizes.n } };
+        roots.prepare(simd, signs);
+        roots.write(simd, buffers.zr, sizes.width());
+    }
+}
+
+struct Combine<'a, 'w, T> {
+    features: &'a mut KeptFeatures<'w, T>,
+}
+
+impl<T: Element> Kernel for Combine<'_, '_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        self.features.combine(simd);
+    }
+}
