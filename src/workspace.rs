@@ -18,7 +18,7 @@ impl<'w, T> Arena<'w, T> {
 
     /// Cuts off the next `len` elements, with whatever they hold.
     pub(crate) fn take(&mut self, len: usize) -> &'w mut [T] {
-        let (piece, rest) = core::mem::take(&mut self.rest).split_at_mut(len);
+        let Some((piece, rest)) = core::mem::take(&mut self.rest).split_at_mut_checked(len) else { too_short() };
         self.rest = rest;
         piece
     }
@@ -32,6 +32,12 @@ impl<'w, T> Arena<'w, T> {
     pub(crate) fn scope(&mut self) -> Arena<'_, T> {
         Arena { rest: self.rest }
     }
+}
+
+#[cold]
+#[inline(never)]
+fn too_short() -> ! {
+    panic!("a workspace shorter than what is cut off it")
 }
 
 /// One row a sample, or one a block of samples, of those from `first` on: numbered as in the batch, so that a part of a batch is worked on
@@ -246,12 +252,25 @@ pub(crate) fn pieces(range: Range<usize>, len: usize) -> impl Iterator<Item = Ra
     range.step_by(len).map(move |start| start..(start + len).min(end))
 }
 
+/// One call for all, which is short: rows are taken in many places.
+#[cold]
+#[inline(never)]
+fn no_such_row() -> ! {
+    panic!("a row beyond the end of its matrix")
+}
+
 /// Row `index` of a row-major matrix of rows of `width`.
 pub(crate) fn row<T>(matrix: &[T], width: usize, index: usize) -> &[T] {
-    &matrix[index * width..][..width]
+    match matrix.get(index * width..).and_then(|rest| rest.get(..width)) {
+        Some(row) => row,
+        None => no_such_row(),
+    }
 }
 
 /// Row `index` of a row-major matrix of rows of `width`, to be written.
 pub(crate) fn row_mut<T>(matrix: &mut [T], width: usize, index: usize) -> &mut [T] {
-    &mut matrix[index * width..][..width]
+    match matrix.get_mut(index * width..).and_then(|rest| rest.get_mut(..width)) {
+        Some(row) => row,
+        None => no_such_row(),
+    }
 }

@@ -140,7 +140,9 @@ macro_rules! map_registers {
         let len = [$($output.len()),+][0];
         $(let $input = &$input[..len];)*
         $(let $output = &mut $output[..len];)+
-        let full = len - len % lanes;
+        // Whole registers first, unless a masked one takes no longer.
+        let free = <Register<$T, $S> as $crate::simd::Lanes>::FREE_MASKS;
+        let full = if free { 0 } else { len - len % lanes };
         let mut start = 0;
         while start < full {
             let values = {
@@ -154,16 +156,18 @@ macro_rules! map_registers {
             }
             start += lanes;
         }
-        if full < len {
+        while start < len {
+            let part = lanes.min(len - start);
             let values = {
-                $(let $input = <Register<$T, $S> as $crate::simd::Lanes>::load_partial(simd, &$input[full..]);)*
-                $(let $output = <Register<$T, $S> as $crate::simd::Lanes>::load_partial(simd, &$output[full..]);)+
+                $(let $input = <Register<$T, $S> as $crate::simd::Lanes>::load_at(simd, $input, start, part);)*
+                $(let $output = <Register<$T, $S> as $crate::simd::Lanes>::load_at(simd, $output, start, part);)+
                 let _ = ($($output,)+);
                 $values
             };
             for (output, value) in [$(&mut *$output),+].into_iter().zip(values) {
-                value.store_partial(&mut output[full..]);
+                value.store_at(output, start, part);
             }
+            start += lanes;
         }
     }};
 }
@@ -178,7 +182,8 @@ macro_rules! sum_registers {
         let [$($input),+]: [&[$T]; _] = $inputs;
         let len = [$($input.len()),+][0];
         $(let $input = &$input[..len];)+
-        let full = len - len % lanes;
+        let free = <Register<$T, $S> as $crate::simd::Lanes>::FREE_MASKS;
+        let full = if free { 0 } else { len - len % lanes };
         let mut sum = <Register<$T, $S> as $crate::simd::Lanes>::zero(simd);
         let mut start = 0;
         while start < full {
@@ -186,9 +191,11 @@ macro_rules! sum_registers {
             sum = sum + $value;
             start += lanes;
         }
-        if full < len {
-            $(let $input = <Register<$T, $S> as $crate::simd::Lanes>::load_partial(simd, &$input[full..]);)+
+        while start < len {
+            let part = lanes.min(len - start);
+            $(let $input = <Register<$T, $S> as $crate::simd::Lanes>::load_at(simd, $input, start, part);)+
             sum = sum + $value;
+            start += lanes;
         }
         sum
     }};

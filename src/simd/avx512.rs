@@ -107,6 +107,7 @@ register! {
         _mm512_permute_ps::<0b10_11_00_01>(a);
     }
     rest {
+        const FREE_MASKS: bool = true;
         const TRANSPOSE: usize = 4;
         const SUM_OPERATIONS: usize = 5;
 
@@ -247,6 +248,7 @@ register! {
         _mm512_permute_pd::<0b01010101>(a);
     }
     rest {
+        const FREE_MASKS: bool = true;
         const TRANSPOSE: usize = 2;
         const SUM_OPERATIONS: usize = 5;
 

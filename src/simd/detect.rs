@@ -85,7 +85,12 @@ impl InstructionSet {
         {
             return simd.run(kernel);
         }
-        // Where `wide` would make its registers of arrays, code for one number at a time is half as long.
+        self.run_portable(kernel)
+    }
+
+    /// Where `wide` would make its registers of arrays, code for one number at a time is half as long.
+    #[inline(always)]
+    fn run_portable<K: Kernel>(self, kernel: K) -> K::Output {
         if cfg!(any(target_feature = "sse2", target_feature = "neon", target_feature = "simd128")) {
             Portable::new().run(kernel)
         } else {
@@ -93,7 +98,8 @@ impl InstructionSet {
         }
     }
 
-    /// Runs a plain loop compiled for this instruction set, for the compiler to vectorize.
+    /// Runs a plain loop compiled for this instruction set, for the compiler to vectorize. With AVX-512 it is compiled for AVX2: such loops
+    /// mostly wait for memory, and a third copy of each would lengthen the code for little.
     ///
     /// The closure is inlined into the instruction set's trampoline; what it calls should be inlined too.
     #[inline(always)]
@@ -107,6 +113,16 @@ impl InstructionSet {
                 (self.0)()
             }
         }
+        #[cfg(target_arch = "x86_64")]
+        {
+            if matches!(self, Self::Avx2 | Self::Avx512)
+                && let Some(simd) = super::Avx2::new()
+            {
+                return simd.run(Closure(work));
+            }
+            Self::Portable.run_portable(Closure(work))
+        }
+        #[cfg(not(target_arch = "x86_64"))]
         self.run(Closure(work))
     }
 

@@ -94,6 +94,20 @@ pub trait Mask: Copy + Debug + BitAnd<Output = Self> + BitOr<Output = Self> + No
     fn any(self) -> bool;
 }
 
+/// Panics where a slice and a register do not go together. One short call for all checks of a kernel, whose code it would else double.
+#[inline(always)]
+fn check(condition: bool) {
+    #[cold]
+    #[inline(never)]
+    fn wrong_length() -> ! {
+        panic!("a slice is too short or too long for a register")
+    }
+
+    if !condition {
+        wrong_length();
+    }
+}
+
 /// A register of [`LANES`](Self::LANES) numbers. Operators and functions act lane by lane.
 pub trait Lanes:
     Copy + Debug + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self> + Neg<Output = Self>
@@ -110,6 +124,8 @@ pub trait Lanes:
     const FUSED: bool;
     /// Whether partial loads cost about as much as full ones.
     const MASKED_LOADS: bool;
+    /// Whether they cost just as much, so that code for full ones alone is not worth its length.
+    const FREE_MASKS: bool = false;
 
     /// The token: a register exists only where its instruction set does.
     fn simd(self) -> Self::Simd;
@@ -230,7 +246,7 @@ pub trait Lanes:
     /// The first `LANES` numbers of `source`. Panics if it is shorter.
     #[inline(always)]
     fn load(simd: Self::Simd, source: &[Self::Scalar]) -> Self {
-        let source = &source[..Self::LANES];
+        check(source.len() >= Self::LANES);
         // SAFETY: the slice has `LANES` numbers.
         unsafe { Self::load_ptr(simd, source.as_ptr()) }
     }
@@ -238,7 +254,7 @@ pub trait Lanes:
     /// `source`, at most `LANES` numbers, and 0 in the other lanes. Panics if it is longer.
     #[inline(always)]
     fn load_partial(simd: Self::Simd, source: &[Self::Scalar]) -> Self {
-        assert!(source.len() <= Self::LANES);
+        check(source.len() <= Self::LANES);
         // SAFETY: the length is that of the slice, and just checked.
         unsafe { Self::load_partial_ptr(simd, source.as_ptr(), source.len()) }
     }
@@ -246,13 +262,35 @@ pub trait Lanes:
     /// The first `len` numbers of `source`, at most `LANES`, and 0 in the other lanes. Panics if it is shorter.
     #[inline(always)]
     fn load_first(simd: Self::Simd, source: &[Self::Scalar], len: usize) -> Self {
-        if len == Self::LANES { Self::load(simd, source) } else { Self::load_partial(simd, &source[..len]) }
+        check(len <= source.len() && len <= Self::LANES);
+        // SAFETY: the slice has `len` numbers, the register as many lanes.
+        unsafe {
+            if len == Self::LANES && !Self::FREE_MASKS {
+                Self::load_ptr(simd, source.as_ptr())
+            } else {
+                Self::load_partial_ptr(simd, source.as_ptr(), len)
+            }
+        }
+    }
+
+    /// `len` numbers of `source` from `start` on, at most `LANES`, and 0 in the other lanes. Panics if it ends before.
+    #[inline(always)]
+    fn load_at(simd: Self::Simd, source: &[Self::Scalar], start: usize, len: usize) -> Self {
+        check(start <= source.len());
+        Self::load_first(simd, &source[start..], len)
+    }
+
+    /// Writes the first `len` lanes, at most `LANES`, to `target` from `start` on. Panics if it ends before.
+    #[inline(always)]
+    fn store_at(self, target: &mut [Self::Scalar], start: usize, len: usize) {
+        check(start <= target.len());
+        self.store_first(&mut target[start..], len);
     }
 
     /// Writes all lanes to the beginning of `target`. Panics if it is shorter.
     #[inline(always)]
     fn store(self, target: &mut [Self::Scalar]) {
-        let target = &mut target[..Self::LANES];
+        check(target.len() >= Self::LANES);
         // SAFETY: the slice has `LANES` numbers.
         unsafe { self.store_ptr(target.as_mut_ptr()) }
     }
@@ -260,7 +298,7 @@ pub trait Lanes:
     /// Fills `target` with the first lanes. Panics if it is longer than `LANES`.
     #[inline(always)]
     fn store_partial(self, target: &mut [Self::Scalar]) {
-        assert!(target.len() <= Self::LANES);
+        check(target.len() <= Self::LANES);
         // SAFETY: the length is that of the slice, and just checked.
         unsafe { self.store_partial_ptr(target.as_mut_ptr(), target.len()) }
     }
@@ -269,7 +307,15 @@ pub trait Lanes:
     /// load soon after would wait until a masked one has reached the cache.
     #[inline(always)]
     fn store_first(self, target: &mut [Self::Scalar], len: usize) {
-        if len == Self::LANES { self.store(target) } else { self.store_partial(&mut target[..len]) }
+        check(len <= target.len() && len <= Self::LANES);
+        // SAFETY: the slice has `len` numbers, the register as many lanes.
+        unsafe {
+            if len == Self::LANES {
+                self.store_ptr(target.as_mut_ptr())
+            } else {
+                self.store_partial_ptr(target.as_mut_ptr(), len)
+            }
+        }
     }
 
     /// Magnitude.

@@ -3,6 +3,7 @@
 
 use super::register::{mask, register};
 use super::{Kernel, Lanes, Mask, Simd, sealed};
+use crate::number::Number;
 use bytemuck::cast;
 use core::ptr;
 use wide::{f32x4, f64x2, u32x4, u64x2};
@@ -56,6 +57,32 @@ mask! {
     any(a) => cast::<u64x2, u128>(a) != 0;
 }
 
+/// The first `len` numbers at `source`, and zeros. Not inlined: the ends of rows are many, and rarely take long.
+///
+/// # Safety
+/// `source` is valid for reads of `len` numbers.
+#[inline(never)]
+unsafe fn load_first<T: Number, const N: usize>(source: *const T, len: usize) -> [T; N] {
+    let mut lanes = [T::ZERO; N];
+    for (i, lane) in lanes.iter_mut().enumerate().take(len) {
+        // SAFETY: the caller vouches for these numbers.
+        *lane = unsafe { *source.add(i) };
+    }
+    lanes
+}
+
+/// Writes the first `len` lanes to `target`.
+///
+/// # Safety
+/// `target` is valid for writes of `len` numbers.
+#[inline(never)]
+unsafe fn store_first<T: Number, const N: usize>(lanes: &[T; N], target: *mut T, len: usize) {
+    for (i, lane) in lanes.iter().enumerate().take(len) {
+        // SAFETY: the caller vouches for these numbers.
+        unsafe { *target.add(i) = *lane };
+    }
+}
+
 /// Defines the register of `$lanes` numbers in the `wide` type `$register`, with the integers `$bits` of the same width.
 macro_rules! portable {
     ($(#[$doc:meta])* $name:ident = $lanes:literal x $scalar:ident in $register:ident, $mask:ident, $bits:ident, $fraction:literal, $($half:literal)*) => {
@@ -91,19 +118,9 @@ macro_rules! portable {
             splat(x) => $register::splat(x);
             select(mask, a, b) => wide::Select::select(cast::<$bits, $register>(mask), a, b);
             load(source) => $register::new(ptr::read_unaligned(source.cast()));
-            load_partial(source, len) => {
-                let mut lanes = [0.0; $lanes];
-                for (i, lane) in lanes.iter_mut().enumerate().take(len) {
-                    *lane = *source.add(i);
-                }
-                $register::new(lanes)
-            };
+            load_partial(source, len) => $register::new(load_first(source, len));
             store(a, target) => ptr::write_unaligned(target.cast(), a.to_array());
-            store_partial(a, target, len) => {
-                for (i, lane) in a.to_array().iter().enumerate().take(len) {
-                    *target.add(i) = *lane;
-                }
-            };
+            store_partial(a, target, len) => store_first(&a.to_array(), target, len);
             first(a) => a.to_array()[0];
             folds(a) {
                 $($register::new(core::array::from_fn(|i| a.to_array()[(i + $half) % $lanes]));)*

@@ -65,8 +65,8 @@ impl<T: Element> BlockSum<'_, '_, T> {
         for rows in tiles(forward.n) {
             let (beta, height) = (if rows.start == 0 { T::ZERO } else { T::ONE }, rows.len());
             self.write_cross(factors, &rows, [&mut *a, &mut *ah, &mut *b, &mut *rf], context);
-            let a = Matrix::row_major(&a[..height * (d + 1)], height, d + 1);
-            let ah = Matrix::row_major(&ah[..height * am], height, am);
+            let a = Matrix::row_major(&a, height, d + 1);
+            let ah = Matrix::row_major(&ah, height, am);
             let (b, rf) = (&b[..height * rm], &rf[..height * rm]);
             let (b, rf) = (Matrix::row_major(b, height, rm), Matrix::row_major(rf, height, rm));
             context.product(MatrixMut::row_major(q, am, rm), T::ONE, ah.t(), b, Addend::scaled(beta));
@@ -92,14 +92,14 @@ impl<T: Element> BlockSum<'_, '_, T> {
             let height = rows.len();
             self.write_cross(factors, &rows, [&mut *a, &mut *ah, &mut *b, &mut *rf], context);
             {
-                let ah = Matrix::row_major(&ah[..height * am], height, am);
-                let (a, b) = (Matrix::row_major(&a[..height * (d + 1)], height, d + 1), &b[..height * rm]);
-                let mut to = MatrixMut::row_major(&mut b_hat[..height * rm], height, rm);
+                let ah = Matrix::row_major(&ah, height, am);
+                let (a, b) = (Matrix::row_major(&a, height, d + 1), &b[..height * rm]);
+                let mut to = MatrixMut::row_major(b_hat, height, rm);
                 context.product(to.reborrow(), factor, ah, q, Addend::Zero);
                 context.product(to, factor, a, ones, Addend::Output(T::ONE));
-                let to = MatrixMut::row_major(&mut ah_hat[..height * am], height, am);
+                let to = MatrixMut::row_major(ah_hat, height, am);
                 context.product(to, factor, Matrix::row_major(b, height, rm), q.t(), Addend::Zero);
-                let rf_hat = MatrixMut::row_major(&mut rf[..height * rm], height, rm);
+                let rf_hat = MatrixMut::row_major(rf, height, rm);
                 context.product(rf_hat, factor, a, diagonals, Addend::Zero);
             }
             isa.run(BackOfCross { shape, rows: rows.clone(), a, ah_hat, rf_hat: rf, r: factors.r, forward, gradients });
@@ -176,7 +176,7 @@ impl<T: Element> Kernel for BackOfCross<'_, '_, '_, T> {
             let (h_hat, f_hat) = (self.gradients.g.row_mut(n), self.gradients.f.row_mut(n));
             for start in (0..m).step_by(lanes) {
                 let len = lanes.min(m - start);
-                let read = |from: &[T]| T::Lanes::<S>::load_first(simd, &from[start..], len);
+                let read = |from: &[T]| T::Lanes::<S>::load_at(simd, from, start, len);
                 let (mut of_h, mut of_f) = (read(h_hat), read(f_hat));
                 for (&a, ah_hat) in a.iter().zip(ah_hat.chunks_exact(m)) {
                     of_h = splat(a).mul_add(read(ah_hat), of_h);
@@ -184,8 +184,8 @@ impl<T: Element> Kernel for BackOfCross<'_, '_, '_, T> {
                 for (&residual, rf_hat) in residuals.iter().zip(rf_hat.chunks_exact(m)) {
                     of_f = splat(residual).mul_add(read(rf_hat), of_f);
                 }
-                of_h.store_first(&mut h_hat[start..], len);
-                of_f.store_first(&mut f_hat[start..], len);
+                of_h.store_at(h_hat, start, len);
+                of_f.store_at(f_hat, start, len);
             }
             for (r_hat, rf_hat) in self.gradients.r.row_mut(n).iter_mut().zip(rf_hat.chunks_exact(m)) {
                 *r_hat += sum_registers!(T, S, simd, [rf_hat, f] = [rf_hat, f] => rf_hat * f).reduce_sum();

@@ -69,7 +69,7 @@ impl<T: Element> BlockSum<'_, '_, T> {
             let (twice, total) = (T::from_f64(2.0 * self.weight), T::from_f64(total));
             for tile in tiles(n) {
                 let rows = Matrix::row_major(&self.forward.h[tile.start * m..tile.end * m], tile.len(), m);
-                let out = MatrixMut::row_major(&mut y[..tile.len() * m], tile.len(), m);
+                let out = MatrixMut::row_major(y, tile.len(), m);
                 context.product(out, T::ONE, rows, Matrix::row_major(q, m, m), Addend::Row(sums));
                 isa.run(BackOfOutput {
                     s: &weights[tile.clone()],
@@ -116,10 +116,10 @@ impl<T: Element> Kernel for BackOfOutput<'_, T> {
             let mut sum = T::Lanes::<S>::zero(simd);
             for start in (0..m).step_by(lanes) {
                 let len = lanes.min(m - start);
-                let read = |from: &[T]| T::Lanes::<S>::load_first(simd, &from[start..], len);
+                let read = |from: &[T]| T::Lanes::<S>::load_at(simd, from, start, len);
                 let y = read(y);
                 sum = read(h).mul_add(y + read(self.sums), sum);
-                factor.mul_add(y, read(h_hat)).store_first(&mut h_hat[start..], len);
+                factor.mul_add(y, read(h_hat)).store_at(h_hat, start, len);
             }
             *s_hat += self.twice * (sum.reduce_sum() + self.total);
         }

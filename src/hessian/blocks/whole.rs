@@ -120,10 +120,10 @@ impl<T: Element> BlockSum<'_, '_, T> {
         for tile in pieces(0..n, TILE) {
             let (beta, height) = (if tile.start == 0 { T::ZERO } else { T::ONE }, tile.len());
             self.write_rows(isa, factors, &tile, &mut rows);
-            let g = Matrix::row_major(&rows.g[..height * width], height, width);
-            let a = Matrix::row_major(&rows.a[..height * (d + 1)], height, d + 1);
-            let aa = Matrix::row_major(&rows.aa[..height * d2], height, d2);
-            let rf = Matrix::row_major(&rows.rf[..height * m], height, m);
+            let g = Matrix::row_major(&rows.g, height, width);
+            let a = Matrix::row_major(&rows.a, height, d + 1);
+            let aa = Matrix::row_major(&rows.aa, height, d2);
+            let rf = Matrix::row_major(&rows.rf, height, m);
             let residual_d = Matrix::row_major(&factors.d[tile.start * m..tile.end * m], height, m);
             let s = &factors.s[tile];
             let out = MatrixMut::row_major(h, width, width);
@@ -148,14 +148,14 @@ impl<T: Element> BlockSum<'_, '_, T> {
         for tile in pieces(0..n, TILE) {
             let height = tile.len();
             self.write_rows(isa, factors, &tile, &mut rows);
-            let out = MatrixMut::row_major(&mut y[..height * width], height, width);
-            let g = Matrix::row_major(&rows.g[..height * width], height, width);
+            let out = MatrixMut::row_major(y, height, width);
+            let g = Matrix::row_major(&rows.g, height, width);
             context.product(out, T::ONE, g, Matrix::row_major(h, width, width), Addend::Row(sums));
-            let aa = Matrix::row_major(&rows.aa[..height * d2], height, d2);
+            let aa = Matrix::row_major(&rows.aa, height, d2);
             let d_hat = MatrixMut::row_major(gradients.d.rows_mut(&tile), height, m);
             context.add(d_hat, aa, Matrix::row_major(hidden, d2, m));
-            let a = Matrix::row_major(&rows.a[..height * (d + 1)], height, d + 1);
-            let rf_hat = MatrixMut::row_major(&mut rows.rf[..height * m], height, m);
+            let a = Matrix::row_major(&rows.a, height, d + 1);
+            let rf_hat = MatrixMut::row_major(rows.rf, height, m);
             context.set(rf_hat, a, Matrix::row_major(cross, d + 1, m));
             let twice = T::from_f64(2.0 * self.weight);
             isa.run(BackOfWhole {
@@ -280,7 +280,7 @@ impl<T: Element> Kernel for BackOfWhole<'_, '_, '_, '_, T> {
             let mut r_hat = s_hat;
             for start in (0..m).step_by(lanes) {
                 let len = lanes.min(m - start);
-                let read = |from: &[T], at: usize| T::Lanes::<S>::load_first(simd, &from[at..], len);
+                let read = |from: &[T], at: usize| T::Lanes::<S>::load_at(simd, from, at, len);
                 let mut c_hat = T::Lanes::<S>::zero(simd);
                 for (i, &a) in a.iter().enumerate() {
                     let at = i * m + start;
@@ -297,9 +297,9 @@ impl<T: Element> Kernel for BackOfWhole<'_, '_, '_, '_, T> {
                 let of_f = residual.mul_add(rf_hat, read(self.factors.v, start).mul_add(c_hat, read(f_hat, start)));
                 let of_v = f.mul_add(c_hat, read(v_hat, start));
                 let of_g = factor.mul_add(h, read(g_hat, start));
-                of_f.store_first(&mut f_hat[start..], len);
-                of_v.store_first(&mut v_hat[start..], len);
-                of_g.store_first(&mut g_hat[start..], len);
+                of_f.store_at(f_hat, start, len);
+                of_v.store_at(v_hat, start, len);
+                of_g.store_at(g_hat, start, len);
             }
             self.gradients.s.row_mut(n)[0] += self.twice * (s_hat.reduce_sum() + self.total);
             self.gradients.r.row_mut(n)[0] += r_hat.reduce_sum();

@@ -65,9 +65,9 @@ impl<'w, T: Element> ChunkFactors<'w, T> {
             unfold(context.isa, row(factors.s, triangle(r), n), full, r);
         }
         let rows = range.len() * r;
-        let s = Matrix::row_major(&full_s[..rows * r], rows, r);
+        let s = Matrix::row_major(&full_s, rows, r);
         let v = Matrix::row_major(&*factors.v, r, m);
-        context.set(MatrixMut::row_major(&mut sv[..rows * m], rows, m), s, v);
+        context.set(MatrixMut::row_major(sv, rows, m), s, v);
     }
 
     /// SV of the `i`-th sample of the chunk, R×M: `B = SV diag(f)`.
@@ -164,12 +164,12 @@ impl<'w, T: Element> ChunkFactors<'w, T> {
         }
 
         let v = Matrix::row_major(&*factors.v, r, m);
-        let out = MatrixMut::row_major(&mut s_hat[..rows * r], rows, r);
+        let out = MatrixMut::row_major(s_hat, rows, r);
         context.set(out, Matrix::row_major(b_sum, rows, m), v.t());
         for (n, s_hat) in range.clone().zip(s_hat.chunks_exact(r * r)) {
             fold_into(s_hat, gradients.s.row_mut(n), r);
         }
-        let s = Matrix::row_major(&full_s[..rows * r], rows, r);
+        let s = Matrix::row_major(&full_s, rows, r);
         let v_hat = MatrixMut::row_major(gradients.v.row_mut(range.start), r, m);
         context.add(v_hat, s.t(), Matrix::row_major(y, rows, m));
     }
@@ -257,18 +257,18 @@ impl<T: Element> Kernel for HiddenFactor<'_, T> {
                 let first = end.saturating_sub(ROWS);
                 let mut sums = [T::Lanes::<S>::zero(simd); ROWS];
                 for (c, b) in c.chunks_exact(m).zip(b.chunks_exact(m)) {
-                    let b = T::Lanes::<S>::load_first(simd, &b[start..], len);
+                    let b = T::Lanes::<S>::load_at(simd, b, start, len);
                     for (i, sum) in sums.iter_mut().enumerate() {
                         *sum = T::Lanes::<S>::splat(simd, c[(first + i).min(m - 1)]).mul_add(b, *sum);
                     }
                 }
                 for row in (first..end).rev() {
-                    (root2 * sums[row - first]).store_first(&mut flat[origin(row) + start..], len);
+                    (root2 * sums[row - first]).store_at(flat, origin(row) + start, len);
                 }
                 end = first;
             }
             // The diagonal has no √2; it is summed anew rather than divided.
-            let mut diagonal = T::Lanes::<S>::load_first(simd, &d[start..], len);
+            let mut diagonal = T::Lanes::<S>::load_at(simd, d, start, len);
             for (c, b) in c.chunks_exact(m).zip(b.chunks_exact(m)) {
                 let [c, b] = [&c[start..], &b[start..]];
                 let c = T::Lanes::<S>::load_first(simd, c, len);

@@ -32,7 +32,7 @@ use crate::simd::{InstructionSet, Kernel, Lanes, Simd};
 use crate::workspace::{PerSample, pieces, row};
 
 /// Classes whose part of (r⊗f)^ is folded at once, at most.
-const GROUP: usize = 4;
+const GROUP: usize = 3;
 
 /// Classes a group: as few groups as there must be, of about the same size.
 const fn group_len(r: usize) -> usize {
@@ -222,7 +222,6 @@ impl<T: Element> Kernel for FoldOfX<'_, T> {
         match self.products.len() / self.f.len() {
             1 => self.fold::<S, 1>(simd),
             2 => self.fold::<S, 2>(simd),
-            3 => self.fold::<S, 3>(simd),
             _ => self.fold::<S, GROUP>(simd),
         }
     }
@@ -242,15 +241,15 @@ impl<T: Element> FoldOfX<'_, T> {
             }
             for start in (0..m).step_by(lanes) {
                 let len = lanes.min(m - start);
-                let own = T::Lanes::<S>::load_first(simd, &f[start..], len);
-                let mut hat = T::Lanes::<S>::load_first(simd, &f_hat[start..], len);
+                let own = T::Lanes::<S>::load_at(simd, f, start, len);
+                let mut hat = T::Lanes::<S>::load_at(simd, f_hat, start, len);
                 for class in 0..CLASSES {
                     let place = &self.products[class * matrix + i * m + start..];
                     let product = T::Lanes::<S>::load_first(simd, place, len);
                     hat = weights[class].mul_add(product, hat);
                     sums[class] = own.mul_add(product, sums[class]);
                 }
-                hat.store_first(&mut f_hat[start..], len);
+                hat.store_at(f_hat, start, len);
             }
             for (r_hat, sum) in r_hat.iter_mut().zip(sums) {
                 *r_hat += sum.reduce_sum();

@@ -30,7 +30,7 @@ use core::marker::PhantomData;
 use crate::activation::Activation;
 use crate::number::Number;
 use crate::simd::Element;
-use crate::simd::{InstructionSet, Kernel, Lanes, Scalar, Simd};
+use crate::simd::{InstructionSet, Kernel, Lanes, Simd};
 use functions::{Exp, Function, Gelu, Identity, Ln, Sigmoid, Silu, Softplus, Tanh};
 use pair::Pair;
 
@@ -61,11 +61,11 @@ pub(crate) fn activate_with_derivatives<T: Element>(
     isa.run(Activate { activation, columns: [u_to_h, f, e, t] });
 }
 
-/// `[φ, φ', φ'', φ''']` at `u`, by the one-lane instance of the vector code.
+/// `[φ, φ', φ'', φ''']` at `u`, by the portable instance of the vector code.
 pub(crate) fn evaluate<T: Element>(activation: Activation, u: T) -> [T; 4] {
     let mut columns = [u, T::ZERO, T::ZERO, T::ZERO];
     let mut rest = columns.each_mut().map(core::slice::from_mut);
-    Scalar::new().run(Activate { activation, columns: rest.each_mut().map(|column| &mut **column) });
+    InstructionSet::Portable.run(Activate { activation, columns: rest.each_mut().map(|column| &mut **column) });
     columns
 }
 
@@ -123,17 +123,12 @@ fn apply<T: Element, S: Simd, F: Function, const N: usize>(simd: S, mut columns:
     let lanes = T::Lanes::<S>::LANES;
     let len = columns[0].len();
     debug_assert!(columns.iter().all(|column| column.len() == len));
-    let full = len - len % lanes;
-    for start in (0..full).step_by(lanes) {
-        let values = F::derivatives(T::Lanes::<S>::load(simd, &columns[0][start..]));
+    // The last register goes the same way as the others: another copy of the function would take more room than the branch takes time.
+    for start in (0..len).step_by(lanes) {
+        let part = lanes.min(len - start);
+        let values = F::derivatives(T::Lanes::<S>::load_at(simd, columns[0], start, part));
         for (column, value) in columns.iter_mut().zip(values) {
-            value.store(&mut column[start..]);
-        }
-    }
-    if full < len {
-        let values = F::derivatives(T::Lanes::<S>::load_partial(simd, &columns[0][full..]));
-        for (column, value) in columns.iter_mut().zip(values) {
-            value.store_partial(&mut column[full..]);
+            value.store_at(column, start, part);
         }
     }
 }

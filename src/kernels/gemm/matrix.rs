@@ -32,6 +32,13 @@ fn extent(rows: usize, cols: usize, row_stride: usize, col_stride: usize) -> Opt
     last_row.checked_add(last_col)?.checked_add(1)
 }
 
+/// One call for all matrices of this crate's, which is short.
+#[cold]
+#[inline(never)]
+fn too_short() -> ! {
+    panic!("a slice shorter than its matrix")
+}
+
 /// Elements of a matrix without gaps. A product that overflows is longer than any slice.
 #[inline(always)]
 fn area(rows: usize, cols: usize) -> usize {
@@ -73,7 +80,8 @@ impl<'a, T> Matrix<'a, T> {
     /// A row-major matrix without gaps, of the beginning of a slice that is known to be long enough.
     #[inline]
     pub(crate) fn row_major(data: &'a [T], rows: usize, cols: usize) -> Self {
-        Self { data: &data[..area(rows, cols)], rows, cols, row_stride: cols, col_stride: 1 }
+        let Some(data) = data.get(..area(rows, cols)) else { too_short() };
+        Self { data, rows, cols, row_stride: cols, col_stride: 1 }
     }
 
     /// A matrix whose rows begin `row_stride` elements apart, of a slice that is known to be long enough.
@@ -164,7 +172,8 @@ impl<'a, T> MatrixMut<'a, T> {
     /// A row-major matrix without gaps, of the beginning of a slice that is known to be long enough.
     #[inline]
     pub(crate) fn row_major(data: &'a mut [T], rows: usize, cols: usize) -> Self {
-        Self { data: &mut data[..area(rows, cols)], rows, cols, row_stride: cols }
+        let Some(data) = data.get_mut(..area(rows, cols)) else { too_short() };
+        Self { data, rows, cols, row_stride: cols }
     }
 
     /// A matrix whose rows begin `row_stride` elements apart and do not overlap, of a slice that is known to be long enough.

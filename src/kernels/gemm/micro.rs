@@ -186,7 +186,8 @@ pub(super) unsafe fn strip_product<S: Simd, T: Element>(
 ) {
     debug_assert!(rows <= tile_rows::<S>() && strip.last >= 1 && strip.last <= T::Lanes::<S>::LANES);
     debug_assert!(vectors <= 2 || (vectors == 4 && rows <= WIDE_ROWS && strip.last == T::Lanes::<S>::LANES));
-    let shape = match (vectors, masked && T::Lanes::<S>::MASKED_LOADS) {
+    let masked = T::Lanes::<S>::FREE_MASKS || (masked && T::Lanes::<S>::MASKED_LOADS);
+    let shape = match (vectors, masked) {
         (1, false) => 0,
         (1, true) => 1,
         (2, false) => 2,
@@ -226,8 +227,10 @@ impl<S: Simd, T: Element> Table<S, T> {
     const fn of_height<const ROWS: usize>() -> [Option<MicroKernel<S, T>>; 5] {
         let mut kernels: [Option<MicroKernel<S, T>>; 5] = [None; 5];
         if ROWS <= tile_rows::<S>() {
-            kernels[0] = Some(kernel::<S, T, ROWS, 1, false>);
-            kernels[2] = Some(kernel::<S, T, ROWS, 2, false>);
+            if !<T::Lanes<S> as Lanes>::FREE_MASKS {
+                kernels[0] = Some(kernel::<S, T, ROWS, 1, false>);
+                kernels[2] = Some(kernel::<S, T, ROWS, 2, false>);
+            }
             if <T::Lanes<S> as Lanes>::MASKED_LOADS {
                 kernels[1] = Some(kernel::<S, T, ROWS, 1, true>);
                 kernels[3] = Some(kernel::<S, T, ROWS, 2, true>);

@@ -13,7 +13,7 @@
 use crate::simd::Element;
 use crate::simd::{Kernel, Lanes, Simd};
 
-/// Runs over the classes by blocks of four, two and one, so that sums over the other sample's classes are as many chains at once and what
+/// Runs over the classes by blocks of four and one, so that sums over the other sample's classes are as many chains at once and what
 /// all rows of a block read is read once.
 macro_rules! by_blocks {
     ($classes:expr, $class:ident, $rows:ident => $work:block) => {{
@@ -23,14 +23,10 @@ macro_rules! by_blocks {
             $work
             $class += $rows;
         }
-        if $class + 2 <= $classes {
-            const $rows: usize = 2;
-            $work
-            $class += $rows;
-        }
-        if $class < $classes {
+        while $class < $classes {
             const $rows: usize = 1;
             $work
+            $class += $rows;
         }
     }};
 }
@@ -107,14 +103,14 @@ impl<T: Element> Row<'_, T> {
         for start in (0..width).step_by(lanes) {
             let len = lanes.min(width - start);
             // Not by a closure, which would stay a call.
-            let weight = T::Lanes::<S>::load_first(simd, &self.weights[start..], len);
-            let ga = T::Lanes::<S>::load_first(simd, &self.ga[start..], len);
-            let gg = T::Lanes::<S>::load_first(simd, &self.gg[start..], len);
-            let ss = T::Lanes::<S>::load_first(simd, &self.ss[start..], len);
-            let w = T::Lanes::<S>::load_first(simd, &self.w[start..], len);
+            let weight = T::Lanes::<S>::load_at(simd, self.weights, start, len);
+            let ga = T::Lanes::<S>::load_at(simd, self.ga, start, len);
+            let gg = T::Lanes::<S>::load_at(simd, self.gg, start, len);
+            let ss = T::Lanes::<S>::load_at(simd, self.ss, start, len);
+            let w = T::Lanes::<S>::load_at(simd, self.w, start, len);
             let column = self.first_column + start;
-            let other_q_1 = T::Lanes::<S>::load_first(simd, &self.p[column..], len);
-            let other_p_2 = sigma * T::Lanes::<S>::load_first(simd, &self.p[n + column..], len);
+            let other_q_1 = T::Lanes::<S>::load_at(simd, self.p, column, len);
+            let other_p_2 = sigma * T::Lanes::<S>::load_at(simd, self.p, n + column, len);
             let other_c = other_q_1 * other_p_2;
 
             let t = ga.mul_add(w, two * gg);
@@ -129,8 +125,8 @@ impl<T: Element> Row<'_, T> {
             if self.p_hat.is_none() {
                 continue;
             }
-            (two * twice * trace).store_first(&mut self.gg[start..], len);
-            (twice * ga * trace).store_first(&mut self.w[start..], len);
+            (two * twice * trace).store_at(self.gg, start, len);
+            (twice * ga * trace).store_at(self.w, start, len);
             let square = twice * t * t;
             own_hat = square.mul_add(other_c, own_hat);
             if let Some((p_hat, stride)) = &mut column_p_hat {
@@ -218,7 +214,7 @@ impl<T: Element> Row<'_, T> {
         if self.p_hat.is_none() {
             return shares;
         }
-        (splat(T::TWO) * twice * trace).store_first(&mut self.gg[start..], len);
+        (splat(T::TWO) * twice * trace).store_at(self.gg, start, len);
         let weighted = twice * ga;
         let mut entry = self.w.get_mut(start..).unwrap_or_default().chunks_mut(self.weights.len());
         for i in 0..r {

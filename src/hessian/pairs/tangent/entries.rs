@@ -238,19 +238,14 @@ impl<T: Element> Fold<'_, T> {
         if let Some(sums) = &mut self.sums {
             sums.fill(T::ZERO);
         }
-        let rows = self.f.len() / self.m;
-        let blocks = rows / FOLDED;
-        for block in 0..blocks {
-            self.rows::<S, ENTRIES, FOLDED>(simd, block * FOLDED);
-        }
-        for row in blocks * FOLDED..rows {
-            self.rows::<S, ENTRIES, 1>(simd, row);
+        for rows in pieces(0..self.f.len() / self.m, FOLDED) {
+            self.rows::<S, ENTRIES>(simd, rows);
         }
     }
 
     /// Some rows, register by register: rows are read as they lie in memory.
     #[inline(always)]
-    fn rows<S: Simd, const ENTRIES: usize, const ROWS: usize>(&mut self, simd: S, first: usize) {
+    fn rows<S: Simd, const ENTRIES: usize>(&mut self, simd: S, rows: Range<usize>) {
         let (m, matrix, lanes) = (self.m, self.f.len(), <T::Lanes<S> as Lanes>::LANES);
         let twice = self.twice.map(|twice| T::Lanes::<S>::splat(simd, twice));
         for start in (0..m).step_by(lanes) {
@@ -258,25 +253,25 @@ impl<T: Element> Fold<'_, T> {
             let mut sums = [T::Lanes::<S>::zero(simd); ENTRIES];
             let mut uu = sums;
             for e in 0..ENTRIES {
-                uu[e] = twice[e] * T::Lanes::<S>::load_first(simd, &self.uu[e * m + start..], len);
+                uu[e] = twice[e] * T::Lanes::<S>::load_at(simd, self.uu, e * m + start, len);
                 if let Some(all) = &self.sums {
-                    sums[e] = T::Lanes::<S>::load_first(simd, &all[e * m + start..], len);
+                    sums[e] = T::Lanes::<S>::load_at(simd, all, e * m + start, len);
                 }
             }
-            for row in first..first + ROWS {
+            for row in rows.clone() {
                 let at = row * m + start;
-                let f = T::Lanes::<S>::load_first(simd, &self.f[at..], len);
-                let mut f_hat = T::Lanes::<S>::load_first(simd, &self.f_hat[at..], len);
+                let f = T::Lanes::<S>::load_at(simd, self.f, at, len);
+                let mut f_hat = T::Lanes::<S>::load_at(simd, self.f_hat, at, len);
                 for e in 0..ENTRIES {
-                    let product = T::Lanes::<S>::load_first(simd, &self.products[e * matrix + at..], len);
+                    let product = T::Lanes::<S>::load_at(simd, self.products, e * matrix + at, len);
                     f_hat = uu[e].mul_add(product, f_hat);
                     sums[e] = f.mul_add(product, sums[e]);
                 }
-                f_hat.store_first(&mut self.f_hat[at..], len);
+                f_hat.store_at(self.f_hat, at, len);
             }
             if let Some(all) = &mut self.sums {
                 for (e, sum) in sums.into_iter().enumerate() {
-                    sum.store_first(&mut all[e * m + start..], len);
+                    sum.store_at(all, e * m + start, len);
                 }
             }
         }
