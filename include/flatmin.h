@@ -136,7 +136,7 @@ typedef struct flatmin_hsr {
     uint64_t every;
     // `FLATMIN_GRADIENT` or `FLATMIN_UNIT`.
     uint32_t direction;
-    // `FLATMIN_EXACT` or `FLATMIN_SAMPLED`: set by `flatmin_hsr_sampled`, with all below.
+    // `FLATMIN_EXACT` or `FLATMIN_SAMPLED`: set by `flatmin_hsr_sampled`, with what it draws by.
     uint32_t penalty;
     // Of a sampled penalty: not 0, the classes are sketched by a random vector; 0, they are taken exactly. The fields from `sketch` to
     // `seed`, but for `reserved`, are not read for an exact penalty.
@@ -257,7 +257,7 @@ typedef struct flatmin_step {
     double loss;
     // 1 where an exact penalty was taken. 0 where it was not: then the fields from `trace` to `differentiable` are zero.
     uint64_t has_curvature;
-    // 1 where a sampled penalty was taken. 0 where it was not: then `estimated_trace` and all below are zero.
+    // 1 where a sampled penalty was taken. 0 where it was not: then the fields from `estimated_trace` to `weight` are zero.
     uint64_t has_estimate;
     // tr H
     double trace;
@@ -479,8 +479,8 @@ static inline struct flatmin_state_f64 flatmin_state_f64_init(void) {
 extern "C" {
 #endif // __cplusplus
 
-// Makes the penalty a sampled one with this seed: sets the fields from `penalty` to `seed`, and those that `flatmin_hsr` may get for
-// drawing, to the defaults. The others stay as they are.
+// Makes the penalty a sampled one with this seed: sets the fields from `penalty` to `seed`, but for `reserved`, to the defaults. The others
+// stay as they are.
 flatmin_status flatmin_hsr_sampled(uint64_t seed,
                                    struct flatmin_hsr *hsr);
 

@@ -65,7 +65,7 @@ structure! {
         every: u64,
         /// `FLATMIN_GRADIENT` or `FLATMIN_UNIT`.
         direction: u32,
-        /// `FLATMIN_EXACT` or `FLATMIN_SAMPLED`: set by `flatmin_hsr_sampled`, with all below.
+        /// `FLATMIN_EXACT` or `FLATMIN_SAMPLED`: set by `flatmin_hsr_sampled`, with what it draws by.
         penalty: u32,
         /// Of a sampled penalty: not 0, the classes are sketched by a random vector; 0, they are taken exactly. The fields from `sketch` to
         /// `seed`, but for `reserved`, are not read for an exact penalty.
@@ -125,8 +125,8 @@ impl CHsr {
     }
 }
 
-/// Makes the penalty a sampled one with this seed: sets the fields from `penalty` to `seed`, and those that `flatmin_hsr` may get for
-/// drawing, to the defaults. The others stay as they are.
+/// Makes the penalty a sampled one with this seed: sets the fields from `penalty` to `seed`, but for `reserved`, to the defaults. The others
+/// stay as they are.
 ///
 /// # Safety
 ///

@@ -102,7 +102,7 @@ structure! {
         loss: f64,
         /// 1 where an exact penalty was taken. 0 where it was not: then the fields from `trace` to `differentiable` are zero.
         has_curvature: u64,
-        /// 1 where a sampled penalty was taken. 0 where it was not: then `estimated_trace` and all below are zero.
+        /// 1 where a sampled penalty was taken. 0 where it was not: then the fields from `estimated_trace` to `weight` are zero.
         has_estimate: u64,
         /// tr H
         trace: f64,
