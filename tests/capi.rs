@@ -1,13 +1,16 @@
 //! The C interface against the crate, and against hostile arguments: each kind has its code, and nothing is written.
 
+#[path = "capi/agreement.rs"]
+mod agreement;
+#[path = "capi/growth.rs"]
+mod growth;
+#[path = "capi/languages.rs"]
+mod languages;
+
 use std::ffi::CStr;
-use std::num::NonZero;
 use std::ptr;
 
 use flatmin::capi::*;
-use flatmin::{
-    Activation, Batch, Form, Hsr, Network, PairWeights, Plan, Route, Sam, Sampling, Sgd, Shape, State, Step, Targets,
-};
 
 const SIZES: [usize; 3] = [3, 4, 3];
 const SAMPLES: usize = 5;
@@ -24,13 +27,12 @@ fn last_error() -> String {
 }
 
 fn new_plan() -> CPlan {
-    let mut plan = std::mem::MaybeUninit::uninit();
+    let mut plan = CPlan::default();
     let [inputs, hidden, classes] = SIZES;
-    // SAFETY: memory for a plan.
-    let status = unsafe { flatmin_plan_new(inputs, hidden, classes, FLATMIN_SILU, SAMPLES, plan.as_mut_ptr()) };
+    // SAFETY: a plan.
+    let status = unsafe { flatmin_plan_new(inputs, hidden, classes, FLATMIN_SILU, SAMPLES, &mut plan) };
     assert_eq!(status, Status::Ok);
-    // SAFETY: written, as the status says.
-    unsafe { plan.assume_init() }
+    plan
 }
 
 /// All the memory that a step takes.
@@ -62,39 +64,37 @@ impl Given {
             inputs_len: self.inputs.len(),
             classes: self.classes.as_ptr(),
             classes_len: self.classes.len(),
-            distributions: ptr::null(),
-            distributions_len: 0,
+            ..CBatch::default()
         }
     }
 
     fn state(&mut self) -> CState<f64> {
-        CState { velocity: self.velocity.as_mut_ptr(), velocity_len: self.velocity.len(), steps: 0, averages: AVERAGES }
+        CState { velocity: self.velocity.as_mut_ptr(), velocity_len: self.velocity.len(), ..CState::default() }
     }
 }
 
-const SGD: CSgd = CSgd { learning_rate: 0.1, momentum: 0.5, weight_decay: 0.01 };
-const HSR: CHsr =
-    CHsr { sgd: SGD, rho: 0.1, every: 0, direction: FLATMIN_GRADIENT, penalty: FLATMIN_EXACT, sampling: SAMPLING };
-const SAMPLING: CSampling =
-    CSampling { subset: 3, sketch: 1, reserved: 0, alpha: 0.5, beta: 0.9, guard: 0.25, seed: 7 };
-const AVERAGES: CAverages = CAverages { trace: 0.0, trace_of_square: 0.0, count: 0 };
-const NOTHING: CStep = CStep {
-    loss: -1.0,
-    has_curvature: false,
-    has_estimate: false,
-    curvature: CCurvature {
-        trace: 0.0,
-        trace_of_square: 0.0,
-        output: 0.0,
-        hidden: 0.0,
-        output_square: 0.0,
-        cross_square: 0.0,
-        hidden_square: 0.0,
-        bounds: CBounds { lambda_max_upper: 0.0, lambda_max_lower: 0.0, lambda_min_upper: 0.0, lambda_min_lower: 0.0 },
-        differentiable: false,
-    },
-    estimate: CEstimate { trace: 0.0, trace_of_square: 0.0, kept: 0, weight: 0.0 },
-};
+fn sgd() -> CSgd {
+    CSgd { learning_rate: 0.1, momentum: 0.5, weight_decay: 0.01, ..CSgd::default() }
+}
+
+fn sam() -> CSam {
+    CSam { learning_rate: 0.1, momentum: 0.5, weight_decay: 0.01, radius: 0.1, ..CSam::default() }
+}
+
+fn hsr() -> CHsr {
+    CHsr { learning_rate: 0.1, momentum: 0.5, weight_decay: 0.01, rho: 0.1, ..CHsr::default() }
+}
+
+fn sampled_hsr() -> CHsr {
+    let mut hsr = hsr();
+    // SAFETY: the structure.
+    assert_eq!(unsafe { flatmin_hsr_sampled(7, &mut hsr) }, Status::Ok);
+    CHsr { subset: 3, alpha: 0.5, beta: 0.9, ..hsr }
+}
+
+fn nothing() -> CStep {
+    CStep { loss: -1.0, ..CStep::default() }
+}
 
 /// Arguments of `flatmin_hsr_step_f64`, to be spoiled one at a time.
 #[derive(Clone, Copy)]
@@ -144,7 +144,7 @@ fn refused_after(
     let mut given = Given::new();
     let theta = given.theta.clone();
     let (mut plan, mut batch, mut state, mut hsr, mut result) =
-        (given.plan, given.batch(), given.state(), HSR, NOTHING);
+        (given.plan, given.batch(), given.state(), hsr(), nothing());
     change(&mut plan, &mut batch, &mut hsr);
     let mut arguments = Arguments {
         plan: &plan,
@@ -160,7 +160,7 @@ fn refused_after(
     spoil(&mut arguments);
     assert_eq!(arguments.step(), status, "{message}");
     assert_eq!(last_error(), message);
-    assert_eq!((result, state.steps), (NOTHING, 0), "{message}");
+    assert_eq!((result.loss, result.trace, state.steps), (-1.0, 0.0, 0), "{message}");
     assert_eq!(given.theta, theta, "{message}");
     assert!(given.velocity.iter().all(|&v| v == 0.0), "{message}");
 }
@@ -192,7 +192,12 @@ fn null_misaligned_overlapping_and_overlong_memory_is_refused() {
     let overlap = |one: &str, other: &str| format!("{one} and {other}: overlap, and one of them is written to");
     refused(|a| a.workspace = a.theta, Overlap, &overlap("workspace", "theta"));
     refused(|a| a.theta = a.workspace.wrapping_add(a.workspace_len - 1), Overlap, &overlap("workspace", "theta"));
-    refused(|a| a.result = a.workspace.cast(), Overlap, &overlap("workspace", "result"));
+    let within = |a: &mut Arguments| {
+        a.result = a.workspace.cast();
+        // SAFETY: the workspace has room for a structure, which starts with its size.
+        unsafe { a.result.write(CStep::default()) };
+    };
+    refused(within, Overlap, &overlap("workspace", "result"));
     // SAFETY: the state is valid.
     refused(|a| a.theta = unsafe { (*a.state).velocity }, Overlap, &overlap("theta", "velocity"));
     refused(
@@ -241,7 +246,7 @@ fn wrong_lengths_codes_and_numbers_are_refused() {
     refused_after(|plan, _, _| plan.form = u32::MAX, |_| {}, Status::UnknownCode, "form: unknown code 4294967295");
     refused_after(|_, _, hsr| hsr.penalty = 2, |_| {}, Status::UnknownCode, "penalty: unknown code 2");
     let alpha = |_: &mut CPlan, _: &mut CBatch<f64>, hsr: &mut CHsr| {
-        (hsr.penalty, hsr.sampling.alpha) = (FLATMIN_SAMPLED, 0.0);
+        *hsr = CHsr { alpha: 0.0, ..sampled_hsr() };
     };
     let above = "alpha: 0 given, a number from 2⁻²⁰ to 1 expected";
     refused_after(alpha, |_| {}, Status::Hyperparameter, above);
@@ -281,7 +286,7 @@ fn bad_targets_and_overflows_are_refused() {
     let sum = "targets: the probabilities of sample 2 sum to 0.75, expected 1";
     refused_after(distributions(&SHORT), |_| {}, Status::TargetSum, sum);
     let fast = |_: &mut CPlan, _: &mut CBatch<f64>, hsr: &mut CHsr| {
-        (hsr.sgd.learning_rate, hsr.sgd.weight_decay) = (f64::MAX, 100.0);
+        (hsr.learning_rate, hsr.weight_decay) = (f64::MAX, 100.0);
     };
     refused_after(fast, |_| {}, Status::Overflow, "new parameters: overflows the range of the type");
     // A batch says nothing of its widths: another number of inputs is another length.
@@ -317,213 +322,7 @@ fn names_and_messages_are_there() {
     let text = |pointer| unsafe { CStr::from_ptr(pointer) }.to_str().unwrap();
     assert_eq!(text(flatmin_version()), env!("CARGO_PKG_VERSION"));
     assert_eq!(text(flatmin_instruction_set()), flatmin::InstructionSet::current().name());
-    assert_eq!(text(flatmin_status_message(3)), "an array that is written to overlaps another one");
+    assert_eq!(text(flatmin_status_message(3)), "Memory that is written to overlaps other memory of the call");
     assert_eq!(text(flatmin_status_message(-1)), "not a status of flatmin");
     assert_eq!(text(flatmin_status_message(1000)), "not a status of flatmin");
-}
-
-/// Every quantity and step, by the C interface and by the crate, to the bit; for one number type.
-macro_rules! agreement {
-    (
-        $test:ident, $real:ident:
-        $loss:ident, $loss_gradient:ident, $curvature:ident, $trace:ident, $square:ident, $bound:ident, $hsr:ident,
-        $product:ident, $dense:ident, $sgd_step:ident, $sam_step:ident, $hsr_step:ident
-    ) => {
-        #[test]
-        fn $test() {
-            let convert = |from: &[f64]| from.iter().map(|&x| x as $real).collect::<Vec<$real>>();
-            let given = Given::new();
-            let (mut theta, inputs) = (convert(&given.theta), convert(&given.inputs));
-            let shape = Shape::new(SIZES[0], SIZES[1], SIZES[2]).unwrap();
-            let distributions: Vec<$real> = [0.5, 0.25, 0.25].repeat(SAMPLES);
-            let weights = PairWeights::DataSet { samples: 9 };
-            for (soft, route, form, data_set) in [
-                (false, Route::Pairs, Form::Tangent, false),
-                (true, Route::Pairs, Form::Flat, true),
-                (true, Route::Blocks, Form::Flat, false),
-            ] {
-                let targets =
-                    if soft { Targets::Distributions(&distributions[..]) } else { Targets::Classes(&given.classes) };
-                let batch = Batch::new(shape, &inputs, targets).unwrap();
-                let plan = Plan::new(Network::new(shape, Activation::Silu), SAMPLES).unwrap();
-                let plan = plan.with_form(form).unwrap().with_route(route).unwrap();
-                let plan = if data_set { plan.with_pair_weights(weights) } else { plan };
-                let mut c_plan = CPlan {
-                    route: route as u32,
-                    form: form as u32,
-                    data_set: if data_set { 9 } else { 0 },
-                    ..given.plan
-                };
-                // SAFETY: a valid plan.
-                assert_eq!(unsafe { flatmin_plan_update(&mut c_plan) }, Status::Ok);
-                assert_eq!(c_plan.workspace_len, plan.workspace_len());
-                assert_eq!(c_plan.gradient_workspace_len, plan.gradient_workspace_len());
-                let c_batch = CBatch {
-                    inputs: inputs.as_ptr(),
-                    inputs_len: inputs.len(),
-                    classes: if soft { ptr::null() } else { given.classes.as_ptr() },
-                    classes_len: if soft { 0 } else { SAMPLES },
-                    distributions: if soft { distributions.as_ptr() } else { ptr::null() },
-                    distributions_len: if soft { distributions.len() } else { 0 },
-                };
-                let size = theta.len();
-                let mut space = vec![<$real>::NAN; plan.workspace_len()];
-                let (mut own, mut theirs) = (vec![0.0; size], vec![0.0; size]);
-                let (mut result, mut number) = (NOTHING, 0.0);
-                let mut found = NOTHING.curvature;
-
-                // SAFETY: all pointers lead to as many elements as said.
-                unsafe {
-                    let (p, b, t) = (&c_plan as *const _, &c_batch as *const _, theta.as_ptr());
-                    let mut evaluation = CEvaluation { loss: 0.0, accuracy: 0.0 };
-                    let (w, wl) = (space.as_mut_ptr(), space.len());
-                    assert_eq!($loss(p, t, size, b, w, wl, &mut evaluation), Status::Ok);
-                    let expected = flatmin::loss(&plan, &theta, &batch, &mut space).unwrap();
-                    assert_eq!((evaluation.loss, evaluation.accuracy), (expected.loss, expected.accuracy));
-
-                    let g = theirs.as_mut_ptr();
-                    assert_eq!($loss_gradient(p, t, size, b, g, size, w, wl, &mut number), Status::Ok);
-                    let loss = flatmin::loss_gradient(&plan, &theta, &batch, &mut own, &mut space).unwrap();
-                    assert_eq!((number, &theirs), (loss, &own));
-
-                    assert_eq!($curvature(p, t, size, b, w, wl, &mut found), Status::Ok);
-                    same(&found, flatmin::curvature(&plan, &theta, &batch, &mut space).unwrap());
-
-                    let g = theirs.as_mut_ptr();
-                    assert_eq!($trace(p, t, size, b, g, size, w, wl, &mut number), Status::Ok);
-                    let trace = flatmin::trace_gradient(&plan, &theta, &batch, &mut own, &mut space).unwrap();
-                    assert_eq!((number, &theirs), (trace, &own));
-
-                    let g = theirs.as_mut_ptr();
-                    assert_eq!($square(p, t, size, b, g, size, w, wl, &mut found), Status::Ok);
-                    same(
-                        &found,
-                        flatmin::trace_of_square_gradient(&plan, &theta, &batch, &mut own, &mut space).unwrap(),
-                    );
-                    assert_eq!(theirs, own);
-
-                    let g = theirs.as_mut_ptr();
-                    assert_eq!($bound(p, t, size, b, g, size, w, wl, &mut found), Status::Ok);
-                    same(&found, flatmin::bound_gradient(&plan, &theta, &batch, &mut own, &mut space).unwrap());
-                    assert_eq!(theirs, own);
-
-                    for rho in [0.0, 0.3] {
-                        let g = theirs.as_mut_ptr();
-                        assert_eq!($hsr(p, t, size, b, rho, g, size, w, wl, &mut result), Status::Ok);
-                        let objective =
-                            flatmin::hsr_gradient(&plan, &theta, &batch, rho, &mut own, &mut space).unwrap();
-                        same_step(
-                            &result,
-                            Step { loss: objective.loss, curvature: objective.curvature, estimate: None },
-                        );
-                        assert_eq!(theirs, own);
-                    }
-
-                    let v = inputs.as_ptr();
-                    let vector = own.clone();
-                    assert_eq!(vector.len(), size);
-                    let g = theirs.as_mut_ptr();
-                    assert_eq!($product(p, t, size, b, v, 1, g, size, w, wl), Status::Length);
-                    assert_eq!($product(p, t, size, b, vector.as_ptr(), size, g, size, w, wl), Status::Ok);
-                    flatmin::hessian_vector_product(&plan, &theta, &batch, &vector, &mut own, &mut space).unwrap();
-                    assert_eq!(theirs, own);
-
-                    let (mut dense, mut expected) = (vec![0.0; size * size], vec![0.0; size * size]);
-                    assert_eq!($dense(p, t, size, b, dense.as_mut_ptr(), size * size, w, wl), Status::Ok);
-                    flatmin::dense_hessian(&plan, &theta, &batch, &mut expected, &mut space).unwrap();
-                    assert_eq!(dense, expected);
-                }
-
-                let sgd = Sgd { learning_rate: 0.1, momentum: 0.5, weight_decay: 0.01 };
-                let (mut c_theta, mut velocity, mut c_velocity) = (theta.clone(), vec![0.0; size], vec![0.0; size]);
-                let mut state = State::new(&mut velocity);
-                let mut c_state =
-                    CState { velocity: c_velocity.as_mut_ptr(), velocity_len: size, steps: 0, averages: AVERAGES };
-                let (c_sam, c_unit) = (CSam { sgd: SGD, radius: 0.1 }, CHsr { direction: FLATMIN_UNIT, ..HSR });
-                let c_sampled = CHsr { penalty: FLATMIN_SAMPLED, ..HSR };
-                let sampling = Sampling { subset: NonZero::new(3), alpha: 0.5, beta: 0.9, ..Sampling::new(7) };
-                let sampled = Hsr::sampled(sgd, 0.1, sampling);
-                let mut needed = 0;
-                // SAFETY: valid structures, memory for a number.
-                assert_eq!(unsafe { flatmin_hsr_workspace_len(&c_plan, &c_sampled, &mut needed) }, Status::Ok);
-                assert_eq!(needed, sampled.workspace_len(&plan).unwrap());
-                space.resize(needed.max(space.len()), 0.0);
-                let unit = Hsr { direction: flatmin::Direction::Unit, ..Hsr::new(sgd, 0.1) };
-                let (w, wl) = (space.as_mut_ptr(), space.len());
-                for round in 0..6 {
-                    let (p, b, t, s) = (&c_plan, &c_batch, c_theta.as_mut_ptr(), &mut c_state);
-                    // SAFETY: as above.
-                    let status = unsafe {
-                        match round {
-                            0 => $sgd_step(p, &SGD, t, size, b, s, w, wl, &mut result),
-                            1 => $sam_step(p, &c_sam, t, size, b, s, w, wl, &mut result),
-                            2 => $hsr_step(p, &HSR, t, size, b, s, w, wl, &mut result),
-                            3 | 4 => $hsr_step(p, &c_sampled, t, size, b, s, w, wl, &mut result),
-                            _ => $hsr_step(p, &c_unit, t, size, b, s, w, wl, &mut result),
-                        }
-                    };
-                    assert_eq!(status, Status::Ok);
-                    let mut own_space = vec![<$real>::NAN; wl];
-                    let space = &mut own_space[..];
-                    let step = match round {
-                        0 => sgd.step(&plan, &mut theta, &batch, &mut state, space),
-                        1 => Sam::new(sgd, 0.1).step(&plan, &mut theta, &batch, &mut state, space),
-                        2 => Hsr::new(sgd, 0.1).step(&plan, &mut theta, &batch, &mut state, space),
-                        3 | 4 => sampled.step(&plan, &mut theta, &batch, &mut state, space),
-                        _ => unit.step(&plan, &mut theta, &batch, &mut state, space),
-                    };
-                    same_step(&result, step.unwrap());
-                    assert_eq!(c_theta, theta);
-                    assert_eq!(c_velocity, &*state.velocity);
-                    assert_eq!(c_state.steps, state.steps);
-                    assert_eq!(c_state.averages.trace, state.averages.trace);
-                    assert_eq!(c_state.averages.trace_of_square, state.averages.trace_of_square);
-                    assert_eq!(c_state.averages.count, state.averages.count);
-                }
-            }
-        }
-    };
-}
-
-fn same(found: &CCurvature, expected: flatmin::Curvature) {
-    let traces = expected.traces;
-    assert_eq!((found.trace, found.trace_of_square), (traces.trace(), traces.trace_of_square()));
-    assert_eq!((found.output, found.hidden), (traces.output, traces.hidden));
-    assert_eq!(found.output_square, traces.output_square);
-    assert_eq!(found.cross_square, traces.cross_square);
-    assert_eq!(found.hidden_square, traces.hidden_square);
-    assert_eq!(found.bounds.lambda_max_upper, expected.bounds.lambda_max_upper);
-    assert_eq!(found.bounds.lambda_max_lower, expected.bounds.lambda_max_lower);
-    assert_eq!(found.bounds.lambda_min_upper, expected.bounds.lambda_min_upper);
-    assert_eq!(found.bounds.lambda_min_lower, expected.bounds.lambda_min_lower);
-    assert_eq!(found.differentiable, expected.differentiable);
-}
-
-fn same_step(found: &CStep, expected: Step) {
-    assert_eq!(found.loss, expected.loss);
-    assert_eq!(found.has_curvature, expected.curvature.is_some());
-    let estimate = expected.estimate.unwrap_or_default();
-    assert_eq!(found.has_estimate, expected.estimate.is_some());
-    assert_eq!((found.estimate.trace, found.estimate.trace_of_square), (estimate.trace, estimate.trace_of_square));
-    assert_eq!((found.estimate.kept, found.estimate.weight), (estimate.kept, estimate.weight));
-    match expected.curvature {
-        Some(expected) => same(&found.curvature, expected),
-        None => assert_eq!(found.curvature, CCurvature::default()),
-    }
-}
-
-agreement! {
-    f32_is_that_of_the_crate_to_the_bit, f32:
-    flatmin_loss_f32, flatmin_loss_gradient_f32, flatmin_curvature_f32, flatmin_trace_gradient_f32,
-    flatmin_trace_of_square_gradient_f32, flatmin_bound_gradient_f32, flatmin_hsr_gradient_f32,
-    flatmin_hessian_vector_product_f32, flatmin_dense_hessian_f32, flatmin_sgd_step_f32, flatmin_sam_step_f32,
-    flatmin_hsr_step_f32
-}
-
-agreement! {
-    f64_is_that_of_the_crate_to_the_bit, f64:
-    flatmin_loss_f64, flatmin_loss_gradient_f64, flatmin_curvature_f64, flatmin_trace_gradient_f64,
-    flatmin_trace_of_square_gradient_f64, flatmin_bound_gradient_f64, flatmin_hsr_gradient_f64,
-    flatmin_hessian_vector_product_f64, flatmin_dense_hessian_f64, flatmin_sgd_step_f64, flatmin_sam_step_f64,
-    flatmin_hsr_step_f64
 }

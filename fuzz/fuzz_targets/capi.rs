@@ -4,16 +4,88 @@
 
 mod input;
 
+use std::mem::size_of;
 use std::ptr;
 
 use arbitrary::{Result, Unstructured};
 use flatmin::capi::*;
+use flatmin::{Activation, Direction, Form, Penalty, Route};
 use input::{len, number, numbers, size};
 use libfuzzer_sys::fuzz_target;
 
-/// A code: mostly one that there is.
-fn code(bytes: &mut Unstructured<'_>, known: u32) -> Result<u32> {
-    Ok(if bytes.arbitrary::<u8>()? < 245 { bytes.arbitrary::<u32>()? % known } else { bytes.arbitrary()? })
+/// A code: mostly one of so many that there are.
+fn code(bytes: &mut Unstructured<'_>, known: usize) -> Result<u32> {
+    Ok(if bytes.arbitrary::<u8>()? < 245 { bytes.arbitrary::<u32>()? % known as u32 } else { bytes.arbitrary()? })
+}
+
+/// How many directions there are: one more does not compile until it is counted.
+fn directions() -> usize {
+    [Direction::Gradient, Direction::Unit]
+        .map(|direction| match direction {
+            Direction::Gradient | Direction::Unit => 1,
+        })
+        .len()
+}
+
+/// The same of penalties.
+fn penalties() -> usize {
+    let sampled = Penalty::Sampled(flatmin::Sampling::new(0));
+    [Penalty::Exact, sampled]
+        .map(|penalty| match penalty {
+            Penalty::Exact | Penalty::Sampled(_) => 1,
+        })
+        .len()
+}
+
+/// A structure, with memory behind it that a later version's fields may take.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Debug)]
+struct Longer<S> {
+    structure: S,
+    tail: [u64; 2],
+}
+
+/// What is wrong with a structure's size.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Size {
+    /// Nothing.
+    Right,
+    /// It is that of no version.
+    Wrong,
+    /// It goes beyond what this version knows, and there is nothing.
+    Zeros,
+    /// The same, and there is a field in use.
+    Used,
+}
+
+impl<S> Longer<S> {
+    /// The structure, mostly with the size that it has.
+    fn new(structure: S, bytes: &mut Unstructured<'_>) -> Result<(Self, Size)> {
+        let mut made = Self { structure, tail: [0; 2] };
+        let own = size_of::<S>();
+        let (size, kind) = match bytes.arbitrary::<u8>()? {
+            0..236 => return Ok((made, Size::Right)),
+            236..240 => (own - 8, Size::Wrong),
+            240..244 => match bytes.arbitrary()? {
+                // No more than there is memory for, but by way of a size that is refused unread.
+                size if size == own || size == own + 8 || size == own + 16 => (0, Size::Wrong),
+                size if size > own && size <= 4096 && size % 8 == 0 => (1, Size::Wrong),
+                size => (size, Size::Wrong),
+            },
+            244..250 => (own + 16, Size::Zeros),
+            _ => (own + 16, Size::Used),
+        };
+        if kind == Size::Used {
+            made.tail[usize::from(bytes.arbitrary::<bool>()?)] = 1 << (bytes.arbitrary::<u8>()? % 64);
+        }
+        // SAFETY: the first field of every structure.
+        unsafe { made.pointer().cast::<usize>().write(size) };
+        Ok((made, kind))
+    }
+
+    fn pointer(&mut self) -> *mut S {
+        ptr::from_mut(self).cast()
+    }
 }
 
 /// What may be wrong with a pointer.
@@ -47,16 +119,14 @@ impl Spoilt {
 }
 
 fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
-    let mut plan = std::mem::MaybeUninit::<CPlan>::uninit();
+    let mut plan = CPlan::default();
     let [inputs, hidden, classes, samples] = [size(bytes)?, size(bytes)?, size(bytes)?, size(bytes)?];
-    let activation = code(bytes, 6)?;
-    // SAFETY: memory for a plan.
-    if unsafe { flatmin_plan_new(inputs, hidden, classes, activation, samples, plan.as_mut_ptr()) } != Status::Ok {
+    let activation = code(bytes, Activation::ALL.len())?;
+    // SAFETY: a plan.
+    if unsafe { flatmin_plan_new(inputs, hidden, classes, activation, samples, &mut plan) } != Status::Ok {
         return Ok(());
     }
-    // SAFETY: written, as the status says.
-    let mut plan = unsafe { plan.assume_init() };
-    (plan.route, plan.form) = (code(bytes, 2)?, code(bytes, 2)?);
+    (plan.route, plan.form) = (code(bytes, Route::ALL.len())?, code(bytes, Form::ALL.len())?);
     plan.data_set = if bytes.arbitrary()? { 0 } else { size(bytes)? };
     let unchanged = plan;
     // SAFETY: a plan.
@@ -84,18 +154,25 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
     let mut vector: Vec<f64> = numbers(bytes, lengths.parameters)?;
     let mut output = vec![1.0; len(bytes, lengths.parameters)?];
     let mut velocity = vec![0.0; if bytes.arbitrary()? { lengths.parameters } else { 0 }];
-    let sgd = CSgd { learning_rate: number(bytes)?, momentum: number(bytes)?, weight_decay: number(bytes)? };
-    let sampling = CSampling {
-        subset: size(bytes)?,
+    let (learning_rate, momentum, weight_decay) = (number(bytes)?, number(bytes)?, number(bytes)?);
+    let sgd = CSgd { learning_rate, momentum, weight_decay, ..CSgd::default() };
+    let hsr = CHsr {
+        learning_rate,
+        momentum,
+        weight_decay,
+        rho: number(bytes)?,
+        every: bytes.arbitrary()?,
+        direction: code(bytes, directions())?,
+        penalty: code(bytes, penalties())?,
         sketch: code(bytes, 2)?,
-        reserved: bytes.arbitrary()?,
+        reserved: if bytes.arbitrary::<u8>()? < 250 { 0 } else { bytes.arbitrary()? },
+        subset: size(bytes)? as u64,
         alpha: if bytes.arbitrary()? { 0.1 } else { number(bytes)? },
         beta: if bytes.arbitrary()? { 0.9 } else { number(bytes)? },
         guard: if bytes.arbitrary()? { 0.25 } else { number(bytes)? },
         seed: bytes.arbitrary()?,
+        ..CHsr::default()
     };
-    let (direction, penalty) = (code(bytes, 2)?, code(bytes, 2)?);
-    let hsr = CHsr { sgd, rho: number(bytes)?, every: bytes.arbitrary()?, direction, penalty, sampling };
     let mut needed = 0;
     // SAFETY: valid structures, memory for a number.
     let status = unsafe { flatmin_hsr_workspace_len(&lengths, &hsr, &mut needed) };
@@ -119,57 +196,77 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
         inputs_len: x.len(),
         classes: faults[1].of(classes.as_ptr().cast_mut(), workspace.as_mut_ptr().cast()),
         classes_len: classes.len(),
-        distributions: ptr::null(),
-        distributions_len: 0,
+        ..CBatch::default()
     };
     if bytes.arbitrary::<u8>()? > 250 {
         // Lengths that no memory has are refused before they are used.
         batch.inputs_len = usize::MAX / 8 + usize::from(bytes.arbitrary::<u8>()?);
     }
     let theta_len = if bytes.arbitrary::<u8>()? > 250 { usize::MAX / 4 } else { theta.len() };
-    let averages = CAverages { trace: 0.0, trace_of_square: 0.0, count: 0 };
-    let mut state = CState {
+    let state = CState {
         velocity: faults[2].of(velocity.as_mut_ptr(), theta.as_mut_ptr()),
         velocity_len: velocity.len(),
-        steps: 0,
-        averages,
+        ..CState::default()
     };
-    let sam = CSam { sgd, radius: number(bytes)? };
+    let sam = CSam { learning_rate, momentum, weight_decay, radius: number(bytes)?, ..CSam::default() };
+    let (mut plan, plan_size) = Longer::new(plan, bytes)?;
+    let (mut batch, batch_size) = Longer::new(batch, bytes)?;
+    let (mut state, state_size) = Longer::new(state, bytes)?;
+    let (mut sgd, sgd_size) = Longer::new(sgd, bytes)?;
+    let (mut sam, sam_size) = Longer::new(sam, bytes)?;
+    let (mut hsr, hsr_size) = Longer::new(hsr, bytes)?;
+    let (mut evaluation, evaluation_size) = Longer::new(CEvaluation::default(), bytes)?;
+    let (mut curvature, curvature_size) = Longer::new(CCurvature::default(), bytes)?;
+    let (mut step, step_size) = Longer::new(CStep::default(), bytes)?;
 
-    let before = (theta.clone(), output.clone(), velocity.clone(), state.steps);
+    let before = (theta.clone(), output.clone(), velocity.clone(), state);
     let in_theta = faults[3].of(theta.as_mut_ptr(), workspace.as_mut_ptr());
     let out = faults[4].of(output.as_mut_ptr(), in_theta);
     let space = faults[5].of(workspace.as_mut_ptr(), theta.as_mut_ptr());
-    let plan_pointer: *const CPlan = if faults[6] == Spoilt::Null { ptr::null() } else { &plan };
+    let plan_pointer: *const CPlan = if faults[6] == Spoilt::Null { ptr::null() } else { plan.pointer() };
+    let (batch_pointer, state_pointer, step_pointer) = (batch.pointer(), state.pointer(), step.pointer());
     let (space_len, out_len) = (workspace.len(), output.len());
     // An overlapping pointer may lead to less than its length says: refused before it is followed.
-    let mut evaluation = CEvaluation { loss: -1.0, accuracy: -1.0 };
-    let mut curvature = CCurvature::default();
-    let estimate = CEstimate::default();
-    let mut step = CStep { loss: -1.0, has_curvature: false, has_estimate: false, curvature, estimate };
+    let results = (evaluation, curvature, step);
     let (mut value, rho) = (0.0, number(bytes)?);
     let which = bytes.arbitrary::<u8>()? % 11;
     // SAFETY: every pointer leads to as much as its length says, or is one that has to be refused.
     let status = unsafe {
         match which {
-            0 => flatmin_loss_f64(plan_pointer, in_theta, theta_len, &batch, space, space_len, &mut evaluation),
+            0 => flatmin_loss_f64(
+                plan_pointer,
+                in_theta,
+                theta_len,
+                batch_pointer,
+                space,
+                space_len,
+                evaluation.pointer(),
+            ),
             1 => flatmin_loss_gradient_f64(
                 plan_pointer,
                 in_theta,
                 theta_len,
-                &batch,
+                batch_pointer,
                 out,
                 out_len,
                 space,
                 space_len,
                 &mut value,
             ),
-            2 => flatmin_curvature_f64(plan_pointer, in_theta, theta_len, &batch, space, space_len, &mut curvature),
+            2 => flatmin_curvature_f64(
+                plan_pointer,
+                in_theta,
+                theta_len,
+                batch_pointer,
+                space,
+                space_len,
+                curvature.pointer(),
+            ),
             3 => flatmin_trace_gradient_f64(
                 plan_pointer,
                 in_theta,
                 theta_len,
-                &batch,
+                batch_pointer,
                 out,
                 out_len,
                 space,
@@ -180,41 +277,41 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
                 plan_pointer,
                 in_theta,
                 theta_len,
-                &batch,
+                batch_pointer,
                 out,
                 out_len,
                 space,
                 space_len,
-                &mut curvature,
+                curvature.pointer(),
             ),
             5 => flatmin_bound_gradient_f64(
                 plan_pointer,
                 in_theta,
                 theta_len,
-                &batch,
+                batch_pointer,
                 out,
                 out_len,
                 space,
                 space_len,
-                &mut curvature,
+                curvature.pointer(),
             ),
             6 => flatmin_hsr_gradient_f64(
                 plan_pointer,
                 in_theta,
                 theta_len,
-                &batch,
+                batch_pointer,
                 rho,
                 out,
                 out_len,
                 space,
                 space_len,
-                &mut step,
+                step_pointer,
             ),
             7 => flatmin_hessian_vector_product_f64(
                 plan_pointer,
                 in_theta,
                 theta_len,
-                &batch,
+                batch_pointer,
                 vector.as_mut_ptr(),
                 vector.len(),
                 out,
@@ -224,36 +321,36 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
             ),
             8 => flatmin_sgd_step_f64(
                 plan_pointer,
-                &sgd,
+                sgd.pointer(),
                 in_theta,
                 theta_len,
-                &batch,
-                &mut state,
+                batch_pointer,
+                state_pointer,
                 space,
                 space_len,
-                &mut step,
+                step_pointer,
             ),
             9 => flatmin_sam_step_f64(
                 plan_pointer,
-                &sam,
+                sam.pointer(),
                 in_theta,
                 theta_len,
-                &batch,
-                &mut state,
+                batch_pointer,
+                state_pointer,
                 space,
                 space_len,
-                &mut step,
+                step_pointer,
             ),
             _ => flatmin_hsr_step_f64(
                 plan_pointer,
-                &hsr,
+                hsr.pointer(),
                 in_theta,
                 theta_len,
-                &batch,
-                &mut state,
+                batch_pointer,
+                state_pointer,
                 space,
                 space_len,
-                &mut step,
+                step_pointer,
             ),
         }
     };
@@ -270,16 +367,32 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
             assert!(!looked_at || len == 0 || fault == Spoilt::Not, "function {which} accepted {faults:?}");
         }
         assert!(faults[5] == Spoilt::Not && faults[6] != Spoilt::Null, "function {which} accepted {faults:?}");
+        let read = match which {
+            8 => vec![plan_size, batch_size, state_size, sgd_size],
+            9 => vec![plan_size, batch_size, state_size, sam_size],
+            10 => vec![plan_size, batch_size, state_size, hsr_size],
+            _ => vec![plan_size, batch_size],
+        };
+        assert!(
+            read.iter().all(|size| matches!(size, Size::Right | Size::Zeros)),
+            "function {which} accepted {read:?}"
+        );
+        let (written, tail) = match which {
+            0 => (evaluation_size, evaluation.tail),
+            2 | 4 | 5 => (curvature_size, curvature.tail),
+            6 | 8.. => (step_size, step.tail),
+            _ => (Size::Right, [0; 2]),
+        };
+        // Whatever was behind a result of a later version's size, zeros are now.
+        assert!(written != Size::Wrong && tail == [0; 2], "function {which} left {tail:?} behind a {written:?} result");
+        assert!(which != 10 || hsr.structure.reserved == 0, "accepted a reserved field");
         assert!(theta.iter().chain(&velocity).chain(&output).all(|entry| entry.is_finite()), "function {which}");
         return Ok(());
     }
-    assert!(evaluation.loss == -1.0 && step.loss == -1.0 && value == 0.0 && curvature == CCurvature::default());
+    assert!((evaluation, curvature, step) == results && value == 0.0, "function {which} wrote a result");
     let same = |one: &[f64], other: &[f64]| one.iter().zip(other).all(|(x, y)| x.to_bits() == y.to_bits());
     let kept = same(&theta, &before.0) && same(&output, &before.1) && same(&velocity, &before.2);
-    assert!(
-        kept && state.steps == before.3 && state.averages == averages,
-        "function {which} wrote something in spite of {status:?}"
-    );
+    assert!(kept && state == before.3, "function {which} wrote something in spite of {status:?}");
     let mut message = [1u8; 300];
     // SAFETY: as long as said.
     unsafe { flatmin_last_error(message.as_mut_ptr().cast(), message.len()) };

@@ -7,100 +7,55 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::error::Error;
 
-/// What became of a call: 0 on success.
-#[repr(i32)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
-    /// Done.
-    Ok = 0,
-    /// A pointer is null where memory is needed.
-    NullPointer = 1,
-    /// A pointer is not a multiple of its type's alignment.
-    Misaligned = 2,
-    /// An array that is written to overlaps another one.
-    Overlap = 3,
-    /// A code of an activation, route, form or direction that is none of those defined.
-    UnknownCode = 4,
-    /// A batch with neither kind of targets, or with both.
-    Targets = 5,
-    /// A size is below the smallest that makes sense: one; two for classes.
-    TooSmall = 6,
-    /// Sizes or a length that memory cannot address.
-    TooLarge = 7,
-    /// An array of the wrong length.
-    Length = 8,
-    /// A workspace shorter than the plan asks for.
-    Workspace = 9,
-    /// A batch of another shape than the plan's.
-    Shape = 10,
-    /// A batch of more samples than the plan's.
-    Samples = 11,
-    /// A parameter, an input or a direction is NaN or infinite.
-    NotFinite = 12,
-    /// A class index that is not below the number of classes.
-    ClassIndex = 13,
-    /// A target distribution with an entry that is negative or not finite.
-    TargetEntry = 14,
-    /// A target distribution that does not sum to one.
-    TargetSum = 15,
-    /// A hyperparameter out of its range.
-    Hyperparameter = 16,
-    /// A data set that does not go with the batch's size.
-    PairWeights = 17,
-    /// A result that overflows the range of the type.
-    Overflow = 18,
-    /// A bug in this library.
-    Internal = 19,
+/// Declares the statuses in the order of their numbers: what the header says of each is also its message.
+macro_rules! statuses {
+    ($($name:ident = $number:literal: $message:literal,)*) => {
+        /// What became of a call: 0 on success.
+        #[repr(i32)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Status {
+            $(#[doc = concat!(" ", $message)] $name = $number,)*
+        }
+
+        impl Status {
+            const ALL: &[Self] = &[$(Self::$name,)*];
+
+            const fn message(self) -> &'static CStr {
+                let text = match self {
+                    $(Self::$name => concat!($message, "\0"),)*
+                };
+                match CStr::from_bytes_with_nul(text.as_bytes()) {
+                    Ok(text) => text,
+                    Err(_) => c"",
+                }
+            }
+        }
+    };
 }
 
-impl Status {
-    const ALL: [Self; 20] = [
-        Self::Ok,
-        Self::NullPointer,
-        Self::Misaligned,
-        Self::Overlap,
-        Self::UnknownCode,
-        Self::Targets,
-        Self::TooSmall,
-        Self::TooLarge,
-        Self::Length,
-        Self::Workspace,
-        Self::Shape,
-        Self::Samples,
-        Self::NotFinite,
-        Self::ClassIndex,
-        Self::TargetEntry,
-        Self::TargetSum,
-        Self::Hyperparameter,
-        Self::PairWeights,
-        Self::Overflow,
-        Self::Internal,
-    ];
-
-    const fn message(self) -> &'static CStr {
-        match self {
-            Self::Ok => c"done",
-            Self::NullPointer => c"a pointer is null where memory is needed",
-            Self::Misaligned => c"a pointer is not a multiple of its type's alignment",
-            Self::Overlap => c"an array that is written to overlaps another one",
-            Self::UnknownCode => c"a code of an activation, route, form or direction that is none of those defined",
-            Self::Targets => c"a batch with neither kind of targets, or with both",
-            Self::TooSmall => c"a size is below the smallest that makes sense",
-            Self::TooLarge => c"sizes or a length that memory cannot address",
-            Self::Length => c"an array of the wrong length",
-            Self::Workspace => c"a workspace shorter than the plan asks for",
-            Self::Shape => c"a batch of another shape than the plan's",
-            Self::Samples => c"a batch of more samples than the plan's",
-            Self::NotFinite => c"a parameter, an input or a direction is NaN or infinite",
-            Self::ClassIndex => c"a class index that is not below the number of classes",
-            Self::TargetEntry => c"a target distribution with an entry that is negative or not finite",
-            Self::TargetSum => c"a target distribution that does not sum to one",
-            Self::Hyperparameter => c"a hyperparameter out of its range",
-            Self::PairWeights => c"a data set that does not go with the batch's size",
-            Self::Overflow => c"a result that overflows the range of the type",
-            Self::Internal => c"a bug in this library",
-        }
-    }
+statuses! {
+    Ok = 0: "Done",
+    NullPointer = 1: "A pointer is null where memory is needed",
+    Misaligned = 2: "A pointer is not a multiple of its type's alignment",
+    Overlap = 3: "Memory that is written to overlaps other memory of the call",
+    StructureSize = 4: "A structure whose `size` is that of no version: most often one that was not initialised",
+    UnknownField = 5: "A structure uses a field of a version later than this library's",
+    Reserved = 6: "A reserved field is not zero",
+    UnknownCode = 7: "A code of an activation, route, form, direction or penalty that is none of those defined",
+    Targets = 8: "A batch with neither kind of targets, or with both",
+    TooSmall = 9: "A size is below the smallest that makes sense: one; two for classes, a subset and the rows of bounds",
+    TooLarge = 10: "Sizes or a length that memory cannot address",
+    Length = 11: "An array of the wrong length",
+    Workspace = 12: "A workspace shorter than the function takes",
+    Samples = 13: "A batch of more samples than the plan's",
+    NotFinite = 14: "A parameter, an input or an entry of a vector is NaN or infinite",
+    ClassIndex = 15: "A class index that is not below the number of classes",
+    TargetEntry = 16: "A target distribution with an entry that is negative or not finite",
+    TargetSum = 17: "A target distribution that does not sum to one",
+    Hyperparameter = 18: "A hyperparameter out of its range",
+    PairWeights = 19: "A data set that does not go with the batch's size",
+    Overflow = 20: "A result that overflows the range of the type",
+    Internal = 21: "A bug in this library",
 }
 
 /// Why a call failed.
@@ -110,6 +65,9 @@ pub(super) enum Failure {
     Misaligned(&'static str),
     TooLong(&'static str),
     Overlap([&'static str; 2]),
+    StructureSize { argument: &'static str, structure: &'static str, given: usize, least: usize },
+    UnknownField { argument: &'static str, structure: &'static str, offset: usize, known: usize },
+    Reserved { field: &'static str, given: u32 },
     UnknownCode { argument: &'static str, given: u32 },
     Targets,
     Refused(Error),
@@ -129,6 +87,9 @@ impl Failure {
             Self::Misaligned(_) => Status::Misaligned,
             Self::TooLong(_) => Status::TooLarge,
             Self::Overlap(_) => Status::Overlap,
+            Self::StructureSize { .. } => Status::StructureSize,
+            Self::UnknownField { .. } => Status::UnknownField,
+            Self::Reserved { .. } => Status::Reserved,
             Self::UnknownCode { .. } => Status::UnknownCode,
             Self::Targets => Status::Targets,
             Self::Panicked => Status::Internal,
@@ -137,7 +98,6 @@ impl Failure {
                 Error::TooLarge { .. } => Status::TooLarge,
                 Error::Length { .. } => Status::Length,
                 Error::Workspace { .. } => Status::Workspace,
-                Error::Shape { .. } => Status::Shape,
                 Error::Samples { .. } => Status::Samples,
                 Error::NotFinite { .. } => Status::NotFinite,
                 Error::ClassIndex { .. } => Status::ClassIndex,
@@ -146,8 +106,11 @@ impl Failure {
                 Error::Hyperparameter { .. } => Status::Hyperparameter,
                 Error::PairWeights { .. } => Status::PairWeights,
                 Error::Overflow { .. } => Status::Overflow,
-                // Of matrices and names, which this interface does not take.
-                Error::Dimensions { .. } | Error::InstructionSet { .. } | Error::Name { .. } => Status::Internal,
+                // Of matrices and names, which this interface does not take, and of a batch of other widths than the plan's: here a batch
+                // has the plan's.
+                Error::Shape { .. } | Error::Dimensions { .. } | Error::InstructionSet { .. } | Error::Name { .. } => {
+                    Status::Internal
+                }
             },
         }
     }
@@ -160,6 +123,16 @@ impl fmt::Display for Failure {
             Self::Misaligned(argument) => write!(out, "{argument}: not aligned as its type"),
             Self::TooLong(argument) => write!(out, "{argument}: longer than memory can address"),
             Self::Overlap([one, other]) => write!(out, "{one} and {other}: overlap, and one of them is written to"),
+            Self::StructureSize { argument, structure, given, least } => write!(
+                out,
+                "{argument}: size {given} given, that of a {structure} expected, at least {least}: initialise it, by {structure}_init or the like"
+            ),
+            Self::UnknownField { argument, structure, offset, known } => write!(
+                out,
+                "{argument}: byte {offset} is not 0, and version {} of the library knows a {structure} of {known} bytes: a field of a later version is set",
+                env!("CARGO_PKG_VERSION")
+            ),
+            Self::Reserved { field, given } => write!(out, "{field}: {given} given, 0 expected"),
             Self::UnknownCode { argument, given } => write!(out, "{argument}: unknown code {given}"),
             Self::Targets => out.write_str("batch: expected classes or distributions, and not both"),
             Self::Refused(error) => error.fmt(out),
@@ -250,8 +223,9 @@ mod tests {
 
     #[test]
     fn every_status_is_at_its_number() {
-        for (number, status) in (0..).zip(Status::ALL) {
+        for (number, &status) in (0..).zip(Status::ALL) {
             assert_eq!(status as i32, number);
+            assert!(!status.message().is_empty(), "{status:?}");
             // SAFETY: a message is a C string that lives for ever.
             let message = unsafe { CStr::from_ptr(flatmin_status_message(number)) };
             assert_eq!(message, status.message());

@@ -23,16 +23,18 @@ static REAL *OWN(convert)(const double *numbers, size_t count)
 
 static void OWN(evaluate)(const struct network_case *from)
 {
-    flatmin_plan plan;
+    flatmin_plan plan = flatmin_plan_init();
     check(flatmin_plan_new(from->inputs, from->hidden, from->classes, from->activation, from->samples, &plan));
 
     const flatmin_hsr hsr = {
-        .sgd = {.learning_rate = 0.1, .momentum = 0.9, .weight_decay = 0.001},
+        .size = sizeof hsr,
+        .learning_rate = 0.1,
+        .momentum = 0.9,
+        .weight_decay = 0.001,
         .rho = 0.05,
     };
     flatmin_hsr sampled = hsr;
-    sampled.penalty = FLATMIN_SAMPLED;
-    check(flatmin_sampling_new(1, &sampled.sampling));
+    check(flatmin_hsr_sampled(1, &sampled));
 
     const size_t size = plan.parameters;
     size_t space;
@@ -47,14 +49,15 @@ static void OWN(evaluate)(const struct network_case *from)
     REAL *velocity = allocate(size, sizeof(REAL)); /* zeros */
     REAL *workspace = allocate(space, sizeof(REAL));
     const OWN(flatmin_batch) batch = {
+        .size = sizeof batch,
         .inputs = inputs,
         .inputs_len = from->samples * from->inputs,
         .distributions = targets,
         .distributions_len = from->samples * from->classes,
     };
 
-    flatmin_evaluation evaluation;
-    flatmin_curvature curvature;
+    flatmin_evaluation evaluation = flatmin_evaluation_init();
+    flatmin_curvature curvature = flatmin_curvature_init();
     double loss;
     check(OWN(flatmin_loss)(&plan, theta, size, &batch, workspace, space, &evaluation));
     check(OWN(flatmin_loss_gradient)(&plan, theta, size, &batch, gradient, size, workspace, space, &loss));
@@ -65,23 +68,23 @@ static void OWN(evaluate)(const struct network_case *from)
     print_scalar(KIND, "accuracy", evaluation.accuracy);
     print_scalar(KIND, "trace", curvature.trace);
     print_scalar(KIND, "trace_of_square", curvature.trace_of_square);
-    print_scalar(KIND, "lambda_max_upper", curvature.bounds.lambda_max_upper);
-    print_scalar(KIND, "lambda_max_lower", curvature.bounds.lambda_max_lower);
-    print_scalar(KIND, "lambda_min_upper", curvature.bounds.lambda_min_upper);
-    print_scalar(KIND, "lambda_min_lower", curvature.bounds.lambda_min_lower);
+    print_scalar(KIND, "lambda_max_upper", curvature.lambda_max_upper);
+    print_scalar(KIND, "lambda_max_lower", curvature.lambda_max_lower);
+    print_scalar(KIND, "lambda_min_upper", curvature.lambda_min_upper);
+    print_scalar(KIND, "lambda_min_lower", curvature.lambda_min_lower);
 
-    OWN(flatmin_state) state = {.velocity = velocity, .velocity_len = size};
+    OWN(flatmin_state) state = {.size = sizeof state, .velocity = velocity, .velocity_len = size};
     for (int i = 0; i < 10; i++) {
-        flatmin_step step;
+        flatmin_step step = flatmin_step_init();
         check(OWN(flatmin_hsr_step)(&plan, &hsr, theta, size, &batch, &state, workspace, space, &step));
         print_scalar(KIND, "step_loss", step.loss);
-        print_scalar(KIND, "step_lambda_max_upper", step.curvature.bounds.lambda_max_upper);
+        print_scalar(KIND, "step_lambda_max_upper", step.lambda_max_upper);
     }
     for (int i = 0; i < 10; i++) {
-        flatmin_step step;
+        flatmin_step step = flatmin_step_init();
         check(OWN(flatmin_hsr_step)(&plan, &sampled, theta, size, &batch, &state, workspace, space, &step));
         print_scalar(KIND, "sampled_loss", step.loss);
-        print_scalar(KIND, "sampled_trace_of_square", step.estimate.trace_of_square);
+        print_scalar(KIND, "sampled_trace_of_square", step.estimated_trace_of_square);
     }
     OWN(print_all)("gradient", gradient, size);
     OWN(print_all)("product", product, size);

@@ -10,7 +10,7 @@
 
 int main()
 {
-    flatmin_plan plan{};
+    flatmin_plan plan = flatmin_plan_init();
     if (flatmin_plan_new(2, 4, 2, FLATMIN_TANH, 4, &plan) != FLATMIN_STATUS_OK) {
         std::fprintf(stderr, "no plan\n");
         return 1;
@@ -21,13 +21,17 @@ int main()
     std::vector<double> theta(plan.parameters), workspace(plan.workspace_len);
     for (std::size_t i = 0; i < theta.size(); ++i)
         theta[i] = 0.9 * ((i * 7 % 5) - 2.0);
-    const flatmin_batch_f64 batch{inputs.data(), inputs.size(), classes.data(), classes.size(), nullptr, 0};
+    flatmin_batch_f64 batch = flatmin_batch_f64_init();
+    batch.inputs = inputs.data();
+    batch.inputs_len = inputs.size();
+    batch.classes = classes.data();
+    batch.classes_len = classes.size();
 
-    flatmin_hsr hsr{};
-    hsr.sgd.learning_rate = 0.5;
+    flatmin_hsr hsr = flatmin_hsr_init();
+    hsr.learning_rate = 0.5;
     hsr.rho = 0.01;
-    flatmin_state_f64 state{};
-    flatmin_step first{}, last{};
+    flatmin_state_f64 state = flatmin_state_f64_init();
+    flatmin_step first = flatmin_step_init(), last = first;
     for (int i = 0; i < 500; ++i) {
         const flatmin_status status = flatmin_hsr_step_f64(&plan, &hsr, theta.data(), theta.size(), &batch, &state,
                                                            workspace.data(), workspace.size(), &last);

@@ -29,10 +29,30 @@ program agree
   allocate (given%input_rows(given%inputs, given%samples), given%target_rows(given%classes, given%samples))
   read (unit, *) given%theta, given%input_rows, given%target_rows
   close (unit)
+  call check_sizes()
   call evaluate_f32()
   call evaluate_f64()
 
 contains
+
+  ! The sizes that the module gives its structures are the compiler's.
+  subroutine check_sizes()
+    type(flatmin_plan) :: plan
+    type(flatmin_batch) :: batch
+    type(flatmin_state) :: state
+    type(flatmin_evaluation) :: evaluation
+    type(flatmin_bounds) :: bounds
+    type(flatmin_curvature) :: curvature
+    type(flatmin_step) :: step
+    type(flatmin_sgd) :: sgd
+    type(flatmin_sam) :: sam
+    type(flatmin_hsr) :: hsr
+    if (any([plan%size, batch%size, state%size, evaluation%size, bounds%size, curvature%size, step%size, sgd%size, sam%size, &
+        hsr%size] /= [c_sizeof(plan), c_sizeof(batch), c_sizeof(state), c_sizeof(evaluation), c_sizeof(bounds), &
+        c_sizeof(curvature), c_sizeof(step), c_sizeof(sgd), c_sizeof(sam), c_sizeof(hsr)])) then
+      error stop "a structure of another size than the module says"
+    end if
+  end subroutine
 
   subroutine evaluate_f32()
     integer, parameter :: rk = c_float
@@ -48,7 +68,7 @@ contains
 
   subroutine check(status)
     integer(c_int32_t), intent(in) :: status
-    if (status /= flatmin_ok) then
+    if (status /= flatmin_status_ok) then
       write (error_unit, "(a)") flatmin_last_error()
       error stop 1
     end if

@@ -32,17 +32,17 @@ def evaluate(case, kind, number):
     for name in ("trace", "trace_of_square"):
         show(name, np.float64(getattr(curvature, name)))
     for name in ("lambda_max_upper", "lambda_max_lower", "lambda_min_upper", "lambda_min_lower"):
-        show(name, np.float64(getattr(curvature.bounds, name)))
-    sgd = flatmin.Sgd(learning_rate=0.1, momentum=0.9, weight_decay=0.001)
-    hsr, sampled = flatmin.Hsr(sgd, rho=0.05), flatmin.sampled(sgd, rho=0.05, seed=1)
+        show(name, np.float64(getattr(curvature, name)))
+    fields = {"learning_rate": 0.1, "momentum": 0.9, "weight_decay": 0.001, "rho": 0.05}
+    hsr, sampled = flatmin.Hsr(**fields), flatmin.sampled(1, **fields)
     for _ in range(10):
         step = trainer.step(hsr, theta)
         show("step_loss", np.float64(step.loss))
-        show("step_lambda_max_upper", np.float64(step.curvature.bounds.lambda_max_upper))
+        show("step_lambda_max_upper", np.float64(step.lambda_max_upper))
     for _ in range(10):
         step = trainer.step(sampled, theta)
         show("sampled_loss", np.float64(step.loss))
-        show("sampled_trace_of_square", np.float64(step.estimate.trace_of_square))
+        show("sampled_trace_of_square", np.float64(step.estimated_trace_of_square))
     for name, numbers in (("gradient", gradient), ("product", product), ("theta", theta), ("velocity", trainer.velocity)):
         show(name, numbers)
 

@@ -8,13 +8,15 @@ import os
 
 import numpy as np
 
-ACTIVATIONS = {"tanh": 0, "sigmoid": 1, "softplus": 2, "gelu": 3, "silu": 4, "identity": 5}
+from interface import ACTIVATIONS, FUNCTIONS, STATUS_OK, Batch, Curvature, Evaluation, Hsr, Plan, Sam, Sgd, State, Step
+
+__all__ = ["Curvature", "Error", "Evaluation", "Hsr", "Plan", "Sam", "Sgd", "Step", "Trainer"]
+__all__ += ["instruction_set", "plan", "sampled", "version"]
 
 _library = c.CDLL(os.environ.get("FLATMIN_LIBRARY", "libflatmin.so"))
-_library.flatmin_version.restype = c.c_char_p
-_library.flatmin_instruction_set.restype = c.c_char_p
-_library.flatmin_last_error.argtypes = [c.c_char_p, c.c_size_t]
-_library.flatmin_last_error.restype = c.c_size_t
+for _name, (_result, _arguments) in FUNCTIONS.items():
+    _function = getattr(_library, _name)
+    _function.restype, _function.argtypes = _result, _arguments
 
 
 class Error(Exception):
@@ -27,86 +29,10 @@ class Error(Exception):
         self.status = status
 
 
-class _Structure(c.Structure):
-    def __repr__(self):
-        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)}' for name, *_ in self._fields_)})"
-
-
-def _structure(name, fields):
-    return type(name, (_Structure,), {"_fields_": fields})
-
-
-def _doubles(*names):
-    return [(name, c.c_double) for name in names]
-
-
-Plan = _structure(
-    "Plan",
-    [(name, c.c_size_t) for name in ("inputs", "hidden", "classes", "samples")]
-    + [(name, c.c_uint32) for name in ("activation", "route", "form", "reserved")]
-    + [(name, c.c_size_t) for name in ("data_set", "parameters", "workspace_len", "gradient_workspace_len")],
-)
-_Batch = _structure(
-    "_Batch",
-    [
-        ("inputs", c.c_void_p),
-        ("inputs_len", c.c_size_t),
-        ("classes", c.c_void_p),
-        ("classes_len", c.c_size_t),
-        ("distributions", c.c_void_p),
-        ("distributions_len", c.c_size_t),
-    ],
-)
-Averages = _structure("Averages", _doubles("trace", "trace_of_square") + [("count", c.c_uint64)])
-_State = _structure(
-    "_State",
-    [("velocity", c.c_void_p), ("velocity_len", c.c_size_t), ("steps", c.c_uint64), ("averages", Averages)],
-)
-Evaluation = _structure("Evaluation", _doubles("loss", "accuracy"))
-Bounds = _structure("Bounds", _doubles("lambda_max_upper", "lambda_max_lower", "lambda_min_upper", "lambda_min_lower"))
-Curvature = _structure(
-    "Curvature",
-    _doubles("trace", "trace_of_square", "output", "hidden", "output_square", "cross_square", "hidden_square")
-    + [("bounds", Bounds), ("differentiable", c.c_bool)],
-)
-Estimate = _structure(
-    "Estimate", _doubles("trace", "trace_of_square") + [("kept", c.c_size_t), ("weight", c.c_double)]
-)
-Step = _structure(
-    "Step",
-    [
-        ("loss", c.c_double),
-        ("has_curvature", c.c_bool),
-        ("has_estimate", c.c_bool),
-        ("curvature", Curvature),
-        ("estimate", Estimate),
-    ],
-)
-Sgd = _structure("Sgd", _doubles("learning_rate", "momentum", "weight_decay"))
-Sam = _structure("Sam", [("sgd", Sgd), ("radius", c.c_double)])
-Sampling = _structure(
-    "Sampling",
-    [("subset", c.c_size_t), ("sketch", c.c_uint32), ("reserved", c.c_uint32)]
-    + _doubles("alpha", "beta", "guard")
-    + [("seed", c.c_uint64)],
-)
-Hsr = _structure(
-    "Hsr",
-    [
-        ("sgd", Sgd),
-        ("rho", c.c_double),
-        ("every", c.c_uint64),
-        ("direction", c.c_uint32),
-        ("penalty", c.c_uint32),
-        ("sampling", Sampling),
-    ],
-)
-
-
-def sampled(sgd, rho, seed):
+def sampled(seed, **fields):
     """HSR with a sampled penalty."""
-    made = Hsr(sgd, rho, penalty=1)
-    _check(_library.flatmin_sampling_new(c.c_uint64(seed), c.byref(made.sampling)))
+    made = Hsr(**fields)
+    _check(_library.flatmin_hsr_sampled(seed, c.byref(made)))
     return made
 
 
@@ -119,14 +45,14 @@ def instruction_set():
 
 
 def _check(status):
-    if status != 0:
+    if status != STATUS_OK:
         raise Error(status)
 
 
 def plan(inputs, hidden, classes, activation, samples):
     """A plan for batches of up to `samples` samples."""
-    made, sizes = Plan(), [c.c_size_t(size) for size in (inputs, hidden, classes)]
-    _check(_library.flatmin_plan_new(*sizes, c.c_uint32(ACTIVATIONS[activation]), c.c_size_t(samples), c.byref(made)))
+    made = Plan()
+    _check(_library.flatmin_plan_new(inputs, hidden, classes, ACTIVATIONS[activation], samples, c.byref(made)))
     return made
 
 
@@ -145,7 +71,7 @@ class Trainer:
         self.plan, self.type = made, inputs.dtype
         self._suffix = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}[self.type]
         self.inputs = np.ascontiguousarray(inputs)
-        self._batch = _Batch(inputs=self.inputs.ctypes.data, inputs_len=self.inputs.size)
+        self._batch = Batch(inputs=self.inputs.ctypes.data, inputs_len=self.inputs.size)
         if np.issubdtype(targets.dtype, np.integer):
             self.targets = np.ascontiguousarray(targets, dtype=np.uint32)
             self._batch.classes, self._batch.classes_len = self.targets.ctypes.data, self.targets.size
@@ -154,7 +80,7 @@ class Trainer:
             self._batch.distributions, self._batch.distributions_len = self.targets.ctypes.data, self.targets.size
         self.workspace = np.zeros(made.workspace_len, self.type)
         self.velocity = np.zeros(made.parameters, self.type)
-        self._state = _State(velocity=self.velocity.ctypes.data, velocity_len=self.velocity.size)
+        self._state = State(velocity=self.velocity.ctypes.data, velocity_len=self.velocity.size)
 
     def _call(self, name, *arguments):
         function = getattr(_library, f"flatmin_{name}_{self._suffix}")

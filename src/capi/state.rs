@@ -1,0 +1,74 @@
+//! An optimizer's state.
+
+use super::memory::{Memory, Output, Place};
+use super::status::Failure;
+use super::structure::structure;
+use crate::error::Error;
+use crate::sampled::Averages;
+use crate::optimizer::{State, Step};
+use crate::real::Real;
+
+structure! {
+    /// What an optimizer remembers between steps. Before the first step all zero but for `size` and `velocity`.
+    CState<T> = "flatmin_state" {
+        /// v, laid out like θ, zero before the first step; may be null where momentum is zero.
+        velocity: *mut T,
+        /// P, or 0.
+        velocity_len: usize,
+        /// Steps taken, modulo 2⁶⁴; with the seed, all that random numbers depend on.
+        steps: u64,
+        /// The running average of a sampled penalty's estimates of tr H.
+        average_trace: f64,
+        /// The same of tr H².
+        average_trace_of_square: f64,
+        /// Estimates that went into both, modulo 2⁶⁴.
+        average_count: u64,
+    }
+}
+
+/// A state and its velocity, noted.
+pub(super) struct StateMemory<T> {
+    place: Place<CState<T>>,
+    velocity: Output<T>,
+    state: CState<T>,
+}
+
+impl<T: Real> StateMemory<T> {
+    /// # Safety
+    ///
+    /// As for [`Memory::read`].
+    pub(super) unsafe fn note(place: *mut CState<T>, memory: &mut Memory) -> Result<Self, Failure> {
+        // SAFETY: as promised.
+        let (state, place) = unsafe { memory.change(place, "state")? };
+        let velocity = memory.output(state.velocity, state.velocity_len, "velocity")?;
+        Ok(Self { place, velocity, state })
+    }
+
+    /// Takes a step with the state, and writes it back.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Output::slice`].
+    pub(super) unsafe fn step(
+        self,
+        step: impl FnOnce(&mut State<'_, T>) -> Result<Step, Error>,
+    ) -> Result<Step, Error> {
+        let CState { steps, average_trace, average_trace_of_square, average_count, .. } = self.state;
+        let averages =
+            Averages { trace: average_trace, trace_of_square: average_trace_of_square, count: average_count };
+        // SAFETY: as promised.
+        let mut state = State { velocity: unsafe { self.velocity.slice() }, steps, averages };
+        let done = step(&mut state)?;
+        let Averages { trace, trace_of_square, count } = state.averages;
+        let new = CState {
+            steps: state.steps,
+            average_trace: trace,
+            average_trace_of_square: trace_of_square,
+            average_count: count,
+            ..self.state
+        };
+        // SAFETY: as promised.
+        unsafe { self.place.write(new) };
+        Ok(done)
+    }
+}

@@ -1,0 +1,239 @@
+//! Every quantity and step, by the C interface and by the crate, to the bit.
+
+use std::num::NonZero;
+use std::ptr;
+
+use flatmin::capi::*;
+use flatmin::{
+    Activation, Batch, Form, Hsr, Network, PairWeights, Plan, Route, Sam, Sampling, Sgd, Shape, State, Step, Targets,
+};
+
+use super::{Given, SAMPLES, SIZES, hsr, nothing, sam, sampled_hsr};
+
+/// The test of one number type.
+macro_rules! agreement {
+    (
+        $test:ident, $real:ident:
+        $loss:ident, $loss_gradient:ident, $curvature:ident, $trace:ident, $square:ident, $bound:ident, $hsr:ident,
+        $product:ident, $dense:ident, $sgd_step:ident, $sam_step:ident, $hsr_step:ident
+    ) => {
+        #[test]
+        fn $test() {
+            let convert = |from: &[f64]| from.iter().map(|&x| x as $real).collect::<Vec<$real>>();
+            let given = Given::new();
+            let (mut theta, inputs) = (convert(&given.theta), convert(&given.inputs));
+            let shape = Shape::new(SIZES[0], SIZES[1], SIZES[2]).unwrap();
+            let distributions: Vec<$real> = [0.5, 0.25, 0.25].repeat(SAMPLES);
+            let weights = PairWeights::DataSet { samples: 9 };
+            for (soft, route, form, data_set) in [
+                (false, Route::Pairs, Form::Tangent, false),
+                (true, Route::Pairs, Form::Flat, true),
+                (true, Route::Blocks, Form::Flat, false),
+            ] {
+                let targets =
+                    if soft { Targets::Distributions(&distributions[..]) } else { Targets::Classes(&given.classes) };
+                let batch = Batch::new(shape, &inputs, targets).unwrap();
+                let plan = Plan::new(Network::new(shape, Activation::Silu), SAMPLES).unwrap();
+                let plan = plan.with_form(form).unwrap().with_route(route).unwrap();
+                let plan = if data_set { plan.with_pair_weights(weights) } else { plan };
+                let mut c_plan = CPlan {
+                    route: route as u32,
+                    form: form as u32,
+                    data_set: if data_set { 9 } else { 0 },
+                    ..given.plan
+                };
+                // SAFETY: a valid plan.
+                assert_eq!(unsafe { flatmin_plan_update(&mut c_plan) }, Status::Ok);
+                assert_eq!(c_plan.workspace_len, plan.workspace_len());
+                assert_eq!(c_plan.gradient_workspace_len, plan.gradient_workspace_len());
+                let c_batch = CBatch {
+                    inputs: inputs.as_ptr(),
+                    inputs_len: inputs.len(),
+                    classes: if soft { ptr::null() } else { given.classes.as_ptr() },
+                    classes_len: if soft { 0 } else { SAMPLES },
+                    distributions: if soft { distributions.as_ptr() } else { ptr::null() },
+                    distributions_len: if soft { distributions.len() } else { 0 },
+                    ..CBatch::default()
+                };
+                let size = theta.len();
+                let mut space = vec![<$real>::NAN; plan.workspace_len()];
+                let (mut own, mut theirs) = (vec![0.0; size], vec![0.0; size]);
+                let (mut result, mut number) = (nothing(), 0.0);
+                let mut found = CCurvature::default();
+
+                // SAFETY: all pointers lead to as many elements as said.
+                unsafe {
+                    let (p, b, t) = (&c_plan as *const _, &c_batch as *const _, theta.as_ptr());
+                    let mut evaluation = CEvaluation::default();
+                    let (w, wl) = (space.as_mut_ptr(), space.len());
+                    assert_eq!($loss(p, t, size, b, w, wl, &mut evaluation), Status::Ok);
+                    let expected = flatmin::loss(&plan, &theta, &batch, &mut space).unwrap();
+                    assert_eq!((evaluation.loss, evaluation.accuracy), (expected.loss, expected.accuracy));
+
+                    let g = theirs.as_mut_ptr();
+                    assert_eq!($loss_gradient(p, t, size, b, g, size, w, wl, &mut number), Status::Ok);
+                    let loss = flatmin::loss_gradient(&plan, &theta, &batch, &mut own, &mut space).unwrap();
+                    assert_eq!((number, &theirs), (loss, &own));
+
+                    assert_eq!($curvature(p, t, size, b, w, wl, &mut found), Status::Ok);
+                    same(&found, flatmin::curvature(&plan, &theta, &batch, &mut space).unwrap());
+
+                    let g = theirs.as_mut_ptr();
+                    assert_eq!($trace(p, t, size, b, g, size, w, wl, &mut number), Status::Ok);
+                    let trace = flatmin::trace_gradient(&plan, &theta, &batch, &mut own, &mut space).unwrap();
+                    assert_eq!((number, &theirs), (trace, &own));
+
+                    let g = theirs.as_mut_ptr();
+                    assert_eq!($square(p, t, size, b, g, size, w, wl, &mut found), Status::Ok);
+                    same(
+                        &found,
+                        flatmin::trace_of_square_gradient(&plan, &theta, &batch, &mut own, &mut space).unwrap(),
+                    );
+                    assert_eq!(theirs, own);
+
+                    let g = theirs.as_mut_ptr();
+                    assert_eq!($bound(p, t, size, b, g, size, w, wl, &mut found), Status::Ok);
+                    same(&found, flatmin::bound_gradient(&plan, &theta, &batch, &mut own, &mut space).unwrap());
+                    assert_eq!(theirs, own);
+
+                    for rho in [0.0, 0.3] {
+                        let g = theirs.as_mut_ptr();
+                        assert_eq!($hsr(p, t, size, b, rho, g, size, w, wl, &mut result), Status::Ok);
+                        let objective =
+                            flatmin::hsr_gradient(&plan, &theta, &batch, rho, &mut own, &mut space).unwrap();
+                        same_step(
+                            &result,
+                            Step { loss: objective.loss, curvature: objective.curvature, estimate: None },
+                        );
+                        assert_eq!(theirs, own);
+                    }
+
+                    let v = inputs.as_ptr();
+                    let vector = own.clone();
+                    assert_eq!(vector.len(), size);
+                    let g = theirs.as_mut_ptr();
+                    assert_eq!($product(p, t, size, b, v, 1, g, size, w, wl), Status::Length);
+                    assert_eq!($product(p, t, size, b, vector.as_ptr(), size, g, size, w, wl), Status::Ok);
+                    flatmin::hessian_vector_product(&plan, &theta, &batch, &vector, &mut own, &mut space).unwrap();
+                    assert_eq!(theirs, own);
+
+                    let (mut dense, mut expected) = (vec![0.0; size * size], vec![0.0; size * size]);
+                    assert_eq!($dense(p, t, size, b, dense.as_mut_ptr(), size * size, w, wl), Status::Ok);
+                    flatmin::dense_hessian(&plan, &theta, &batch, &mut expected, &mut space).unwrap();
+                    assert_eq!(dense, expected);
+                }
+
+                let sgd = Sgd { learning_rate: 0.1, momentum: 0.5, weight_decay: 0.01 };
+                let (mut c_theta, mut velocity, mut c_velocity) = (theta.clone(), vec![0.0; size], vec![0.0; size]);
+                let mut state = State::new(&mut velocity);
+                let mut c_state = CState { velocity: c_velocity.as_mut_ptr(), velocity_len: size, ..CState::default() };
+                let (c_sgd, c_sam, c_hsr) = (crate::sgd(), sam(), hsr());
+                let (c_unit, c_sampled) = (CHsr { direction: FLATMIN_UNIT, ..c_hsr }, sampled_hsr());
+                let sampling = Sampling { subset: NonZero::new(3), alpha: 0.5, beta: 0.9, ..Sampling::new(7) };
+                let sampled = Hsr::sampled(sgd, 0.1, sampling);
+                let mut needed = 0;
+                // SAFETY: valid structures, memory for a number.
+                assert_eq!(unsafe { flatmin_hsr_workspace_len(&c_plan, &c_sampled, &mut needed) }, Status::Ok);
+                assert_eq!(needed, sampled.workspace_len(&plan).unwrap());
+                space.resize(needed.max(space.len()), 0.0);
+                let unit = Hsr { direction: flatmin::Direction::Unit, ..Hsr::new(sgd, 0.1) };
+                let (w, wl) = (space.as_mut_ptr(), space.len());
+                for round in 0..6 {
+                    let (p, b, t, s) = (&c_plan, &c_batch, c_theta.as_mut_ptr(), &mut c_state);
+                    // SAFETY: as above.
+                    let status = unsafe {
+                        match round {
+                            0 => $sgd_step(p, &c_sgd, t, size, b, s, w, wl, &mut result),
+                            1 => $sam_step(p, &c_sam, t, size, b, s, w, wl, &mut result),
+                            2 => $hsr_step(p, &c_hsr, t, size, b, s, w, wl, &mut result),
+                            3 | 4 => $hsr_step(p, &c_sampled, t, size, b, s, w, wl, &mut result),
+                            _ => $hsr_step(p, &c_unit, t, size, b, s, w, wl, &mut result),
+                        }
+                    };
+                    assert_eq!(status, Status::Ok);
+                    let mut own_space = vec![<$real>::NAN; wl];
+                    let space = &mut own_space[..];
+                    let step = match round {
+                        0 => sgd.step(&plan, &mut theta, &batch, &mut state, space),
+                        1 => Sam::new(sgd, 0.1).step(&plan, &mut theta, &batch, &mut state, space),
+                        2 => Hsr::new(sgd, 0.1).step(&plan, &mut theta, &batch, &mut state, space),
+                        3 | 4 => sampled.step(&plan, &mut theta, &batch, &mut state, space),
+                        _ => unit.step(&plan, &mut theta, &batch, &mut state, space),
+                    };
+                    same_step(&result, step.unwrap());
+                    assert_eq!(c_theta, theta);
+                    assert_eq!(c_velocity, &*state.velocity);
+                    assert_eq!(c_state.steps, state.steps);
+                    assert_eq!(c_state.average_trace, state.averages.trace);
+                    assert_eq!(c_state.average_trace_of_square, state.averages.trace_of_square);
+                    assert_eq!(c_state.average_count, state.averages.count);
+                }
+            }
+        }
+    };
+}
+
+fn same(found: &CCurvature, expected: flatmin::Curvature) {
+    let (traces, bounds) = (expected.traces, expected.bounds);
+    let expected = CCurvature {
+        trace: traces.trace(),
+        trace_of_square: traces.trace_of_square(),
+        output: traces.output,
+        hidden: traces.hidden,
+        output_square: traces.output_square,
+        cross_square: traces.cross_square,
+        hidden_square: traces.hidden_square,
+        lambda_max_upper: bounds.lambda_max_upper,
+        lambda_max_lower: bounds.lambda_max_lower,
+        lambda_min_upper: bounds.lambda_min_upper,
+        lambda_min_lower: bounds.lambda_min_lower,
+        differentiable: expected.differentiable.into(),
+        ..CCurvature::default()
+    };
+    assert_eq!(*found, expected);
+}
+
+fn same_step(found: &CStep, expected: Step) {
+    assert_eq!(found.loss, expected.loss);
+    assert_eq!(found.has_curvature, u64::from(expected.curvature.is_some()));
+    let estimate = expected.estimate.unwrap_or_default();
+    assert_eq!(found.has_estimate, u64::from(expected.estimate.is_some()));
+    assert_eq!(found.estimated_trace, estimate.trace);
+    assert_eq!(found.estimated_trace_of_square, estimate.trace_of_square);
+    assert_eq!((found.kept, found.weight), (estimate.kept as u64, estimate.weight));
+    let seen = CCurvature {
+        trace: found.trace,
+        trace_of_square: found.trace_of_square,
+        output: found.output,
+        hidden: found.hidden,
+        output_square: found.output_square,
+        cross_square: found.cross_square,
+        hidden_square: found.hidden_square,
+        lambda_max_upper: found.lambda_max_upper,
+        lambda_max_lower: found.lambda_max_lower,
+        lambda_min_upper: found.lambda_min_upper,
+        lambda_min_lower: found.lambda_min_lower,
+        differentiable: found.differentiable,
+        ..CCurvature::default()
+    };
+    match expected.curvature {
+        Some(expected) => same(&seen, expected),
+        None => assert_eq!(seen, CCurvature::default()),
+    }
+}
+
+agreement! {
+    f32_is_that_of_the_crate_to_the_bit, f32:
+    flatmin_loss_f32, flatmin_loss_gradient_f32, flatmin_curvature_f32, flatmin_trace_gradient_f32,
+    flatmin_trace_of_square_gradient_f32, flatmin_bound_gradient_f32, flatmin_hsr_gradient_f32,
+    flatmin_hessian_vector_product_f32, flatmin_dense_hessian_f32, flatmin_sgd_step_f32, flatmin_sam_step_f32,
+    flatmin_hsr_step_f32
+}
+
+agreement! {
+    f64_is_that_of_the_crate_to_the_bit, f64:
+    flatmin_loss_f64, flatmin_loss_gradient_f64, flatmin_curvature_f64, flatmin_trace_gradient_f64,
+    flatmin_trace_of_square_gradient_f64, flatmin_bound_gradient_f64, flatmin_hsr_gradient_f64,
+    flatmin_hessian_vector_product_f64, flatmin_dense_hessian_f64, flatmin_sgd_step_f64, flatmin_sam_step_f64,
+    flatmin_hsr_step_f64
+}
