@@ -7,8 +7,8 @@ use super::memory::Memory;
 use super::plan::CPlan;
 use super::status::{Failure, Status, guard};
 use super::structure::structure;
-use crate::sampled::Sampling;
 use crate::optimizer::{Hsr, Penalty, Sam, Sgd};
+use crate::sampled::Sampling;
 
 structure! {
     /// Gradient descent: v ← μv + d + ωθ, θ ← θ − ηv, with d = ∇L.

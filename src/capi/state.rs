@@ -4,9 +4,9 @@ use super::memory::{Memory, Output, Place};
 use super::status::Failure;
 use super::structure::structure;
 use crate::error::Error;
-use crate::sampled::Averages;
 use crate::optimizer::{State, Step};
 use crate::real::Real;
+use crate::sampled::Averages;
 
 structure! {
     /// What an optimizer remembers between steps. Before the first step all zero but for `size` and `velocity`.
