@@ -85,17 +85,21 @@ impl Sums {
     }
 }
 
-/// tr H, in two shares, and its gradient; tr H² in three, and its gradient.
-fn both<T: Real>(instance: &Instance<T>) -> [Vec<f64>; 2] {
+/// tr H, in two shares, and its gradient.
+fn trace<T: Real>(instance: &Instance<T>) -> Vec<f64> {
     let traces = instance.curvature().traces;
-    let gradient = |quantity| instance.gradient(quantity).1.into_iter().map(|entry| entry.to_f64());
-    [
-        [traces.output, traces.hidden].into_iter().chain(gradient(Quantity::Trace)).collect(),
-        [traces.output_square, traces.cross_square, traces.hidden_square]
-            .into_iter()
-            .chain(gradient(Quantity::TraceOfSquare))
-            .collect(),
-    ]
+    [traces.output, traces.hidden].into_iter().chain(gradient(instance, Quantity::Trace)).collect()
+}
+
+/// tr H², in three shares, and its gradient.
+fn square<T: Real>(instance: &Instance<T>) -> Vec<f64> {
+    let traces = instance.curvature().traces;
+    let shares = [traces.output_square, traces.cross_square, traces.hidden_square];
+    shares.into_iter().chain(gradient(instance, Quantity::TraceOfSquare)).collect()
+}
+
+fn gradient<T: Real>(instance: &Instance<T>, quantity: Quantity) -> impl Iterator<Item = f64> {
+    instance.gradient(quantity).1.into_iter().map(|entry| entry.to_f64())
 }
 
 /// The same by the sampled penalty that keeps all samples, and all of S; a trace in one share.
@@ -129,13 +133,13 @@ impl Expected {
         let size = problem.shape().parameters();
         let mut sums = Self { trace: Sums::zero(2, size), own: Sums::zero(3, size), cross: Sums::zero(3, size) };
         let of = |rows: &[usize]| {
-            both::<f64>(&problem.rows(rows).instance().by(Way::ALL[0]).with_set(InstructionSet::Portable))
+            problem.rows(rows).instance::<f64>().by(Way::ALL[0]).with_set(InstructionSet::Portable)
         };
         let mut owns: Vec<Vec<f64>> = Vec::new();
         for last in 0..sizes.iter().copied().max().unwrap_or_default() {
-            let [trace, own] = of(&[last]);
+            let (trace, own) = (trace(&of(&[last])), square(&of(&[last])));
             for (first, other) in owns.iter().enumerate() {
-                let [_, mut pair] = of(&[first, last]);
+                let mut pair = square(&of(&[first, last]));
                 for ((pair, own), other) in pair.iter_mut().zip(&own).zip(other) {
                     *pair = 4.0 * *pair - own - other;
                 }
@@ -165,9 +169,8 @@ fn check<T: Real>(problem: &Problem, expected: &Expected, set: InstructionSet, p
         instance.plan = instance.plan.with_pair_weights(pair_weights);
         let (plan, bytes) = (instance.plan, size_of::<T>());
         let what = |of| format!("{of} by {plan}, {pair_weights:?}, numbers of {bytes} bytes, {set}");
-        let [given_trace, given_square] = both(&instance);
-        trace.check::<T>(&what("tr H"), &given_trace);
-        square.check::<T>(&what("tr H²"), &given_square);
+        trace.check::<T>(&what("tr H"), &self::trace(&instance));
+        square.check::<T>(&what("tr H²"), &self::square(&instance));
         if n <= KEPT && way == Way::ALL[0] {
             let [given_trace, given_square] = both_sampled(&instance);
             trace.in_one().check::<T>(&what("sampled tr H"), &given_trace);

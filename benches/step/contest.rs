@@ -158,7 +158,7 @@ impl Line {
 /// A file in the target directory.
 pub fn target(name: &str) -> PathBuf {
     let directory = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/target")), PathBuf::from);
+        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target")), PathBuf::from);
     directory.join(name)
 }
 

@@ -5,7 +5,7 @@
 //! - [`method`]: SGD, SAM, HSR exact and sampled, as one type; [`training`]: their loop;
 //! - [`spectrum`]: all eigenvalues, or the extreme ones, of a trained network's Hessian ([`eigenvalues`]: of any matrix);
 //! - [`random`]: initial weights and orders of samples; [`statistics`]: medians and means; [`drawing`]: colours and markers of charts;
-//! - [`exit`]: how a program ends.
+//! - [`parallel`]: work on several networks by several threads; [`exit`]: how a program ends.
 //!
 //! The format of case files, in `case.rs`, is apart: tests and fuzz targets read it without the rest.
 #![allow(dead_code, reason = "each program uses its own part")]
@@ -15,6 +15,7 @@ pub mod drawing;
 pub mod eigenvalues;
 pub mod exit;
 pub mod method;
+pub mod parallel;
 pub mod presets;
 pub mod random;
 pub mod spectrum;

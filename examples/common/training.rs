@@ -62,12 +62,12 @@ impl Schedule {
     }
 }
 
-/// Trains all methods side by side, step by step, from one initial point. `observe(step, method, θ)` sees them on the way.
+/// Trains all methods side by side, step by step, from one initial point. `observe(step, θ of every method)` sees them on the way.
 pub fn train<T: Real>(
     schedule: &Schedule,
     samples: &Samples,
     seed: u64,
-    mut observe: impl FnMut(usize, usize, &[f64]) -> Result<()>,
+    mut observe: impl FnMut(usize, &[Vec<f64>]) -> Result<()>,
 ) -> Result<Vec<Trained>> {
     let Schedule { network, methods, steps, .. } = schedule;
     let plan = |method: &Method| schedule.plan(method.kind(), samples.len());
@@ -84,9 +84,7 @@ pub fn train<T: Real>(
 
     for step in 0..=*steps {
         if schedule.observed(step) {
-            for (method, theta) in thetas.iter().enumerate() {
-                observe(step, method, &in_double(theta))?;
-            }
+            observe(step, &thetas.iter().map(|theta| in_double(theta)).collect::<Vec<_>>())?;
         }
         if step == *steps {
             break;

@@ -6,6 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::common::data::{DataSet, Samples, Split};
 use crate::common::method::{Kind, Method};
+use crate::common::parallel;
 use crate::common::presets::Preset;
 use crate::common::spectrum::{Landscape, Spectrum};
 use crate::common::training::{Schedule, Trained, train};
@@ -131,35 +132,40 @@ impl Experiment<'_> {
     fn run_seed<T: Real>(&self, seed: u64, progress: &ProgressBar) -> Result<Vec<Run>> {
         let split = self.split(seed);
         let schedule = self.schedule(split.train.len())?;
-        let landscape = Landscape::new(schedule.network, &split.train, self.options.limits.hessian_samples.get())?;
+        // Each thread has a landscape of its own. None is at work while steps are timed.
+        let landscape = || Landscape::new(schedule.network, &split.train, self.options.limits.hessian_samples.get());
         let mut trajectories = vec![Vec::new(); self.methods.len()];
-        let mut vectors = vec![landscape.any_vectors(); self.methods.len()];
-        let trained = train::<T>(&schedule, &split.train, seed, |step, method, theta| {
+        let mut vectors = vec![landscape()?.any_vectors(); self.methods.len()];
+        let trained = train::<T>(&schedule, &split.train, seed, |step, thetas| {
             if self.detail == Detail::Full {
-                trajectories[method].push((step, landscape.largest(theta, &mut vectors[method])?));
+                let largest =
+                    parallel::map(thetas.iter().zip(&mut vectors), landscape, |landscape, (theta, vectors)| {
+                        landscape.largest(theta, vectors)
+                    })?;
+                trajectories.iter_mut().zip(largest).for_each(|(trajectory, largest)| trajectory.push((step, largest)));
             }
-            progress.inc(u64::from(method == 0));
+            progress.inc(1);
             Ok(())
         })?;
-        let runs = trained.into_iter().zip(trajectories).map(|(trained, trajectory)| {
-            let Trained { theta, step_time } = trained;
-            let spectrum = match self.detail {
-                Detail::Full => landscape.spectrum(&theta)?,
-                Detail::Ends => landscape.ends(&theta, 1)?,
-            };
-            Ok(Run {
-                seed,
-                train: evaluate(schedule.network, &split.train, &theta)?,
-                test: evaluate(schedule.network, &split.test, &theta)?,
-                bounds: landscape.bounds(&theta)?,
-                spectrum,
-                step_time,
-                trajectory,
-            })
-        });
-        let runs = runs.collect();
+        let runs =
+            parallel::map(trained.into_iter().zip(trajectories), landscape, |landscape, (trained, trajectory)| {
+                let Trained { theta, step_time } = trained;
+                let spectrum = match self.detail {
+                    Detail::Full => landscape.spectrum(&theta)?,
+                    Detail::Ends => landscape.ends(&theta, 1)?,
+                };
+                Ok(Run {
+                    seed,
+                    train: evaluate(schedule.network, &split.train, &theta)?,
+                    test: evaluate(schedule.network, &split.test, &theta)?,
+                    bounds: landscape.bounds(&theta)?,
+                    spectrum,
+                    step_time,
+                    trajectory,
+                })
+            })?;
         progress.inc(1);
-        runs
+        Ok(runs)
     }
 }
 

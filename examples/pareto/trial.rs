@@ -126,7 +126,7 @@ impl<'a> Trial<'a> {
         let methods: Vec<Method> =
             Kind::ALL.iter().filter_map(|&kind| self.options.grid(kind, seed).into_iter().next()).collect();
         let schedule = self.schedule(split.train.len(), methods.clone(), TIMED_STEPS)?;
-        let trained = train::<f32>(&schedule, &split.train, seed, |_, _, _| Ok(()))?;
+        let trained = train::<f32>(&schedule, &split.train, seed, |_, _| Ok(()))?;
         Ok(methods.iter().zip(trained).map(|(method, trained)| (method.kind(), trained.step_time)).collect())
     }
 
@@ -143,7 +143,7 @@ impl<'a> Trial<'a> {
         let landscape = Landscape::new(schedule.network, &split.train, self.options.hessian_samples.get())?;
         let train_set = Landscape::new(schedule.network, &split.train, usize::MAX)?;
         let test_set = Landscape::new(schedule.network, &split.test, usize::MAX)?;
-        let trained = train::<f32>(&schedule, &split.train, seed, |_, _, _| Ok(()))?;
+        let trained = train::<f32>(&schedule, &split.train, seed, |_, _| Ok(()))?;
         let run = |theta: &[f64]| {
             let lambda_max = landscape.largest(theta, &mut landscape.any_vectors())?;
             progress.inc(1);

@@ -98,8 +98,8 @@ fn run(options: &Options) -> Result<()> {
     println!("{}: {} samples, batches of {batch}, {} steps", data.name, samples.len(), schedule.steps);
     println!("plan of a step: {}", schedule.plan(Kind::HsrSampled, samples.len())?);
     let mut points = Vec::new();
-    train::<f64>(&schedule, &samples, options.seed, |_, _, theta| {
-        points.push(theta.to_vec());
+    train::<f64>(&schedule, &samples, options.seed, |_, thetas| {
+        points.extend_from_slice(thetas);
         Ok(())
     })?;
 

@@ -2,7 +2,7 @@
 //!
 //! - [`number`]: arithmetic that carries the sum of the absolute values of all terms along, and dual numbers over it;
 //! - [`double`]: numbers of twice the digits of `f64`;
-//! - [`problem`]: random networks and batches, and proptest strategies for them;
+//! - [`problem`]: random networks and batches; [`strategies`]: proptest's for them, in tests alone, so that other programs do without it;
 //! - [`call`]: every public quantity, on a workspace of exactly the promised length filled with NaN;
 //! - [`arguments`]: every public quantity and step, with all arguments of a call as plain data that can be spoilt;
 //! - [`reference`]: loss and back-propagation in a dozen lines; everything of higher order by dual numbers.
@@ -14,3 +14,5 @@ pub mod double;
 pub mod number;
 pub mod problem;
 pub mod reference;
+#[cfg(test)]
+pub mod strategies;

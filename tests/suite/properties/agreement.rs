@@ -1,9 +1,10 @@
 //! Every value and every gradient, in every way, against the reference; the dense Hessian and products with it too.
 
+use super::{Tolerance, along, cases};
 use crate::common::call::Quantity;
-use crate::common::problem::{Instance, Labels, Problem, Recipe, Way, any_problem, tile_edges, tiny};
+use crate::common::problem::{Instance, Labels, Problem, Recipe, Way};
 use crate::common::reference::{self, Reference};
-use crate::{Tolerance, along, cases};
+use crate::common::strategies::{any_problem, tile_edges, tiny};
 use flatmin::{Activation, Network, Real, Shape};
 use proptest::prelude::*;
 

@@ -7,16 +7,16 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
-/// The program. Cargo is asked to build it, in this test's profile and features, so that it is there and up to date whichever tests were
-/// asked for; after a plain `cargo test` that finds nothing to do.
+/// The workspace's root, where a plain `cargo test` and the commands of README.md run.
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+
+/// The program. Cargo is asked to build it, in this test's profile, so that it is there and up to date whichever tests were asked for; after
+/// a plain `cargo test` that finds nothing to do.
 static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--quiet", "--example", "evaluate", "--message-format", "json"]);
     cargo.args(["--profile", if cfg!(debug_assertions) { "test" } else { "release" }]);
-    cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
-    if !cfg!(feature = "std") {
-        cargo.arg("--no-default-features");
-    }
+    cargo.current_dir(ROOT);
     let output = cargo.output().expect("cargo");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let messages = String::from_utf8(output.stdout).expect("messages in UTF-8");
@@ -29,7 +29,7 @@ static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
 });
 
 fn evaluate(arguments: &[&str]) -> Output {
-    Command::new(&*PROGRAM).args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).output().expect("the program runs")
+    Command::new(&*PROGRAM).args(arguments).current_dir(ROOT).output().expect("the program runs")
 }
 
 fn lines(output: &Output) -> Vec<Value> {
@@ -39,7 +39,7 @@ fn lines(output: &Output) -> Vec<Value> {
 
 /// Every test vector: the path as given on the command line, and its contents.
 fn vectors() -> Vec<(String, Value)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors");
+    let folder = Path::new(ROOT).join("tests/vectors");
     let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
         .expect("the folder of vectors")
         .map(|entry| entry.expect("an entry").path())
@@ -114,9 +114,9 @@ fn the_route_is_the_one_asked_for() {
 /// The numbers printed are the numbers computed, to the last bit: compared with the library's own.
 #[test]
 fn numbers_can_be_read_back() {
-    #[path = "../examples/common/case.rs"]
+    #[path = "../../common/case.rs"]
     mod case;
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/tanh_small.json");
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/vectors/tanh_small.json");
     let case = case::Case::parse(&std::fs::read_to_string(file).expect("a vector")).expect("a case");
     let plan = flatmin::Plan::new(case.network, case.inputs.len() / case.network.shape.inputs()).expect("a plan");
     fn gradient<T: flatmin::Real>(case: &case::Case, plan: &flatmin::Plan) -> Vec<f64> {

@@ -1,9 +1,10 @@
 //! `PairWeights::DataSet` estimates a data set's tr H² without bias: over all batches of a size, the mean is exact.
 
+use super::{Tolerance, along, cases};
 use crate::common::call::Quantity;
-use crate::common::problem::{Problem, Recipe, Way, small, tiny};
+use crate::common::problem::{Problem, Recipe, Way};
 use crate::common::reference::Reference;
-use crate::{Tolerance, along, cases};
+use crate::common::strategies::{small, tiny};
 use flatmin::{PairWeights, Route};
 use proptest::prelude::*;
 

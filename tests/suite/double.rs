@@ -1,14 +1,9 @@
 //! The reference arithmetic of the accuracy report against 256-bit arithmetic.
 
-mod common;
-#[allow(dead_code, reason = "the unit tests use the rest")]
-#[path = "../src/kernels/elementwise/tests/reference.rs"]
-mod reference;
-
-use common::double::Double;
-use common::number::Number;
-use flatmin::{Activation, Real};
-use reference::{Exact, Multiprecision};
+use crate::common::double::Double;
+use crate::common::number::Number;
+use crate::multiprecision::{Exact, Multiprecision};
+use flatmin::Activation;
 
 fn close(what: &str, x: f64, given: Double, want: Exact) {
     let error = ((given.high - want.high) + (given.low - want.low)).abs();

@@ -1,12 +1,10 @@
 //! Steps against the formulas of their documentation, recomputed from the public gradients.
 
-mod common;
-
 use std::num::NonZeroU64;
 
-use common::call::{Quantity, nan};
-use common::problem::{Instance, Labels, Problem, Recipe, Way};
-use common::reference::{Reference, hessian, roundings};
+use crate::common::call::{Quantity, nan};
+use crate::common::problem::{Instance, Labels, Problem, Recipe, Way};
+use crate::common::reference::{Reference, hessian, roundings};
 use flatmin::{Activation, Averages, Direction, Hsr, Plan, Real, Sam, Sgd, State, Step};
 
 const PLAIN: Sgd = Sgd::new(0.1);

@@ -5,10 +5,11 @@
 //! relative ±ε of f32, at random. Every rounding within an evaluation acts like such a change of one factor of a term, so the f32
 //! result may differ from the f64 one by [`roundings`] times that, in the norm of the gradient.
 
-use crate::cases;
+use super::cases;
 use crate::common::call::Quantity;
-use crate::common::problem::{Labels, Problem, Random, Recipe, Way, any_problem};
+use crate::common::problem::{Labels, Problem, Random, Recipe, Way};
 use crate::common::reference::roundings;
+use crate::common::strategies::any_problem;
 use flatmin::{Curvature, Real, Targets};
 use proptest::prelude::*;
 

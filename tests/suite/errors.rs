@@ -1,14 +1,12 @@
 //! Every bad input is refused with an error that names it, before anything has been written.
 
-mod common;
-
 use std::num::NonZeroU64;
 
-use common::arguments::{
+use crate::common::arguments::{
     Arguments, Call,
     Call::{BoundGradient, Curvature, Dense, HsrGradient, HsrStep, HsrUnitStep, Loss, Product, SamStep},
 };
-use common::problem::Way;
+use crate::common::problem::Way;
 use flatmin::{Batch, Error, Hsr, Number, PairWeights, Real, Sgd, Shape, State, Targets};
 
 /// Spoils the arguments of these calls, in every way and in both types; each has to refuse them, in these words, and write nothing.

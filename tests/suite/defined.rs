@@ -1,10 +1,8 @@
 //! Points at which formulas degenerate, and what is defined there.
 
-mod common;
-
-use common::call::Quantity;
-use common::problem::{Instance, Labels, Recipe, Way};
-use common::reference::{Reference, roundings};
+use crate::common::call::Quantity;
+use crate::common::problem::{Instance, Labels, Recipe, Way};
+use crate::common::reference::{Reference, roundings};
 use flatmin::{Activation, Bounds, Direction, Hsr, Real, Sgd, State};
 
 fn recipe(inputs: usize, hidden: usize, classes: usize, samples: usize) -> Recipe {

@@ -1,11 +1,6 @@
 //! Properties of every quantity over random problems: sizes, activations, targets, number types, routes.
 //!
-//! Every comparison allows `k ε Σ|terms|`: k from [`reference::roundings`](common::reference::roundings), the sum from the reference.
-
-#[path = "../common/mod.rs"]
-mod common;
-#[path = "../../examples/common/eigenvalues.rs"]
-mod dense_eigenvalues;
+//! Every comparison allows `k ε Σ|terms|`: k from [`reference::roundings`](crate::common::reference::roundings), the sum from the reference.
 
 mod agreement;
 mod differences;
@@ -14,9 +9,9 @@ mod pair_weights;
 mod spectrum;
 mod stability;
 
-use common::number::Tracked;
-use common::problem::Problem;
-use common::reference::roundings;
+use crate::common::number::Tracked;
+use crate::common::problem::Problem;
+use crate::common::reference::roundings;
 use flatmin::Real;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, FailurePersistence, FileFailurePersistence};

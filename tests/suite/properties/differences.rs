@@ -4,11 +4,12 @@
 //! `|D(h) − D(h/2)| = (3/4) c h² + …` bounds as long as the series is in its decreasing part. Rounding adds `k ε Σ|terms of F| / h`
 //! for every value that goes in.
 
+use super::{along, cases};
 use crate::common::call::Quantity;
 use crate::common::number::Tracked;
-use crate::common::problem::{Instance, Problem, Recipe, Way, small, tiny};
+use crate::common::problem::{Instance, Problem, Recipe, Way};
 use crate::common::reference::{Reference, roundings};
-use crate::{along, cases};
+use crate::common::strategies::{small, tiny};
 use flatmin::Number;
 use proptest::prelude::*;
 

@@ -1,9 +1,10 @@
 //! Traces and bounds against the dense Hessian's own entries and eigenvalues.
 
-use crate::cases;
-use crate::common::problem::{Instance, Problem, Recipe, Way, any_problem};
+use super::cases;
+use crate::common::problem::{Instance, Problem, Recipe, Way};
 use crate::common::reference::{Reference, hessian, roundings};
-use crate::dense_eigenvalues::ascending;
+use crate::common::strategies::any_problem;
+use crate::eigenvalues::ascending;
 use flatmin::{Activation, Network, Real, Shape};
 use nalgebra::DMatrix;
 use proptest::prelude::*;

@@ -1,8 +1,6 @@
 //! Inner products of the inputs that the caller keeps: they are used in place of the inputs, by pairs alone, and checked.
 
-mod common;
-
-use common::problem::{Instance, Labels, Recipe, Way};
+use crate::common::problem::{Instance, Labels, Recipe, Way};
 use flatmin::gemm::{Matrix, MatrixMut, Triangle, symmetric_product, workspace_len};
 use flatmin::{Activation, Batch, Error, Hsr, Route, Sgd, State};
 

@@ -1,10 +1,11 @@
 //! What must not matter: the order of samples, repeating the batch, the names of classes and hidden units, a constant on all logits,
 //! the form in which hard targets are given, a plan for more samples.
 
+use super::{Tolerance, along, cases};
 use crate::common::call::Quantity;
-use crate::common::problem::{Labels, Problem, Random, Recipe, Way, any_problem, small};
+use crate::common::problem::{Labels, Problem, Random, Recipe, Way};
 use crate::common::reference::{Reference, product};
-use crate::{Tolerance, along, cases};
+use crate::common::strategies::{any_problem, small};
 use flatmin::Plan;
 use proptest::prelude::*;
 

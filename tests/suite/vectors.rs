@@ -2,12 +2,8 @@
 //!
 //! The expected numbers come from automatic differentiation in double precision.
 
-#[path = "../examples/common/case.rs"]
-mod case;
-#[path = "../examples/common/eigenvalues.rs"]
-mod eigenvalues;
-
-use case::{Case, Expected, convert};
+use crate::case::{Case, Expected, convert};
+use crate::eigenvalues;
 use flatmin::{
     Batch, Form, Plan, Real, Route, Targets, bound_gradient, curvature, dense_hessian, hsr_gradient, loss,
     loss_gradient, trace_gradient, trace_of_square_gradient,

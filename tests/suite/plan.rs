@@ -1,8 +1,6 @@
 //! What a plan promises: the cheaper route, counts that grow with every size, a line to print.
 
-mod common;
-
-use common::problem::Way;
+use crate::common::problem::Way;
 use flatmin::{Activation, Form, Network, PairWeights, Plan, Route, Shape};
 
 fn plan([n, d, m, k]: [usize; 4]) -> Plan {

@@ -1,0 +1,27 @@
+//! Most tests of the public interface, in one program: each program links the library, which takes longer than most tests.
+//!
+//! Tests that force an instruction set, count allocations or need a feature are programs of their own, beside this folder.
+
+#[path = "../../examples/common/case.rs"]
+mod case;
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../../examples/common/eigenvalues.rs"]
+mod eigenvalues;
+#[allow(dead_code, reason = "the unit tests use the rest")]
+#[path = "../../src/kernels/elementwise/tests/reference.rs"]
+mod multiprecision;
+
+mod constructors;
+mod defined;
+mod double;
+mod errors;
+mod input_gram;
+mod optimizer;
+mod plan;
+mod properties;
+mod unsafe_inventory;
+mod vectors;
+
+// Where `multiprecision`, which is the unit tests' too, looks for them.
+use flatmin::{Activation, Real};
