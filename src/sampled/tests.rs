@@ -1,4 +1,4 @@
-//! The mean over all sign patterns, one by one. What needs no look at the signs is tested from outside, in `tests/sampled.rs`.
+//! The mean over all sign patterns, one by one. What needs no look at the signs is tested from outside, in `tests/suite/sampled.rs`.
 
 use std::vec;
 use std::vec::Vec;

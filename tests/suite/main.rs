@@ -1,6 +1,6 @@
 //! Most tests of the public interface, in one program: each program links the library, which takes longer than most tests.
 //!
-//! Tests that force an instruction set, count allocations or need a feature are programs of their own, beside this folder.
+//! Tests that count allocations or need a feature are programs of their own, beside this folder.
 
 #[path = "../../examples/common/case.rs"]
 mod case;
@@ -20,6 +20,8 @@ mod input_gram;
 mod optimizer;
 mod plan;
 mod properties;
+mod sampled;
+mod tiles;
 mod unsafe_inventory;
 mod vectors;
 

@@ -14,13 +14,11 @@
 //! Edges are at multiples of 16, 32 and 64 samples today. One small network takes every N beyond twice the largest, so that a change of
 //! tiles does not leave the test behind unless they grow.
 
-mod common;
-
 use std::num::NonZeroUsize;
 
-use common::call::{Quantity, nan};
-use common::problem::{Instance, Labels, Problem, Recipe, Way};
-use common::reference::{Reference, roundings};
+use crate::common::call::{Quantity, nan};
+use crate::common::problem::{Instance, Labels, Problem, Recipe, Way};
+use crate::common::reference::{Reference, roundings};
 
 use flatmin::{Activation, InstructionSet, PairWeights, Real};
 use flatmin::{Mixture, Sampling, sampled_gradient};
@@ -132,9 +130,8 @@ impl Expected {
     fn of_each(problem: &Problem, sizes: &[usize], mut with: impl FnMut(usize, &Self)) {
         let size = problem.shape().parameters();
         let mut sums = Self { trace: Sums::zero(2, size), own: Sums::zero(3, size), cross: Sums::zero(3, size) };
-        let of = |rows: &[usize]| {
-            problem.rows(rows).instance::<f64>().by(Way::ALL[0]).with_set(InstructionSet::Portable)
-        };
+        let of =
+            |rows: &[usize]| problem.rows(rows).instance::<f64>().by(Way::ALL[0]).with_set(InstructionSet::Portable);
         let mut owns: Vec<Vec<f64>> = Vec::new();
         for last in 0..sizes.iter().copied().max().unwrap_or_default() {
             let (trace, own) = (trace(&of(&[last])), square(&of(&[last])));

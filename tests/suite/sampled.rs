@@ -1,12 +1,10 @@
 //! The sampled penalty: estimates without bias, gradients at fixed random numbers, training.
 
-mod common;
-
 use std::num::NonZeroUsize;
 
-use common::call::{Quantity, nan};
-use common::problem::{Instance, Labels, Problem, Recipe};
-use common::reference::roundings;
+use crate::common::call::{Quantity, nan};
+use crate::common::problem::{Instance, Labels, Problem, Recipe};
+use crate::common::reference::roundings;
 use flatmin::simd::InstructionSet;
 use flatmin::{Activation, Averages, Direction, Error, Hsr, PairWeights, Real, Sgd, State};
 use flatmin::{Estimate, Mixture, Sampling, sampled_gradient};
