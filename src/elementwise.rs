@@ -114,17 +114,17 @@ pub fn softmax_jacobian_product<T: Real>(classes: usize, probabilities: &[T], x:
 impl Kernels {
     /// See [`elementwise::exp`](crate::elementwise::exp).
     pub fn exp<T: Real>(self, x: &mut [T]) {
-        (T::FUNCTIONS.exponentials)(self.set, x);
+        (const { T::FUNCTIONS.exponentials })(self.set, x);
     }
 
     /// See [`elementwise::ln`](crate::elementwise::ln).
     pub fn ln<T: Real>(self, x: &mut [T]) {
-        (T::FUNCTIONS.logarithms)(self.set, x);
+        (const { T::FUNCTIONS.logarithms })(self.set, x);
     }
 
     /// See [`elementwise::activation`](crate::elementwise::activation).
     pub fn activation<T: Real>(self, activation: Activation, u_to_h: &mut [T]) {
-        (T::FUNCTIONS.activate)(self.set, activation, u_to_h);
+        (const { T::FUNCTIONS.activate })(self.set, activation, u_to_h);
     }
 
     /// See [`elementwise::activation_with_slope`](crate::elementwise::activation_with_slope).
@@ -134,7 +134,7 @@ impl Kernels {
     /// Those of that function.
     pub fn activation_with_slope<T: Real>(self, activation: Activation, u_to_h: &mut [T], f: &mut [T]) -> Result<()> {
         check_length("f", f, u_to_h.len())?;
-        (T::FUNCTIONS.activate_with_slope)(self.set, activation, u_to_h, f);
+        (const { T::FUNCTIONS.activate_with_slope })(self.set, activation, u_to_h, f);
         Ok(())
     }
 
@@ -154,7 +154,7 @@ impl Kernels {
         for (argument, slice) in [("f", &*f), ("e", &*e), ("t", &*t)] {
             check_length(argument, slice, u_to_h.len())?;
         }
-        (T::FUNCTIONS.activate_with_derivatives)(self.set, activation, u_to_h, f, e, t);
+        (const { T::FUNCTIONS.activate_with_derivatives })(self.set, activation, u_to_h, f, e, t);
         Ok(())
     }
 
@@ -172,7 +172,7 @@ impl Kernels {
         check_classes(classes)?;
         let expected = classes.checked_mul(log_sum_exp.len()).ok_or(Error::TooLarge { quantity: "logits" })?;
         check_length("logits", logits_to_probabilities, expected)?;
-        (T::FUNCTIONS.softmax_rows)(self.set, classes, logits_to_probabilities, log_sum_exp);
+        (const { T::FUNCTIONS.softmax_rows })(self.set, classes, logits_to_probabilities, log_sum_exp);
         Ok(())
     }
 
@@ -185,7 +185,7 @@ impl Kernels {
         check_classes(classes)?;
         check_length("probabilities", probabilities, probabilities.len() / classes * classes)?;
         check_length("x", x, probabilities.len())?;
-        (T::FUNCTIONS.softmax_jacobian_rows)(self.set, classes, probabilities, x);
+        (const { T::FUNCTIONS.softmax_jacobian_rows })(self.set, classes, probabilities, x);
         Ok(())
     }
 }
@@ -218,6 +218,6 @@ impl Activation {
     /// assert_eq!([h, f, e, t], [0.0, 1.0, 0.0, -2.0]);
     /// ```
     pub fn evaluate<T: Real>(self, u: T) -> [T; 4] {
-        (T::FUNCTIONS.evaluate)(self, u)
+        (const { T::FUNCTIONS.evaluate })(self, u)
     }
 }

@@ -97,7 +97,7 @@ impl Kernels {
         check_dimensions("B", [b.rows(), n], [k, n])?;
         check_dimensions("C", [c.rows(), c.cols()], [m, n])?;
         check_workspace(workspace, workspace_len(m, k, n))?;
-        (T::FUNCTIONS.matrix_product)(self.set, alpha, a, b, beta, c, workspace);
+        (const { T::FUNCTIONS.matrix_product })(self.set, alpha, a, b, beta, c, workspace);
         Ok(())
     }
 
@@ -124,7 +124,7 @@ impl Kernels {
             return Err(Error::Length { argument: "weights", given: weights.len(), expected: k });
         }
         check_workspace(workspace, workspace_len(n, k, n))?;
-        (T::FUNCTIONS.symmetric_product)(self.set, alpha, a, weights, beta, c, triangle, workspace);
+        (const { T::FUNCTIONS.symmetric_product })(self.set, alpha, a, weights, beta, c, triangle, workspace);
         Ok(())
     }
 }

@@ -136,6 +136,23 @@ pub struct Plan {
     pub(crate) pair_weights: PairWeights,
     pub(crate) threads: usize,
     pub(crate) instruction_set: Option<InstructionSet>,
+    pub(crate) lengths: Lengths,
+}
+
+/// Elements of workspace that a plan has counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Lengths {
+    /// Of a whole workspace: for everything exact, and for loss and loss gradient.
+    pub workspace: usize,
+    pub gradient_workspace: usize,
+    /// Of each worker's scratch within it, likewise.
+    pub worker: usize,
+    pub gradient_worker: usize,
+}
+
+impl Lengths {
+    /// Before anything is counted.
+    pub(crate) const NONE: Self = Self { workspace: 0, gradient_workspace: 0, worker: 0, gradient_worker: 0 };
 }
 
 impl Plan {

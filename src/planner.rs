@@ -6,9 +6,10 @@ use core::fmt;
 
 use crate::count::{product, sum};
 use crate::error::{Error, Result};
+use crate::hessian::run::gradient_packing;
 use crate::hessian::{exact, pairs, sweep};
 use crate::network::Network;
-use crate::plan::{Form, PairWeights, Plan, Route};
+use crate::plan::{Form, Lengths, PairWeights, Plan, Route};
 use crate::sampled::Sampling;
 
 /// Flops of one evaluation, counted as executed (a multiply–add counts two; elementwise work is not counted).
@@ -36,6 +37,7 @@ impl Plan {
             pair_weights: PairWeights::Batch,
             threads: 1,
             instruction_set: None,
+            lengths: Lengths::NONE,
         };
         let pairs = plan.with_route(Route::Pairs);
         match plan.with_route(Route::Blocks) {
@@ -62,16 +64,25 @@ impl Plan {
         Self { form, ..self }.checked()
     }
 
-    /// The plan, if its workspace can be addressed.
+    /// The plan with its lengths counted, if its workspace can be addressed.
     const fn checked(self) -> Result<Self> {
         if self.samples == 0 {
             return Err(Error::TooSmall { argument: "samples", given: 0, least: 1 });
         }
+        // The two vectors laid out like θ that a workspace begins with; see `Memory`.
+        let vectors = product(&[2, self.network.shape.parameters()]);
+        let workspace = sum(&[vectors, exact::elements(&self)]);
         // In bytes of the widest type it has to fit into an allocation.
-        if self.workspace_elements() > isize::MAX as u64 / 8 {
+        if workspace > isize::MAX as u64 / 8 {
             return Err(Error::TooLarge { quantity: "workspace" });
         }
-        Ok(self)
+        let lengths = Lengths {
+            workspace: workspace as usize,
+            gradient_workspace: sum(&[vectors, exact::gradient_elements(&self)]) as usize,
+            worker: exact::worker_elements(&self) as usize,
+            gradient_worker: gradient_packing(&self) as usize,
+        };
+        Ok(Self { lengths, ..self })
     }
 
     /// The same plan for up to `threads` threads: a step splits its work with `rayon::join`, in the pool of the thread that calls it.
@@ -133,25 +144,12 @@ impl Plan {
     /// static mut THETA: [f32; SHAPE.parameters()] = [0.0; SHAPE.parameters()];
     /// ```
     pub const fn workspace_len(&self) -> usize {
-        self.workspace_elements() as usize
+        self.lengths.workspace
     }
 
     /// Elements of workspace with which loss, gradient, SGD and SAM steps run on this plan.
     pub const fn gradient_workspace_len(&self) -> usize {
-        self.gradient_workspace_elements() as usize
-    }
-
-    const fn gradient_workspace_elements(&self) -> u64 {
-        sum(&[self.vectors(), exact::gradient_elements(self)])
-    }
-
-    const fn workspace_elements(&self) -> u64 {
-        sum(&[self.vectors(), exact::elements(self)])
-    }
-
-    /// Elements of the two vectors laid out like θ that a workspace begins with; see [`Memory`](crate::quantities::Memory).
-    const fn vectors(&self) -> u64 {
-        product(&[2, self.network.shape.parameters()])
+        self.lengths.gradient_workspace
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A generic function is compiled anew in every crate that calls it, and the heavy ones reach all kernels of all instruction sets. So each is
 //! compiled in this crate, once for `f32` and once for `f64`; public functions find theirs in the type's [`Functions`], whose fields
-//! nobody else can name. They check what memory safety rests on themselves.
+//! nobody else can name (in a `const` block, so that the call is direct). They check what memory safety rests on themselves.
 
 use crate::activation::Activation;
 use crate::batch::Batch;

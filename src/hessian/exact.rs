@@ -108,7 +108,7 @@ pub(crate) const fn elements(plan: &Plan) -> u64 {
 }
 
 /// Elements of scratch of each worker, for everything.
-const fn worker_elements(plan: &Plan) -> u64 {
+pub(crate) const fn worker_elements(plan: &Plan) -> u64 {
     let (shape, n) = (plan.shape(), plan.samples());
     let (own, packing) = match plan.route() {
         Route::Pairs => (pairs::worker_elements(shape, n, plan.form()), pairs::packing_elements(shape, n, plan.form())),
@@ -127,12 +127,12 @@ const fn worker_elements(plan: &Plan) -> u64 {
 impl<'a, T: Element> Run<'a, T> {
     /// Everything that concerns the loss alone.
     fn first_order(plan: &Plan, theta: &'a [T], batch: &Batch<'_, T>, scratch: &'a mut [T]) -> Result<Self> {
-        Self::new(plan, theta, batch, scratch, gradient_packing(plan))
+        Self::new(plan, theta, batch, scratch, plan.lengths.gradient_worker)
     }
 
     /// Everything that concerns the Hessian.
     fn second_order(plan: &Plan, theta: &'a [T], batch: &Batch<'_, T>, scratch: &'a mut [T]) -> Result<Self> {
-        Self::new(plan, theta, batch, scratch, worker_elements(plan))
+        Self::new(plan, theta, batch, scratch, plan.lengths.worker)
     }
 
     /// Both traces; adds the derivatives of tr H² to the gradients, if there are any.

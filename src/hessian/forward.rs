@@ -9,6 +9,7 @@
 //! p = softmax(z), r = p − y, loss
 //! ```
 
+use crate::activation::Activation;
 use crate::batch::Batch;
 use crate::count::{product, sum};
 use crate::kernels::context::Context;
@@ -98,10 +99,10 @@ impl<'w, T: Element> Forward<'w, T> {
         let (p, r) = (arena.take(n * k), arena.take(n * k));
 
         let isa = context.isa;
-        let pass = Pass { network, theta, derivatives, samples: n };
+        let pass = Pass { shape, theta, derivatives, samples: n };
         let rows =
             PassRows { x: batch.inputs(), u: &mut *u, h: &mut *h, f: &mut *f, e: &mut *e, t: &mut *t, z: &mut *p };
-        pass.run(rows, context);
+        pass.run(network.activation, rows, context);
         let total = elementwise::cross_entropy_rows(isa, k, p, batch.targets(), r);
 
         Self {
@@ -124,7 +125,7 @@ impl<'w, T: Element> Forward<'w, T> {
 
 /// The pass up to the logits.
 struct Pass<'a, T> {
-    network: Network,
+    shape: Shape,
     theta: Parameters<'a, T>,
     derivatives: Derivatives,
     /// Of the whole batch.
@@ -143,10 +144,11 @@ struct PassRows<'a, T> {
 }
 
 impl<T: Element> Pass<'_, T> {
-    /// Samples do not depend on each other, and are split between the workers.
-    fn run(&self, rows: PassRows<'_, T>, mut context: Context<'_, T>) {
+    /// Samples do not depend on each other, and are split between the workers. The activation is an argument of its own, so that a program
+    /// whose plans have one activation has the code of no other.
+    fn run(&self, activation: Activation, rows: PassRows<'_, T>, mut context: Context<'_, T>) {
         let isa = context.isa;
-        let Self { network: Network { shape, activation }, theta, .. } = *self;
+        let Self { shape, theta, .. } = *self;
         let (d, m, k) = (shape.inputs(), shape.hidden(), shape.classes());
         let PassRows { x, u, h, f, e, t, z } = rows;
         let n = x.len() / d;
@@ -157,7 +159,8 @@ impl<T: Element> Pass<'_, T> {
             let (z, other_z) = split_rows(z, k, at);
             let below = PassRows { x: others, u: other_u, h: other_h, f: other_f, e: other_e, t: other_t, z: other_z };
             let above = PassRows { x, u, h, f, e, t, z };
-            context.join(|context| self.run(above, context), |context| self.run(below, context));
+            context
+                .join(|context| self.run(activation, above, context), |context| self.run(activation, below, context));
             return;
         }
 

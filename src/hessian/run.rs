@@ -33,7 +33,7 @@ impl<'a, T: Element> Run<'a, T> {
         theta: &'a [T],
         batch: &Batch<'_, T>,
         scratch: &'a mut [T],
-        of_a_worker: u64,
+        of_a_worker: usize,
     ) -> Result<Self> {
         let (shape, isa) = (plan.shape(), plan.instruction_set());
         let [inputs, classes] = batch.widths();
@@ -46,7 +46,7 @@ impl<'a, T: Element> Run<'a, T> {
         }
         let theta = finite_parameters(isa, shape, theta, "theta")?;
         let mut arena = Arena::new(scratch);
-        let workers = Workers::new(plan.threads(), arena.take(of_a_worker as usize * plan.threads()));
+        let workers = Workers::new(plan.threads(), arena.take(of_a_worker * plan.threads()));
         Ok(Self { theta, arena, context: Context::new(isa, workers) })
     }
 

@@ -113,14 +113,16 @@ impl Hsr {
 
         let due = self.rho != 0.0 && state.steps.is_multiple_of(self.every.get());
         let (step, averages) = if !due {
-            let loss = (T::FUNCTIONS.differentiate)(plan, theta, batch, Objective::Loss, gradient, scratch)?.loss;
+            let loss =
+                (const { T::FUNCTIONS.differentiate })(plan, theta, batch, Objective::Loss, gradient, scratch)?.loss;
             (Step::plain(loss), state.averages)
         } else if self.direction == Direction::Gradient {
             self.differentiate(plan, theta, batch, [1.0, self.rho], state, gradient, scratch)?
         } else {
             let (bound, averages) =
                 self.differentiate(plan, theta, batch, [0.0, 1.0], state, bound_gradient, scratch)?;
-            let loss = (T::FUNCTIONS.differentiate)(plan, theta, batch, Objective::Loss, gradient, scratch)?.loss;
+            let loss =
+                (const { T::FUNCTIONS.differentiate })(plan, theta, batch, Objective::Loss, gradient, scratch)?.loss;
             add_unit(plan.instruction_set(), gradient, self.rho, bound_gradient);
             (Step { loss, ..bound }, averages)
         };
@@ -187,13 +189,13 @@ impl Hsr {
         match self.penalty {
             Penalty::Exact => {
                 let objective = if loss_weight == 0.0 { Objective::Bound } else { Objective::Hsr { rho } };
-                let done = (T::FUNCTIONS.differentiate)(plan, theta, batch, objective, gradient, scratch)?;
+                let done = (const { T::FUNCTIONS.differentiate })(plan, theta, batch, objective, gradient, scratch)?;
                 Ok((Step { curvature: Some(done.curvature(plan)), ..Step::plain(done.loss) }, state.averages))
             }
             Penalty::Sampled(sampling) => {
                 let objective = SampledObjective::Bound { loss: loss_weight, rho, averages: state.averages };
                 let (sampling, draw) = (&sampling, state.steps);
-                let differentiate = T::FUNCTIONS.differentiate_sampled;
+                let differentiate = const { T::FUNCTIONS.differentiate_sampled };
                 let (loss, estimate) = differentiate(plan, theta, batch, sampling, draw, objective, gradient, scratch)?;
                 let averages = state.averages.with(&estimate, sampling.beta);
                 Ok((Step { estimate: Some(estimate), ..Step::plain(loss) }, averages))

@@ -42,16 +42,16 @@ impl Sam {
         self.sgd.check(plan, state)?;
         check_not_negative("radius", self.radius)?;
         let Memory { gradient, other: moved, scratch } = Memory::first_order(plan, workspace)?;
-        let loss = (T::FUNCTIONS.differentiate)(plan, theta, batch, Objective::Loss, gradient, scratch)?.loss;
+        let loss = (const { T::FUNCTIONS.differentiate })(plan, theta, batch, Objective::Loss, gradient, scratch)?.loss;
         if self.radius > 0.0 {
             moved.copy_from_slice(theta);
             add_unit(plan.instruction_set(), moved, self.radius, gradient);
-            (T::FUNCTIONS.differentiate)(plan, moved, batch, Objective::Loss, gradient, scratch).map_err(|error| {
-                match error {
+            (const { T::FUNCTIONS.differentiate })(plan, moved, batch, Objective::Loss, gradient, scratch).map_err(
+                |error| match error {
                     Error::NotFinite { .. } => Error::Overflow { quantity: "parameters moved by the radius" },
                     other => other,
-                }
-            })?;
+                },
+            )?;
         }
         self.sgd.update(plan, theta, gradient, state)?;
         Ok(Step::plain(loss))

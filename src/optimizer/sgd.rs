@@ -59,7 +59,7 @@ impl Sgd {
     ) -> Result<Step> {
         self.check(plan, state)?;
         let Memory { gradient, scratch, .. } = Memory::first_order(plan, workspace)?;
-        let loss = (T::FUNCTIONS.differentiate)(plan, theta, batch, Objective::Loss, gradient, scratch)?.loss;
+        let loss = (const { T::FUNCTIONS.differentiate })(plan, theta, batch, Objective::Loss, gradient, scratch)?.loss;
         self.update(plan, theta, gradient, state)?;
         Ok(Step::plain(loss))
     }

@@ -56,7 +56,7 @@ impl<'w, T: Real> Memory<'w, T> {
         output: &mut [T],
     ) -> Result<Differentiated> {
         check_length("gradient", output, plan.shape().parameters())?;
-        let done = (T::FUNCTIONS.differentiate)(plan, theta, batch, objective, self.gradient, self.scratch)?;
+        let done = (const { T::FUNCTIONS.differentiate })(plan, theta, batch, objective, self.gradient, self.scratch)?;
         hand_over(plan.instruction_set(), self.gradient, output, "gradient")?;
         Ok(done)
     }
@@ -74,7 +74,7 @@ impl<'w, T: Real> Memory<'w, T> {
         output: &mut [T],
     ) -> Result<(f64, Estimate)> {
         check_length("gradient", output, plan.shape().parameters())?;
-        let differentiate = T::FUNCTIONS.differentiate_sampled;
+        let differentiate = const { T::FUNCTIONS.differentiate_sampled };
         let done = differentiate(plan, theta, batch, sampling, draw, objective, self.gradient, self.scratch)?;
         hand_over(plan.instruction_set(), self.gradient, output, "gradient")?;
         Ok(done)

@@ -46,7 +46,7 @@ pub struct HsrObjective {
 /// # Ok::<(), flatmin::Error>(())
 /// ```
 pub fn loss<T: Real>(plan: &Plan, theta: &[T], batch: &Batch<'_, T>, workspace: &mut [T]) -> Result<Evaluation> {
-    (T::FUNCTIONS.loss)(plan, theta, batch, Memory::first_order(plan, workspace)?.scratch)
+    (const { T::FUNCTIONS.loss })(plan, theta, batch, Memory::first_order(plan, workspace)?.scratch)
 }
 
 /// ∇L, laid out like θ. Returns L.
@@ -112,7 +112,7 @@ pub fn loss_gradient<T: Real>(
 /// # Ok::<(), flatmin::Error>(())
 /// ```
 pub fn curvature<T: Real>(plan: &Plan, theta: &[T], batch: &Batch<'_, T>, workspace: &mut [T]) -> Result<Curvature> {
-    (T::FUNCTIONS.curvature)(plan, theta, batch, Memory::second_order(plan, workspace)?.scratch)
+    (const { T::FUNCTIONS.curvature })(plan, theta, batch, Memory::second_order(plan, workspace)?.scratch)
 }
 
 /// ∇tr H, laid out like θ. Returns tr H. Linear in the batch: no pairs, no blocks.
@@ -256,7 +256,7 @@ pub fn hessian_vector_product<T: Real>(
 ) -> Result<()> {
     let memory = Memory::second_order(plan, workspace)?;
     check_length("product", product, plan.shape().parameters())?;
-    (T::FUNCTIONS.hessian_vector_product)(plan, theta, batch, vector, memory.gradient, memory.scratch)?;
+    (const { T::FUNCTIONS.hessian_vector_product })(plan, theta, batch, vector, memory.gradient, memory.scratch)?;
     hand_over(plan.instruction_set(), memory.gradient, product, "product")
 }
 
@@ -290,7 +290,7 @@ pub fn dense_hessian<T: Real>(
     hessian: &mut [T],
     workspace: &mut [T],
 ) -> Result<()> {
-    (T::FUNCTIONS.dense_hessian)(plan, theta, batch, hessian, Memory::second_order(plan, workspace)?.scratch)
+    (const { T::FUNCTIONS.dense_hessian })(plan, theta, batch, hessian, Memory::second_order(plan, workspace)?.scratch)
 }
 
 /// The gradient of a weighted sum of L and the estimates of tr H and tr H², laid out like θ. Returns L and the estimates.

@@ -84,7 +84,7 @@ pub(crate) fn differentiate_sampled<T: Element>(
         let shape = plan.shape();
         let gradient = ParametersMut::new(shape, gradient)?;
         let size = sampling.subset_len(plan);
-        let mut run = Run::new(plan, theta, batch, scratch, packing(plan, size, sampling.sketch))?;
+        let mut run = Run::new(plan, theta, batch, scratch, packing(plan, size, sampling.sketch) as usize)?;
         let pair_weights = plan.pair_weights().of(batch.samples())?;
         let forward = run.forward(plan, batch, Derivatives::FirstAndInput)?;
         let (isa, context, arena) = (run.context.isa, &mut run.context, &mut run.arena);

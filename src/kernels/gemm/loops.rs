@@ -43,19 +43,19 @@ impl<T: Element> Kernel for &mut Product<'_, '_, T> {
         if m == 0 || n == 0 {
             return;
         }
+        let lanes = T::Lanes::<S>::LANES;
+        if lanes == 1 {
+            return self.one_by_one();
+        }
         let contiguous = self.a.col_stride() == 1 && self.b.row_stride() == 1;
         if contiguous && self.weights.is_none() && dot::pays::<S, T>(self.rows, k, n) {
             return self.dots(simd);
         }
-        let lanes = T::Lanes::<S>::LANES;
         let narrow = self.a.row_stride() == 1 && 2 * n <= lanes && n <= NARROW && self.rows >= lanes && k >= 32;
         if narrow && self.weights.is_none() && !self.lower {
             return self.transposed(simd);
         }
-        // Not for one number at a time: there a step takes as long as what is decided, and code is to be short.
-        if lanes > 1
-            && let Some((rows, columns, packed)) = self.tiny::<S>()
-        {
+        if let Some((rows, columns, packed)) = self.tiny::<S>() {
             let panel = packed.then(|| {
                 let width = n.next_multiple_of(lanes);
                 let panel = place(self.workspace, k * width);

@@ -30,6 +30,7 @@ mod matrix;
 mod micro;
 mod mirror;
 mod pack;
+mod single;
 #[cfg(test)]
 mod tests;
 mod vouched;
