@@ -277,6 +277,33 @@ module flatmin
     end function
   end interface
 
+  interface flatmin_curvature
+    function flatmin_curvature_f32(plan, theta, theta_len, batch, workspace, workspace_len, result) &
+        bind(C) result(returned)
+      import
+      type(flatmin_plan), intent(in) :: plan
+      real(c_float), intent(in) :: theta(*)
+      integer(c_size_t), value :: theta_len
+      type(flatmin_batch), intent(in) :: batch
+      real(c_float), intent(inout) :: workspace(*)
+      integer(c_size_t), value :: workspace_len
+      type(flatmin_curvature), intent(inout) :: result
+      integer(c_int32_t) :: returned
+    end function
+    function flatmin_curvature_f64(plan, theta, theta_len, batch, workspace, workspace_len, result) &
+        bind(C) result(returned)
+      import
+      type(flatmin_plan), intent(in) :: plan
+      real(c_double), intent(in) :: theta(*)
+      integer(c_size_t), value :: theta_len
+      type(flatmin_batch), intent(in) :: batch
+      real(c_double), intent(inout) :: workspace(*)
+      integer(c_size_t), value :: workspace_len
+      type(flatmin_curvature), intent(inout) :: result
+      integer(c_int32_t) :: returned
+    end function
+  end interface
+
   interface flatmin_loss_gradient
     function flatmin_loss_gradient_f32(plan, theta, theta_len, batch, gradient, gradient_len, workspace, &
         workspace_len, loss) &
@@ -306,33 +333,6 @@ module flatmin
       real(c_double), intent(inout) :: workspace(*)
       integer(c_size_t), value :: workspace_len
       real(c_double), intent(inout) :: loss
-      integer(c_int32_t) :: returned
-    end function
-  end interface
-
-  interface flatmin_curvature
-    function flatmin_curvature_f32(plan, theta, theta_len, batch, workspace, workspace_len, result) &
-        bind(C) result(returned)
-      import
-      type(flatmin_plan), intent(in) :: plan
-      real(c_float), intent(in) :: theta(*)
-      integer(c_size_t), value :: theta_len
-      type(flatmin_batch), intent(in) :: batch
-      real(c_float), intent(inout) :: workspace(*)
-      integer(c_size_t), value :: workspace_len
-      type(flatmin_curvature), intent(inout) :: result
-      integer(c_int32_t) :: returned
-    end function
-    function flatmin_curvature_f64(plan, theta, theta_len, batch, workspace, workspace_len, result) &
-        bind(C) result(returned)
-      import
-      type(flatmin_plan), intent(in) :: plan
-      real(c_double), intent(in) :: theta(*)
-      integer(c_size_t), value :: theta_len
-      type(flatmin_batch), intent(in) :: batch
-      real(c_double), intent(inout) :: workspace(*)
-      integer(c_size_t), value :: workspace_len
-      type(flatmin_curvature), intent(inout) :: result
       integer(c_int32_t) :: returned
     end function
   end interface

@@ -511,6 +511,15 @@ flatmin_status flatmin_loss_f32(const struct flatmin_plan *plan,
                                 size_t workspace_len,
                                 struct flatmin_evaluation *result);
 
+// tr H and tr H^2, by block, and the four bounds. Takes the plan's `workspace_len` elements of workspace.
+flatmin_status flatmin_curvature_f32(const struct flatmin_plan *plan,
+                                     const float *theta,
+                                     size_t theta_len,
+                                     const struct flatmin_batch_f32 *batch,
+                                     float *workspace,
+                                     size_t workspace_len,
+                                     struct flatmin_curvature *result);
+
 // grad L, laid out like theta, and L. Takes the plan's `gradient_workspace_len` elements of workspace.
 flatmin_status flatmin_loss_gradient_f32(const struct flatmin_plan *plan,
                                          const float *theta,
@@ -521,15 +530,6 @@ flatmin_status flatmin_loss_gradient_f32(const struct flatmin_plan *plan,
                                          float *workspace,
                                          size_t workspace_len,
                                          double *loss);
-
-// tr H and tr H^2, by block, and the four bounds. Takes the plan's `workspace_len` elements of workspace.
-flatmin_status flatmin_curvature_f32(const struct flatmin_plan *plan,
-                                     const float *theta,
-                                     size_t theta_len,
-                                     const struct flatmin_batch_f32 *batch,
-                                     float *workspace,
-                                     size_t workspace_len,
-                                     struct flatmin_curvature *result);
 
 // grad tr H, laid out like theta, and tr H. Takes the plan's `workspace_len` elements of workspace.
 flatmin_status flatmin_trace_gradient_f32(const struct flatmin_plan *plan,
@@ -610,6 +610,15 @@ flatmin_status flatmin_loss_f64(const struct flatmin_plan *plan,
                                 size_t workspace_len,
                                 struct flatmin_evaluation *result);
 
+// tr H and tr H^2, by block, and the four bounds. Takes the plan's `workspace_len` elements of workspace.
+flatmin_status flatmin_curvature_f64(const struct flatmin_plan *plan,
+                                     const double *theta,
+                                     size_t theta_len,
+                                     const struct flatmin_batch_f64 *batch,
+                                     double *workspace,
+                                     size_t workspace_len,
+                                     struct flatmin_curvature *result);
+
 // grad L, laid out like theta, and L. Takes the plan's `gradient_workspace_len` elements of workspace.
 flatmin_status flatmin_loss_gradient_f64(const struct flatmin_plan *plan,
                                          const double *theta,
@@ -620,15 +629,6 @@ flatmin_status flatmin_loss_gradient_f64(const struct flatmin_plan *plan,
                                          double *workspace,
                                          size_t workspace_len,
                                          double *loss);
-
-// tr H and tr H^2, by block, and the four bounds. Takes the plan's `workspace_len` elements of workspace.
-flatmin_status flatmin_curvature_f64(const struct flatmin_plan *plan,
-                                     const double *theta,
-                                     size_t theta_len,
-                                     const struct flatmin_batch_f64 *batch,
-                                     double *workspace,
-                                     size_t workspace_len,
-                                     struct flatmin_curvature *result);
 
 // grad tr H, laid out like theta, and tr H. Takes the plan's `workspace_len` elements of workspace.
 flatmin_status flatmin_trace_gradient_f64(const struct flatmin_plan *plan,

@@ -14,120 +14,18 @@ macro_rules! functions {
         $loss:ident, $loss_gradient:ident, $curvature:ident, $trace_gradient:ident, $trace_of_square_gradient:ident,
         $bound_gradient:ident, $hsr_gradient:ident, $hessian_vector_product:ident, $dense_hessian:ident
     ) => {
-        /// Mean cross-entropy and accuracy. Takes the plan's `gradient_workspace_len` elements of workspace.
-        ///
-        /// # Safety
-        ///
-        /// Every pointer is null or leads to as many elements as its length says, or to a size and as many bytes as it says.
-        #[unsafe(no_mangle)]
-        pub unsafe extern "C" fn $loss(
-            plan: *const CPlan,
-            theta: *const $real,
-            theta_len: usize,
-            batch: *const CBatch<$real>,
-            workspace: *mut $real,
-            workspace_len: usize,
-            result: *mut CEvaluation,
-        ) -> Status {
-            // SAFETY: the caller's promise, here and in all functions below.
-            guard(|| unsafe {
-                let mut call = Call::new(plan, batch, workspace, workspace_len)?;
-                let theta = call.memory.input(theta, theta_len, "theta")?;
-                let result = call.memory.place(result, "result")?;
-                let found = call.run(|plan, batch, space| crate::loss(plan, theta.slice(), batch, space))?;
-                result.write(CEvaluation::new(found));
-                Ok(())
-            })
-        }
-
-        /// ∇L, laid out like θ, and L. Takes the plan's `gradient_workspace_len` elements of workspace.
-        ///
-        /// # Safety
-        ///
-        /// Every pointer is null or leads to as many elements as its length says, or to a size and as many bytes as it says.
-        #[unsafe(no_mangle)]
-        pub unsafe extern "C" fn $loss_gradient(
-            plan: *const CPlan,
-            theta: *const $real,
-            theta_len: usize,
-            batch: *const CBatch<$real>,
-            gradient: *mut $real,
-            gradient_len: usize,
-            workspace: *mut $real,
-            workspace_len: usize,
-            loss: *mut f64,
-        ) -> Status {
-            // SAFETY: as above.
-            guard(|| unsafe {
-                let mut call = Call::new(plan, batch, workspace, workspace_len)?;
-                let theta = call.memory.input(theta, theta_len, "theta")?;
-                let gradient = call.memory.output(gradient, gradient_len, "gradient")?;
-                let place = call.memory.output(loss, 1, "loss")?;
-                let found = call.run(|plan, batch, space| {
-                    crate::loss_gradient(plan, theta.slice(), batch, gradient.slice(), space)
-                })?;
-                place.write(found);
-                Ok(())
-            })
-        }
-
-        /// tr H and tr H², by block, and the four bounds. Takes the plan's `workspace_len` elements of workspace.
-        ///
-        /// # Safety
-        ///
-        /// Every pointer is null or leads to as many elements as its length says, or to a size and as many bytes as it says.
-        #[unsafe(no_mangle)]
-        pub unsafe extern "C" fn $curvature(
-            plan: *const CPlan,
-            theta: *const $real,
-            theta_len: usize,
-            batch: *const CBatch<$real>,
-            workspace: *mut $real,
-            workspace_len: usize,
-            result: *mut CCurvature,
-        ) -> Status {
-            // SAFETY: as above.
-            guard(|| unsafe {
-                let mut call = Call::new(plan, batch, workspace, workspace_len)?;
-                let theta = call.memory.input(theta, theta_len, "theta")?;
-                let result = call.memory.place(result, "result")?;
-                let found = call.run(|plan, batch, space| crate::curvature(plan, theta.slice(), batch, space))?;
-                result.write(CCurvature::new(found));
-                Ok(())
-            })
-        }
-
-        /// ∇tr H, laid out like θ, and tr H. Takes the plan's `workspace_len` elements of workspace.
-        ///
-        /// # Safety
-        ///
-        /// Every pointer is null or leads to as many elements as its length says, or to a size and as many bytes as it says.
-        #[unsafe(no_mangle)]
-        pub unsafe extern "C" fn $trace_gradient(
-            plan: *const CPlan,
-            theta: *const $real,
-            theta_len: usize,
-            batch: *const CBatch<$real>,
-            gradient: *mut $real,
-            gradient_len: usize,
-            workspace: *mut $real,
-            workspace_len: usize,
-            trace: *mut f64,
-        ) -> Status {
-            // SAFETY: as above.
-            guard(|| unsafe {
-                let mut call = Call::new(plan, batch, workspace, workspace_len)?;
-                let theta = call.memory.input(theta, theta_len, "theta")?;
-                let gradient = call.memory.output(gradient, gradient_len, "gradient")?;
-                let place = call.memory.output(trace, 1, "trace")?;
-                let found = call.run(|plan, batch, space| {
-                    crate::trace_gradient(plan, theta.slice(), batch, gradient.slice(), space)
-                })?;
-                place.write(found);
-                Ok(())
-            })
-        }
-
+        functions!(@value $real:
+            /// Mean cross-entropy and accuracy. Takes the plan's `gradient_workspace_len` elements of workspace.
+            $loss = loss, CEvaluation;
+            /// tr H and tr H², by block, and the four bounds. Takes the plan's `workspace_len` elements of workspace.
+            $curvature = curvature, CCurvature;
+        );
+        functions!(@gradient_of $real:
+            /// ∇L, laid out like θ, and L. Takes the plan's `gradient_workspace_len` elements of workspace.
+            $loss_gradient = loss_gradient, loss, "loss";
+            /// ∇tr H, laid out like θ, and tr H. Takes the plan's `workspace_len` elements of workspace.
+            $trace_gradient = trace_gradient, trace, "trace";
+        );
         functions!(@gradient $real:
             /// ∇tr H², laid out like θ; traces and bounds. Takes the plan's `workspace_len` elements of workspace.
             $trace_of_square_gradient = trace_of_square_gradient;
@@ -228,6 +126,69 @@ macro_rules! functions {
                 })
             })
         }
+    };
+    (@value $real:ident: $($(#[$doc:meta])* $name:ident = $function:ident, $result:ident;)*) => {
+        $(
+            $(#[$doc])*
+            ///
+            /// # Safety
+            ///
+            /// Every pointer is null or leads to as many elements as its length says, or to a size and as many bytes as it says.
+            #[unsafe(no_mangle)]
+            pub unsafe extern "C" fn $name(
+                plan: *const CPlan,
+                theta: *const $real,
+                theta_len: usize,
+                batch: *const CBatch<$real>,
+                workspace: *mut $real,
+                workspace_len: usize,
+                result: *mut $result,
+            ) -> Status {
+                // SAFETY: the caller's promise, here and in all functions below.
+                guard(|| unsafe {
+                    let mut call = Call::new(plan, batch, workspace, workspace_len)?;
+                    let theta = call.memory.input(theta, theta_len, "theta")?;
+                    let result = call.memory.place(result, "result")?;
+                    let found = call.run(|plan, batch, space| crate::$function(plan, theta.slice(), batch, space))?;
+                    result.write($result::new(found));
+                    Ok(())
+                })
+            }
+        )*
+    };
+    (@gradient_of $real:ident: $($(#[$doc:meta])* $name:ident = $function:ident, $value:ident, $text:literal;)*) => {
+        $(
+            $(#[$doc])*
+            ///
+            /// # Safety
+            ///
+            /// Every pointer is null or leads to as many elements as its length says, or to a size and as many bytes as it says.
+            #[unsafe(no_mangle)]
+            pub unsafe extern "C" fn $name(
+                plan: *const CPlan,
+                theta: *const $real,
+                theta_len: usize,
+                batch: *const CBatch<$real>,
+                gradient: *mut $real,
+                gradient_len: usize,
+                workspace: *mut $real,
+                workspace_len: usize,
+                $value: *mut f64,
+            ) -> Status {
+                // SAFETY: as above.
+                guard(|| unsafe {
+                    let mut call = Call::new(plan, batch, workspace, workspace_len)?;
+                    let theta = call.memory.input(theta, theta_len, "theta")?;
+                    let gradient = call.memory.output(gradient, gradient_len, "gradient")?;
+                    let place = call.memory.output($value, 1, $text)?;
+                    let found = call.run(|plan, batch, space| {
+                        crate::$function(plan, theta.slice(), batch, gradient.slice(), space)
+                    })?;
+                    place.write(found);
+                    Ok(())
+                })
+            }
+        )*
     };
     (@gradient $real:ident: $($(#[$doc:meta])* $name:ident = $function:ident;)*) => {
         $(

@@ -252,6 +252,18 @@ FUNCTIONS = {
             c.POINTER(Evaluation),  # result
         ],
     ),
+    "flatmin_curvature_f32": (
+        c.c_int32,
+        [
+            c.POINTER(Plan),  # plan
+            c.c_void_p,  # theta
+            c.c_size_t,  # theta_len
+            c.POINTER(Batch),  # batch
+            c.c_void_p,  # workspace
+            c.c_size_t,  # workspace_len
+            c.POINTER(Curvature),  # result
+        ],
+    ),
     "flatmin_loss_gradient_f32": (
         c.c_int32,
         [
@@ -264,18 +276,6 @@ FUNCTIONS = {
             c.c_void_p,  # workspace
             c.c_size_t,  # workspace_len
             c.POINTER(c.c_double),  # loss
-        ],
-    ),
-    "flatmin_curvature_f32": (
-        c.c_int32,
-        [
-            c.POINTER(Plan),  # plan
-            c.c_void_p,  # theta
-            c.c_size_t,  # theta_len
-            c.POINTER(Batch),  # batch
-            c.c_void_p,  # workspace
-            c.c_size_t,  # workspace_len
-            c.POINTER(Curvature),  # result
         ],
     ),
     "flatmin_trace_gradient_f32": (
@@ -375,6 +375,18 @@ FUNCTIONS = {
             c.POINTER(Evaluation),  # result
         ],
     ),
+    "flatmin_curvature_f64": (
+        c.c_int32,
+        [
+            c.POINTER(Plan),  # plan
+            c.c_void_p,  # theta
+            c.c_size_t,  # theta_len
+            c.POINTER(Batch),  # batch
+            c.c_void_p,  # workspace
+            c.c_size_t,  # workspace_len
+            c.POINTER(Curvature),  # result
+        ],
+    ),
     "flatmin_loss_gradient_f64": (
         c.c_int32,
         [
@@ -387,18 +399,6 @@ FUNCTIONS = {
             c.c_void_p,  # workspace
             c.c_size_t,  # workspace_len
             c.POINTER(c.c_double),  # loss
-        ],
-    ),
-    "flatmin_curvature_f64": (
-        c.c_int32,
-        [
-            c.POINTER(Plan),  # plan
-            c.c_void_p,  # theta
-            c.c_size_t,  # theta_len
-            c.POINTER(Batch),  # batch
-            c.c_void_p,  # workspace
-            c.c_size_t,  # workspace_len
-            c.POINTER(Curvature),  # result
         ],
     ),
     "flatmin_trace_gradient_f64": (
