@@ -253,7 +253,7 @@ impl Plan {
     /// let workspace = vec![0.0f32; plan.workspace_len()];
     /// # Ok::<(), flatmin::Error>(())
     /// ```
-    #[cfg(feature = "rayon")]
+    #[cfg(feature = "threads")]
     pub const fn with_threads(self, threads: usize) -> Result<Self> {
         if threads == 0 {
             return Err(Error::TooSmall { argument: "threads", given: 0, least: 1 });

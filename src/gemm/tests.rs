@@ -4,6 +4,7 @@
 //! The workspace is as long as promised and holds NaN, and so does C where β = 0.
 
 use super::*;
+use crate::workers::Threads;
 use std::vec::Vec;
 
 /// Numbers in (−1, 1), each with its own bits.
@@ -272,7 +273,7 @@ fn parts<T: Real>(isa: InstructionSet) {
                 let mut cut = before.clone();
                 let (above, below) = MatrixMut::row_major(&mut cut, m, n).split_rows(at);
                 for (rows, c) in [(0..at, above), (at..m, below)] {
-                    let workers = Workers::new(1, &mut workspace);
+                    let workers = Workers::new(Threads::one(), &mut workspace);
                     gemm_rows(isa, T::ONE, a.rows_range(rows), b, addend, c, m, workers);
                 }
                 assert!(whole == cut, "{isa} {m}x{k}x{n} {left:?} {right:?}, cut at {at}");

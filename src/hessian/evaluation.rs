@@ -19,7 +19,7 @@ use crate::plan::{Plan, Route, largest, sum};
 use crate::real::Real;
 use crate::simd::InstructionSet;
 use crate::vector::first_not_finite;
-use crate::workers::{self, Workers};
+use crate::workers::{self, Threads, Workers};
 use crate::workspace::Arena;
 
 /// tr H² by block, while it is summed.
@@ -230,6 +230,7 @@ impl<'a, T: Real> Run<'a, T> {
         batch: &Batch<'_, T>,
         scratch: &'a mut [T],
         of_a_worker: u64,
+        threads: Threads<'a>,
     ) -> Result<Self> {
         let shape = plan.shape();
         let [inputs, classes] = batch.widths();
@@ -242,18 +243,30 @@ impl<'a, T: Real> Run<'a, T> {
         }
         let theta = finite_parameters(shape, theta, "theta")?;
         let mut arena = Arena::new(scratch);
-        let workers = Workers::new(plan.threads(), arena.take(of_a_worker as usize * plan.threads()));
+        let workers = Workers::new(threads, arena.take(of_a_worker as usize * plan.threads()));
         Ok(Self { isa: InstructionSet::current(), shape, theta, arena, workers })
     }
 
     /// Everything that concerns the loss alone.
-    fn first_order(plan: &Plan, theta: &'a [T], batch: &Batch<'_, T>, scratch: &'a mut [T]) -> Result<Self> {
-        Self::new(plan, theta, batch, scratch, first_order_packing(plan.shape(), plan.samples()))
+    fn first_order(
+        plan: &Plan,
+        theta: &'a [T],
+        batch: &Batch<'_, T>,
+        scratch: &'a mut [T],
+        threads: Threads<'a>,
+    ) -> Result<Self> {
+        Self::new(plan, theta, batch, scratch, first_order_packing(plan.shape(), plan.samples()), threads)
     }
 
     /// Everything that concerns the Hessian.
-    fn second_order(plan: &Plan, theta: &'a [T], batch: &Batch<'_, T>, scratch: &'a mut [T]) -> Result<Self> {
-        Self::new(plan, theta, batch, scratch, worker_elements(plan))
+    fn second_order(
+        plan: &Plan,
+        theta: &'a [T],
+        batch: &Batch<'_, T>,
+        scratch: &'a mut [T],
+        threads: Threads<'a>,
+    ) -> Result<Self> {
+        Self::new(plan, theta, batch, scratch, worker_elements(plan), threads)
     }
 
     /// The forward pass; an error where the loss overflows.
@@ -308,9 +321,11 @@ pub(crate) fn loss<'a, T: Real>(
     batch: &Batch<'a, T>,
     scratch: &'a mut [T],
 ) -> Result<Evaluation> {
-    let mut run = Run::first_order(plan, theta, batch, scratch)?;
-    let samples = run.forward(plan, batch, Derivatives::Value)?;
-    Ok(Evaluation { loss: samples.loss, accuracy: accuracy(samples.p, batch.targets(), plan.shape().classes()) })
+    workers::awake(plan.threads(), plan.flops().gradient, |threads| {
+        let mut run = Run::first_order(plan, theta, batch, scratch, threads)?;
+        let samples = run.forward(plan, batch, Derivatives::Value)?;
+        Ok(Evaluation { loss: samples.loss, accuracy: accuracy(samples.p, batch.targets(), plan.shape().classes()) })
+    })
 }
 
 /// See [`crate::curvature`].
@@ -320,11 +335,13 @@ pub(crate) fn curvature<'a, T: Real>(
     batch: &Batch<'a, T>,
     scratch: &'a mut [T],
 ) -> Result<Curvature> {
-    let mut run = Run::second_order(plan, theta, batch, scratch)?;
-    let samples = run.forward(plan, batch, Derivatives::Third)?;
-    let factors = Factors::new(run.isa, &samples, &mut run.arena, run.workers.scratch());
-    let traces = run.traces(plan, &samples, &factors, None)?;
-    Ok(Differentiated { loss: samples.loss, traces }.curvature(plan))
+    workers::awake(plan.threads(), plan.cost(), |threads| {
+        let mut run = Run::second_order(plan, theta, batch, scratch, threads)?;
+        let samples = run.forward(plan, batch, Derivatives::Third)?;
+        let factors = Factors::new(run.isa, &samples, &mut run.arena, run.workers.scratch());
+        let traces = run.traces(plan, &samples, &factors, None)?;
+        Ok(Differentiated { loss: samples.loss, traces }.curvature(plan))
+    })
 }
 
 /// Writes the gradient of an objective. Nothing is written unless the values are finite; the gradient may not be.
@@ -338,17 +355,17 @@ pub(crate) fn differentiate<'a, T: Real>(
 ) -> Result<Differentiated> {
     let penalty = if objective == Objective::Loss { 0 } else { plan.cost() };
     let cost = plan.flops().gradient.saturating_add(penalty);
-    workers::awake(plan.threads(), cost, || {
+    workers::awake(plan.threads(), cost, |threads| {
         let gradient = ParametersMut::new(plan.shape(), gradient)?;
         if objective == Objective::Loss {
-            let mut run = Run::first_order(plan, theta, batch, scratch)?;
+            let mut run = Run::first_order(plan, theta, batch, scratch, threads)?;
             let samples = run.forward(plan, batch, Derivatives::First)?;
             let adjoints = Adjoints::of_loss(run.shape, samples.n, &mut run.arena);
             sweep::sweep(run.isa, &samples, 1.0, adjoints, gradient, run.workers);
             return Ok(Differentiated { loss: samples.loss, ..Differentiated::default() });
         }
 
-        let mut run = Run::second_order(plan, theta, batch, scratch)?;
+        let mut run = Run::second_order(plan, theta, batch, scratch, threads)?;
         let samples = run.forward(plan, batch, Derivatives::Third)?;
         let factors = Factors::new(run.isa, &samples, &mut run.arena, run.workers.scratch());
         let mut hats = Hats::zeroed(run.shape, samples.n, &mut run.arena);
@@ -394,11 +411,15 @@ pub(crate) fn hessian_vector_product<T: Real>(
 ) -> Result<()> {
     let direction = finite_parameters(plan.shape(), vector, "vector")?;
     check_length(plan.shape(), product, "product")?;
-    let mut run = Run::second_order(plan, theta, batch, memory.scratch)?;
-    let samples = run.forward(plan, batch, Derivatives::Third)?;
-    let result = ParametersMut::new(plan.shape(), memory.gradient)?;
-    product::multiply(run.isa, &samples, direction, result, run.arena, run.workers.scratch());
-    hand_over(memory.gradient, product, "product")
+    let Memory { gradient, scratch, .. } = memory;
+    workers::awake(plan.threads(), plan.flops().gradient, |threads| {
+        let mut run = Run::second_order(plan, theta, batch, scratch, threads)?;
+        let samples = run.forward(plan, batch, Derivatives::Third)?;
+        let result = ParametersMut::new(plan.shape(), &mut *gradient)?;
+        product::multiply(run.isa, &samples, direction, result, run.arena, run.workers.scratch());
+        Ok(())
+    })?;
+    hand_over(gradient, product, "product")
 }
 
 /// See [`crate::dense_hessian`].
@@ -414,7 +435,7 @@ pub(crate) fn dense_hessian<'a, T: Real>(
     if hessian.len() != expected {
         return Err(Error::Length { argument: "hessian", given: hessian.len(), expected });
     }
-    let mut run = Run::second_order(plan, theta, batch, scratch)?;
+    let mut run = Run::second_order(plan, theta, batch, scratch, Threads::one())?;
     let samples = run.forward(plan, batch, Derivatives::Third)?;
     dense::write(run.isa, &samples, hessian, run.arena, run.workers.scratch());
     match first_not_finite(run.isa, hessian) {

@@ -3,7 +3,7 @@
 use crate::hessian::pairs::{tangent, tile_len, x_term};
 use crate::network::Shape;
 use crate::plan::{Form, largest, product, sum};
-use crate::workers::both;
+use crate::workers::{Helper, both};
 use crate::workspace::Arena;
 
 /// Gram matrices of a tile, or of some of its rows; later the coefficients that are made of them.
@@ -67,7 +67,8 @@ pub(super) struct Local<'w, T> {
 /// One or two who visit a tile.
 pub(super) struct Team<'w, T> {
     pub one: Local<'w, T>,
-    pub other: Option<Local<'w, T>>,
+    /// And the helper that runs its half.
+    pub other: Option<(&'w mut Helper, Local<'w, T>)>,
 }
 
 impl<T: Send> Team<'_, T> {
@@ -79,7 +80,7 @@ impl<T: Send> Team<'_, T> {
     ) -> (A, B) {
         let one = &mut self.one;
         match &mut self.other {
-            Some(other) => both(|| first(one), || second(other)),
+            Some((helper, other)) => both(helper, || first(one), || second(other)),
             None => {
                 let done = first(one);
                 (done, second(one))

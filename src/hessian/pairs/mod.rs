@@ -277,7 +277,7 @@ impl<T: Real, const TANGENT: bool> Pairs<'_, '_, T, TANGENT> {
         let (shape, n, form) = (self.sum.samples.shape, self.sum.range.len(), form_of(TANGENT));
         let (mut one, mut other) = workers.two();
         let (mut space, one) = desk::cut(shape, n, form, one.scratch());
-        let other = other.as_mut().map(|other| desk::cut(shape, n, form, other.scratch()).1);
+        let other = other.as_mut().map(|(helper, other)| (&mut **helper, desk::cut(shape, n, form, other.scratch()).1));
         let mut team = Team { one, other };
         let mut ends = Ends { rows, columns };
 

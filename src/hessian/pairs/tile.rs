@@ -6,7 +6,7 @@ use crate::gemm::{self, Addend, Matrix, MatrixMut, gemm, gemm_rows};
 use crate::hessian::pairs::TILE;
 use crate::real::Real;
 use crate::simd::InstructionSet;
-use crate::workers::Workers;
+use crate::workers::{Threads, Workers};
 use crate::workspace::{PerSample, pieces};
 
 /// A tile of pairs.
@@ -105,7 +105,7 @@ impl<'a, T: Real> Features<'a, T> {
         if tile.is_diagonal() {
             gemm::gram(isa, T::ONE, left, None, T::ZERO, out, gemm::Triangle::Both, packing);
         } else {
-            gemm_rows(isa, T::ONE, left, right.t(), Addend::Zero, out, TILE, Workers::new(1, packing));
+            gemm_rows(isa, T::ONE, left, right.t(), Addend::Zero, out, TILE, Workers::new(Threads::one(), packing));
         }
     }
 

@@ -83,13 +83,13 @@ pub(crate) fn differentiate_sampled<'a, T: Real>(
     scratch: &'a mut [T],
 ) -> Result<(f64, Estimate)> {
     // The penalty is little beside the loss.
-    workers::awake(plan.threads(), sweep::flops(plan.shape(), plan.samples()), || {
+    workers::awake(plan.threads(), sweep::flops(plan.shape(), plan.samples()), |threads| {
         let Draw { sampling, counter } = draw;
         let shape = plan.shape();
         let gradient = ParametersMut::new(shape, gradient)?;
         let size = sampling.subset_len(plan);
         let packing = packing(shape, plan.samples(), size, sampling.sketch);
-        let mut run = Run::new(plan, theta, batch, scratch, packing)?;
+        let mut run = Run::new(plan, theta, batch, scratch, packing, threads)?;
         let pair_weights = plan.pair_weights().of(batch.samples())?;
         let samples = run.forward(plan, batch, Derivatives::FirstAndInput)?;
         let (isa, packing, arena) = (run.isa, run.workers.scratch(), &mut run.arena);
