@@ -87,31 +87,33 @@ fn pool(threads: usize) -> ThreadPool {
 fn a_task_that_blocks_until_the_steps_are_done() {
     within(LIMIT, || {
         let (pool, host) = (pool(2), Host::new(2));
-        let [stepping, blocking, done] = [const { AtomicBool::new(false) }; 3];
-        let block = || {
-            blocking.store(true, Ordering::SeqCst);
-            while !done.load(Ordering::SeqCst) {
-                thread::sleep(Duration::from_millis(1));
-            }
-        };
-        thread::scope(|scope| {
-            // The task comes when a step goes on.
-            scope.spawn(|| {
-                while !stepping.load(Ordering::SeqCst) {
+        for _ in 0..20 {
+            let [stepping, blocking, done] = [const { AtomicBool::new(false) }; 3];
+            let wait_for = |flag: &AtomicBool| {
+                while !flag.load(Ordering::SeqCst) {
                     thread::yield_now();
                 }
-                pool.install(block);
-            });
-            pool.install(|| {
-                let mut left = 5;
-                host.train_while(|_| {
-                    stepping.store(true, Ordering::SeqCst);
-                    left -= usize::from(blocking.load(Ordering::SeqCst));
-                    left > 0
+            };
+            thread::scope(|scope| {
+                // The task comes while steps are taken.
+                scope.spawn(|| {
+                    wait_for(&stepping);
+                    pool.install(|| {
+                        blocking.store(true, Ordering::SeqCst);
+                        wait_for(&done);
+                    });
                 });
-                done.store(true, Ordering::SeqCst);
+                pool.install(|| {
+                    let mut left = 3;
+                    host.train_while(|step| {
+                        stepping.store(step > 2, Ordering::SeqCst);
+                        left -= usize::from(blocking.load(Ordering::SeqCst));
+                        left > 0
+                    });
+                    done.store(true, Ordering::SeqCst);
+                });
             });
-        });
+        }
     });
 }
 
@@ -144,7 +146,7 @@ fn queued_trainings_do_not_nest() {
         let host = Host::new(2);
         let (deepest, all) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
         let pool = ThreadPoolBuilder::new().num_threads(2).stack_size(512 << 10).build().expect("threads");
-        pool.scope(|scope| {
+        pool.in_place_scope(|scope| {
             for _ in 0..480 {
                 scope.spawn(|_| {
                     let trained = host.train_while(|step| {
