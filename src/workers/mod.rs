@@ -4,7 +4,7 @@
 //! is split has its own rows of every result, or adds to sums of its own, which are added up in an order that does not depend on
 //! who computed them. So the bits are the same whatever the number of workers: the functions that split say why.
 //!
-//! Two halves run at the same time where one is handed over to a helper ([`team`]), a thread of the crate that does nothing else. The thread
+//! Two halves run at the same time where one is handed over to a helper (`team.rs`), a thread of the crate that does nothing else. The thread
 //! that hands over runs the other half, then takes its own back if the helper has not started it, or waits: it runs no one else's work,
 //! and waits for nothing but work of this evaluation that is under way. Without the feature `threads` there is one worker.
 

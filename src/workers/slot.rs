@@ -75,7 +75,7 @@ pub(super) enum Found {
 }
 
 impl Slot {
-    /// That of a helper who is awake, for an evaluation.
+    /// That of a helper that is awake, for an evaluation.
     pub(super) fn new() -> Self {
         Self { state: AtomicPtr::new(IDLE), wanted: AtomicBool::new(true) }
     }
@@ -162,7 +162,7 @@ impl Drop for Helper {
     }
 }
 
-/// Runs both: the second half by the helper, if it comes to that before the first is done. Waits for no one who has not started it.
+/// Runs both: the second half by the helper, if the helper comes to it before the first is done. Never waits for a half that is not begun.
 pub(crate) fn both<A, B: Send>(
     helper: &mut Helper,
     first: impl FnOnce() -> A,

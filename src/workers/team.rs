@@ -32,7 +32,7 @@ pub(crate) struct Helper {
 }
 
 impl Helper {
-    /// A helper who is awake; none where the system has no more threads.
+    /// A helper that is awake; none where the system has no more threads.
     fn start() -> Option<Self> {
         let slot = Arc::new(Slot::new());
         let own = Arc::clone(&slot);
@@ -203,7 +203,7 @@ mod tests {
     use super::*;
     use crate::workers::both;
 
-    /// One who is there, but does not get to run.
+    /// A helper whose thread does not get to run.
     fn late(slot: Slot) -> Helper {
         Helper { slot: Arc::new(slot), thread: thread::current() }
     }
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn no_one_waits_for_a_helper_who_has_not_started() {
+    fn no_one_waits_for_a_helper_that_has_not_started() {
         let (mut helper, id) = (late(Slot::new()), || thread::current().id());
         assert_eq!(both(&mut helper, id, id), (id(), id()));
         assert!(matches!(helper.slot.serve(), Found::Nothing), "taken back");
