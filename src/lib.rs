@@ -85,7 +85,7 @@
 //!
 //! `std` (default) adds the override of the instruction set by an environment variable. Without it the crate is `no_std`, and needs no
 //! allocator either way; `alloc` adds nothing yet. `capi` adds the functions of `include/flatmin.h`, for C and all that can call C.
-//! `rayon` adds `Plan::with_threads`: steps by several threads, with the bits of one.
+//! `threads` adds `Plan::with_threads`: steps by several threads, with the bits of one.
 //! `rand_core` adds `Hsr::step_with`: sampled steps that draw from any generator of that crate's traits instead of a seed.
 //!
 //! # Sources

@@ -85,12 +85,16 @@ impl Plan {
         Ok(Self { lengths, ..self })
     }
 
-    /// The same plan for up to `threads` threads: a step splits its work with `rayon::join`, in the pool of the thread that calls it.
-    /// Results have the same bits whatever the number of threads. The workspace is longer, as every thread has scratch of its own.
+    /// The same plan for up to `threads` threads: the one that calls a step, and helpers of the crate's own. Results have the same bits
+    /// whatever the number of threads. The workspace is longer, as every thread has scratch of its own.
     ///
-    /// Call from within a pool (`ThreadPool::install`), around a loop of steps rather than a single one. Work is halved, and the halves
-    /// again, so that powers of two are used best. While a step runs, its threads look for work rather than sleep. Small networks and
-    /// batches are not split: waking a thread takes longer.
+    /// Each thread that calls steps has helpers for itself. Its first step that pays for them starts them, which allocates; they end
+    /// with it. While a step runs, they look for work rather than sleep, and for 200 µs after it; then they sleep until the next. A
+    /// step waits only for its own work that a helper has begun, so it ends whatever else the process does, also within the tasks of
+    /// a thread pool. Where the system starts no more threads, fewer do the same work. A forked process starts helpers of its own.
+    ///
+    /// Work is halved, and the halves again, so that powers of two are used best. Small networks and batches are not split: handing
+    /// over takes longer. More threads than free cores gain nothing.
     ///
     /// # Errors
     ///
@@ -103,7 +107,7 @@ impl Plan {
     /// let workspace = vec![0.0f32; plan.workspace_len()];
     /// # Ok::<(), flatmin::Error>(())
     /// ```
-    #[cfg(feature = "rayon")]
+    #[cfg(feature = "threads")]
     pub const fn with_threads(self, threads: usize) -> Result<Self> {
         if threads == 0 {
             return Err(Error::TooSmall { argument: "threads", given: 0, least: 1 });

@@ -104,3 +104,21 @@ fn nothing_allocates() {
         }
     }
 }
+
+/// The first evaluation of a thread that pays for helpers starts them; no other allocates.
+#[cfg(feature = "threads")]
+#[test]
+fn several_threads_allocate_once() {
+    let labels = Labels::Soft;
+    let recipe =
+        Recipe { inputs: 5, hidden: 16, classes: 6, samples: 192, activation: Activation::Tanh, labels, seed: 1 };
+    for way in Way::ALL {
+        let mut instance = recipe.problem().instance::<f32>().by(way);
+        instance.plan = instance.plan.with_threads(2).expect("a small workspace");
+        let again = std::thread::spawn(move || {
+            assert!(everything(&instance) > 0, "no helper was started by {way}");
+            everything(&instance)
+        });
+        assert_eq!(again.join().expect("no panic"), 0, "by {way}");
+    }
+}

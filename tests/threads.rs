@@ -70,8 +70,8 @@ fn threads_do_not_disturb_each_other() {
     }
 }
 
-/// By every way, in both types, in pools of one to four threads; of sizes at which all that can be split is.
-#[cfg(feature = "rayon")]
+/// By every way, in both types, by one to four threads; of sizes at which all that can be split is.
+#[cfg(feature = "threads")]
 #[test]
 fn several_threads_have_the_bits_of_one() {
     let [small, large] = [[33, 9, 11, 4], [167, 100, 67, 10]].map(|[samples, inputs, hidden, classes]| Recipe {
@@ -90,17 +90,15 @@ fn several_threads_have_the_bits_of_one() {
             let recipe = Recipe { inputs, ..*recipe };
             let alone = (train::<f32>(&recipe, way, 0), train::<f64>(&recipe, way, 0));
             for threads in 1..=4 {
-                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
                 let by = |plan: Plan| plan.with_threads(threads).unwrap();
-                let found =
-                    pool.install(|| (train_by::<f32>(&recipe, way, 0, by), train_by::<f64>(&recipe, way, 0, by)));
+                let found = (train_by::<f32>(&recipe, way, 0, by), train_by::<f64>(&recipe, way, 0, by));
                 assert!(found == alone, "{threads} threads, by {way}");
             }
         }
     }
 }
 
-#[cfg(feature = "rayon")]
+#[cfg(feature = "threads")]
 #[test]
 fn every_thread_has_scratch_of_its_own() {
     let network = Network::new(flatmin::Shape::new(64, 32, 10).unwrap(), Activation::Tanh);

@@ -6,7 +6,7 @@
 //! cargo bench --bench step -- contest               ratios alone: the table, target/step.csv and target/step.svg
 //! cargo bench --bench step -- growth                cost against N, D, M and K, with the fitted exponents
 //! cargo bench --bench step -- planner               the plan's choice against the fastest way, over a grid of shapes
-//! cargo bench --bench step --features rayon -- threads       one thread against several
+//! cargo bench --bench step --features threads -- threads     one thread against several
 //! cargo bench --bench step -- --test                every step once, to see that it runs
 //! ```
 //!
@@ -19,7 +19,7 @@ mod contest;
 mod growth;
 mod peak;
 mod planner;
-#[cfg(feature = "rayon")]
+#[cfg(feature = "threads")]
 mod threads;
 mod training;
 
@@ -37,7 +37,7 @@ fn main() {
         "contest" => return contest("", rounds),
         "growth" => return growth::print(rounds),
         "planner" => return planner(rounds),
-        #[cfg(feature = "rayon")]
+        #[cfg(feature = "threads")]
         "threads" => return [threads::print::<f32>, threads::print::<f64>].iter().for_each(|print| print(rounds)),
         _ => {}
     }
@@ -59,7 +59,7 @@ fn main() {
     }
     if arguments.test {
         planner(rounds);
-        #[cfg(feature = "rayon")]
+        #[cfg(feature = "threads")]
         threads::print::<f32>(rounds);
     }
 }

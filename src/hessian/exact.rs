@@ -17,7 +17,7 @@ use crate::network::ParametersMut;
 use crate::plan::{Form, PairWeights, Plan, Route};
 use crate::simd::Element;
 use crate::targets::Targets;
-use crate::workers;
+use crate::workers::{self, Threads};
 
 /// What to differentiate.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -81,6 +81,11 @@ pub(crate) const fn work(plan: &Plan) -> Work {
     }
 }
 
+/// Cost of the loss gradient on a full batch.
+fn gradient_cost(plan: &Plan) -> u64 {
+    sweep::flops(plan.shape(), plan.samples())
+}
+
 /// Elements of scratch for loss and loss gradient.
 pub(crate) const fn gradient_elements(plan: &Plan) -> u64 {
     let (shape, n) = (plan.shape(), plan.samples());
@@ -126,13 +131,25 @@ pub(crate) const fn worker_elements(plan: &Plan) -> u64 {
 
 impl<'a, T: Element> Run<'a, T> {
     /// Everything that concerns the loss alone.
-    fn first_order(plan: &Plan, theta: &'a [T], batch: &Batch<'_, T>, scratch: &'a mut [T]) -> Result<Self> {
-        Self::new(plan, theta, batch, scratch, plan.lengths.gradient_worker)
+    fn first_order(
+        plan: &Plan,
+        theta: &'a [T],
+        batch: &Batch<'_, T>,
+        scratch: &'a mut [T],
+        threads: Threads<'a>,
+    ) -> Result<Self> {
+        Self::new(plan, theta, batch, scratch, plan.lengths.gradient_worker, threads)
     }
 
     /// Everything that concerns the Hessian.
-    fn second_order(plan: &Plan, theta: &'a [T], batch: &Batch<'_, T>, scratch: &'a mut [T]) -> Result<Self> {
-        Self::new(plan, theta, batch, scratch, plan.lengths.worker)
+    fn second_order(
+        plan: &Plan,
+        theta: &'a [T],
+        batch: &Batch<'_, T>,
+        scratch: &'a mut [T],
+        threads: Threads<'a>,
+    ) -> Result<Self> {
+        Self::new(plan, theta, batch, scratch, plan.lengths.worker, threads)
     }
 
     /// Both traces; adds the derivatives of tr H² to the gradients, if there are any.
@@ -174,9 +191,11 @@ pub(crate) fn loss<T: Element>(
     batch: &Batch<'_, T>,
     scratch: &mut [T],
 ) -> Result<Evaluation> {
-    let mut run = Run::first_order(plan, theta, batch, scratch)?;
-    let forward = run.forward(plan, batch, Derivatives::Value)?;
-    Ok(Evaluation { loss: forward.loss, accuracy: accuracy(forward.p, batch.targets(), plan.shape().classes()) })
+    workers::awake(plan.threads(), gradient_cost(plan), |threads| {
+        let mut run = Run::first_order(plan, theta, batch, scratch, threads)?;
+        let forward = run.forward(plan, batch, Derivatives::Value)?;
+        Ok(Evaluation { loss: forward.loss, accuracy: accuracy(forward.p, batch.targets(), plan.shape().classes()) })
+    })
 }
 
 /// See [`crate::curvature`].
@@ -186,11 +205,13 @@ pub(crate) fn curvature<T: Element>(
     batch: &Batch<'_, T>,
     scratch: &mut [T],
 ) -> Result<Curvature> {
-    let mut run = Run::second_order(plan, theta, batch, scratch)?;
-    let forward = run.forward(plan, batch, Derivatives::Third)?;
-    let factors = Factors::new(&forward, &mut run.arena, run.context.reborrow());
-    let traces = run.traces(plan, &forward, &factors, None)?;
-    Ok(Differentiated { loss: forward.loss, traces }.curvature(plan))
+    workers::awake(plan.threads(), work(plan).cost, |threads| {
+        let mut run = Run::second_order(plan, theta, batch, scratch, threads)?;
+        let forward = run.forward(plan, batch, Derivatives::Third)?;
+        let factors = Factors::new(&forward, &mut run.arena, run.context.reborrow());
+        let traces = run.traces(plan, &forward, &factors, None)?;
+        Ok(Differentiated { loss: forward.loss, traces }.curvature(plan))
+    })
 }
 
 /// Writes the gradient of an objective. Nothing is written unless the values are finite; the gradient may not be.
@@ -202,19 +223,19 @@ pub(crate) fn differentiate<T: Element>(
     gradient: &mut [T],
     scratch: &mut [T],
 ) -> Result<Differentiated> {
-    let (shape, n) = (plan.shape(), plan.samples());
+    let shape = plan.shape();
     let penalty = if objective == Objective::Loss { 0 } else { work(plan).cost };
-    workers::awake(plan.threads(), sum(&[sweep::flops(shape, n), penalty]), || {
+    workers::awake(plan.threads(), sum(&[gradient_cost(plan), penalty]), |threads| {
         let gradient = ParametersMut::new(shape, gradient)?;
         if objective == Objective::Loss {
-            let mut run = Run::first_order(plan, theta, batch, scratch)?;
+            let mut run = Run::first_order(plan, theta, batch, scratch, threads)?;
             let forward = run.forward(plan, batch, Derivatives::First)?;
             let adjoints = Adjoints::of_loss(shape, forward.n, &mut run.arena);
             sweep::sweep(&forward, 1.0, adjoints, gradient, run.context);
             return Ok(Differentiated { loss: forward.loss, ..Differentiated::default() });
         }
 
-        let mut run = Run::second_order(plan, theta, batch, scratch)?;
+        let mut run = Run::second_order(plan, theta, batch, scratch, threads)?;
         let forward = run.forward(plan, batch, Derivatives::Third)?;
         let factors = Factors::new(&forward, &mut run.arena, run.context.reborrow());
         let mut gradients = FactorGradients::zeroed(shape, forward.n, &mut run.arena);
@@ -252,11 +273,13 @@ pub(crate) fn hessian_vector_product<T: Element>(
     scratch: &mut [T],
 ) -> Result<()> {
     let direction = finite_parameters(plan.instruction_set(), plan.shape(), vector, "vector")?;
-    let mut run = Run::second_order(plan, theta, batch, scratch)?;
-    let forward = run.forward(plan, batch, Derivatives::Third)?;
-    let result = ParametersMut::new(plan.shape(), result)?;
-    hessian_product::multiply(&forward, direction, result, run.arena, run.context);
-    Ok(())
+    workers::awake(plan.threads(), gradient_cost(plan), |threads| {
+        let mut run = Run::second_order(plan, theta, batch, scratch, threads)?;
+        let forward = run.forward(plan, batch, Derivatives::Third)?;
+        let result = ParametersMut::new(plan.shape(), result)?;
+        hessian_product::multiply(&forward, direction, result, run.arena, run.context);
+        Ok(())
+    })
 }
 
 /// See [`crate::dense_hessian`].
@@ -270,7 +293,7 @@ pub(crate) fn dense_hessian<T: Element>(
     let size = plan.shape().parameters();
     let expected = size.checked_mul(size).ok_or(Error::TooLarge { quantity: "hessian" })?;
     check_length("hessian", hessian, expected)?;
-    let mut run = Run::second_order(plan, theta, batch, scratch)?;
+    let mut run = Run::second_order(plan, theta, batch, scratch, Threads::one())?;
     let forward = run.forward(plan, batch, Derivatives::Third)?;
     let isa = run.context.isa;
     dense::write(&forward, hessian, run.arena, run.context);

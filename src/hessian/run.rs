@@ -10,7 +10,7 @@ use crate::kernels::vector::first_not_finite;
 use crate::network::{Parameters, Shape};
 use crate::plan::Plan;
 use crate::simd::{Element, InstructionSet};
-use crate::workers::Workers;
+use crate::workers::{Threads, Workers};
 use crate::workspace::Arena;
 
 /// An evaluation on its way: checked arguments, what is left of the scratch, and the context of all its kernels.
@@ -34,6 +34,7 @@ impl<'a, T: Element> Run<'a, T> {
         batch: &Batch<'_, T>,
         scratch: &'a mut [T],
         of_a_worker: usize,
+        threads: Threads<'a>,
     ) -> Result<Self> {
         let (shape, isa) = (plan.shape(), plan.instruction_set());
         let [inputs, classes] = batch.widths();
@@ -46,7 +47,7 @@ impl<'a, T: Element> Run<'a, T> {
         }
         let theta = finite_parameters(isa, shape, theta, "theta")?;
         let mut arena = Arena::new(scratch);
-        let workers = Workers::new(plan.threads(), arena.take(of_a_worker * plan.threads()));
+        let workers = Workers::new(threads, arena.take(of_a_worker * plan.threads()));
         Ok(Self { theta, arena, context: Context::new(isa, workers) })
     }
 

@@ -4,7 +4,7 @@
 //! ([`gemm`](super::gemm)), which pack into the scratch; and to the stages, which split their samples between the workers.
 
 use crate::simd::{Element, InstructionSet};
-use crate::workers::Workers;
+use crate::workers::{Helper, Threads, Workers};
 use crate::workspace::Arena;
 
 /// Instruction set, workers, and their scratch.
@@ -21,7 +21,7 @@ impl<'w, T: Element> Context<'w, T> {
 
     /// With one worker, whose scratch this is.
     pub(crate) fn alone(isa: InstructionSet, scratch: &'w mut [T]) -> Self {
-        Self { isa, workers: Workers::new(1, scratch) }
+        Self { isa, workers: Workers::new(Threads::one(), scratch) }
     }
 
     /// The same, borrowed for a shorter time.
@@ -46,11 +46,11 @@ impl<'w, T: Element> Context<'w, T> {
         Self { isa: self.isa, workers: self.workers.for_cost(cost) }
     }
 
-    /// One worker, and the others if there are several.
-    pub(crate) fn two(self) -> (Self, Option<Self>) {
+    /// One worker, and the others if there are several, with the helper that runs their half.
+    pub(crate) fn two(self) -> (Self, Option<(&'w mut Helper, Self)>) {
         let Self { isa, workers } = self;
         let (one, others) = workers.two();
-        (Self { isa, workers: one }, others.map(|workers| Self { isa, workers }))
+        (Self { isa, workers: one }, others.map(|(helper, workers)| (helper, Self { isa, workers })))
     }
 
     /// Where to cut work over `rows` in two; nowhere, if one worker is to do it.
@@ -59,9 +59,9 @@ impl<'w, T: Element> Context<'w, T> {
     }
 
     /// Runs both, at the same time if there are workers for each.
-    pub(crate) fn join<A: Send, B: Send>(
+    pub(crate) fn join<A, B: Send>(
         self,
-        first: impl FnOnce(Context<'_, T>) -> A + Send,
+        first: impl FnOnce(Context<'_, T>) -> A,
         second: impl FnOnce(Context<'_, T>) -> B + Send,
     ) -> (A, B) {
         let Self { isa, workers } = self;

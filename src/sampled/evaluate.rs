@@ -80,11 +80,11 @@ pub(crate) fn differentiate_sampled<T: Element>(
     scratch: &mut [T],
 ) -> Result<(f64, Estimate)> {
     // The penalty is little beside the loss.
-    workers::awake(plan.threads(), sweep::flops(plan.shape(), plan.samples()), || {
+    workers::awake(plan.threads(), sweep::flops(plan.shape(), plan.samples()), |threads| {
         let shape = plan.shape();
         let gradient = ParametersMut::new(shape, gradient)?;
         let size = sampling.subset_len(plan);
-        let mut run = Run::new(plan, theta, batch, scratch, packing(plan, size, sampling.sketch) as usize)?;
+        let mut run = Run::new(plan, theta, batch, scratch, packing(plan, size, sampling.sketch) as usize, threads)?;
         let pair_weights = plan.pair_weights().of(batch.samples())?;
         let forward = run.forward(plan, batch, Derivatives::FirstAndInput)?;
         let (isa, context, arena) = (run.context.isa, &mut run.context, &mut run.arena);

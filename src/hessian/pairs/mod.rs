@@ -345,7 +345,7 @@ impl<'w, T: Element, F: PairForm<'w, T>> Pairs<'_, '_, T, F> {
         let (shape, n) = (self.sum.forward.shape, self.sum.range.len());
         let (mut one, mut other) = context.two();
         let (mut scratch, first) = scratch::cut(shape, n, F::FORM, &mut one);
-        let second = other.as_mut().map(|other| scratch::cut(shape, n, F::FORM, other).1);
+        let second = other.as_mut().map(|(helper, other)| (&mut **helper, scratch::cut(shape, n, F::FORM, other).1));
         let mut workers = TileWorkers { first, second };
 
         if tile.is_diagonal() || workers.second.is_none() {

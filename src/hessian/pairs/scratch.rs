@@ -7,7 +7,7 @@ use crate::kernels::context::Context;
 use crate::network::Shape;
 use crate::plan::Form;
 use crate::simd::{Element, MAX_LANES};
-use crate::workers::both;
+use crate::workers::{Helper, both};
 use crate::workspace::buffers;
 
 buffers! {
@@ -122,7 +122,8 @@ pub(super) fn cut<'w, T: Element>(
 /// The workers that visit a tile: one, or two.
 pub(super) struct TileWorkers<'w, T> {
     pub first: WorkerScratch<'w, T>,
-    pub second: Option<WorkerScratch<'w, T>>,
+    /// With the helper that runs its half.
+    pub second: Option<(&'w mut Helper, WorkerScratch<'w, T>)>,
 }
 
 impl<T: Send> TileWorkers<'_, T> {
@@ -134,7 +135,7 @@ impl<T: Send> TileWorkers<'_, T> {
     ) -> (A, B) {
         let first = &mut self.first;
         match &mut self.second {
-            Some(second) => both(|| one(first), || other(second)),
+            Some((helper, second)) => both(helper, || one(first), || other(second)),
             None => {
                 let done = one(first);
                 (done, other(first))
