@@ -99,7 +99,7 @@ functions! {
         beta: T,
         c: MatrixMut<'_, T>,
         workspace: &mut [T],
-    ) = super::matrix_product;
+    ) = product;
     symmetric_product(
         isa: InstructionSet,
         alpha: T,
@@ -109,7 +109,7 @@ functions! {
         c: MatrixMut<'_, T>,
         triangle: Triangle,
         workspace: &mut [T],
-    ) = super::symmetric_product;
+    ) = gram;
     evaluate(activation: Activation, u: T) -> [T; 4] = elementwise::evaluate;
     exponentials(isa: InstructionSet, x: &mut [T]) = elementwise::exponentials;
     logarithms(isa: InstructionSet, x: &mut [T]) = elementwise::logarithms;
@@ -143,7 +143,7 @@ functions! {
 }
 
 /// C ← α·A·B + β·C, by one thread.
-fn matrix_product<T: Element>(
+fn product<T: Element>(
     isa: InstructionSet,
     alpha: T,
     a: Matrix<'_, T>,
@@ -157,7 +157,7 @@ fn matrix_product<T: Element>(
 
 /// C ← α·A·diag(w)·Aᵀ + β·C.
 #[allow(clippy::too_many_arguments, reason = "the operands of one formula")]
-fn symmetric_product<T: Element>(
+fn gram<T: Element>(
     isa: InstructionSet,
     alpha: T,
     a: Matrix<'_, T>,

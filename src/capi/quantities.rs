@@ -6,6 +6,7 @@ use super::results::{CCurvature, CEvaluation, CStep};
 use super::status::{Status, guard};
 use crate::hessian::Curvature;
 use crate::optimizer::Step;
+use crate::quantities;
 
 /// Declares the functions of one number type.
 macro_rules! functions {
@@ -34,7 +35,7 @@ macro_rules! functions {
                 let mut call = Call::new(plan, batch, workspace, workspace_len)?;
                 let theta = call.memory.input(theta, theta_len, "theta")?;
                 let result = call.memory.place(result, "result")?;
-                let found = call.run(|plan, batch, space| crate::loss(plan, theta.slice(), batch, space))?;
+                let found = call.run(|plan, batch, space| quantities::loss(plan, theta.slice(), batch, space))?;
                 result.write(CEvaluation::new(found));
                 Ok(())
             })
@@ -64,7 +65,7 @@ macro_rules! functions {
                 let gradient = call.memory.output(gradient, gradient_len, "gradient")?;
                 let place = call.memory.output(loss, 1, "loss")?;
                 let found = call.run(|plan, batch, space| {
-                    crate::loss_gradient(plan, theta.slice(), batch, gradient.slice(), space)
+                    quantities::loss_gradient(plan, theta.slice(), batch, gradient.slice(), space)
                 })?;
                 place.write(found);
                 Ok(())
@@ -91,7 +92,7 @@ macro_rules! functions {
                 let mut call = Call::new(plan, batch, workspace, workspace_len)?;
                 let theta = call.memory.input(theta, theta_len, "theta")?;
                 let result = call.memory.place(result, "result")?;
-                let found = call.run(|plan, batch, space| crate::curvature(plan, theta.slice(), batch, space))?;
+                let found = call.run(|plan, batch, space| quantities::curvature(plan, theta.slice(), batch, space))?;
                 result.write(CCurvature::new(found));
                 Ok(())
             })
@@ -121,7 +122,7 @@ macro_rules! functions {
                 let gradient = call.memory.output(gradient, gradient_len, "gradient")?;
                 let place = call.memory.output(trace, 1, "trace")?;
                 let found = call.run(|plan, batch, space| {
-                    crate::trace_gradient(plan, theta.slice(), batch, gradient.slice(), space)
+                    quantities::trace_gradient(plan, theta.slice(), batch, gradient.slice(), space)
                 })?;
                 place.write(found);
                 Ok(())
@@ -162,7 +163,7 @@ macro_rules! functions {
                 let gradient = call.memory.output(gradient, gradient_len, "gradient")?;
                 let result = call.memory.place(result, "result")?;
                 let found = call.run(|plan, batch, space| {
-                    crate::hsr_gradient(plan, theta.slice(), batch, rho, gradient.slice(), space)
+                    quantities::hsr_gradient(plan, theta.slice(), batch, rho, gradient.slice(), space)
                 })?;
                 let seen = Step { loss: found.loss, curvature: found.curvature, estimate: None };
                 result.write(CStep::new(seen));
@@ -196,7 +197,7 @@ macro_rules! functions {
                 let product = call.memory.output(product, product_len, "product")?;
                 call.run(|plan, batch, space| {
                     let (theta, vector) = (theta.slice(), vector.slice());
-                    crate::hessian_vector_product(plan, theta, batch, vector, product.slice(), space)
+                    quantities::hessian_vector_product(plan, theta, batch, vector, product.slice(), space)
                 })
             })
         }
@@ -224,7 +225,7 @@ macro_rules! functions {
                 let theta = call.memory.input(theta, theta_len, "theta")?;
                 let hessian = call.memory.output(hessian, hessian_len, "hessian")?;
                 call.run(|plan, batch, space| {
-                    crate::dense_hessian(plan, theta.slice(), batch, hessian.slice(), space)
+                    quantities::dense_hessian(plan, theta.slice(), batch, hessian.slice(), space)
                 })
             })
         }
@@ -255,7 +256,7 @@ macro_rules! functions {
                     let gradient = call.memory.output(gradient, gradient_len, "gradient")?;
                     let result = call.memory.place(result, "result")?;
                     let found: Curvature = call.run(|plan, batch, space| {
-                        crate::$function(plan, theta.slice(), batch, gradient.slice(), space)
+                        quantities::$function(plan, theta.slice(), batch, gradient.slice(), space)
                     })?;
                     result.write(CCurvature::new(found));
                     Ok(())

@@ -1,7 +1,7 @@
 //! Which instruction sets the CPU has, and which one to use.
 
 use super::{Kernel, Portable, Scalar, Simd};
-use crate::Error;
+use crate::error::Error;
 use core::fmt;
 use core::str::FromStr;
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};

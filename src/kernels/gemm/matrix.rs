@@ -1,6 +1,6 @@
 //! Views of matrices: a slice with dimensions and strides, checked once.
 
-use crate::Error;
+use crate::error::Error;
 use core::ops::Range;
 
 /// A borrowed matrix: element (i, j) is `data[i·row_stride + j·col_stride]`.
