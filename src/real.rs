@@ -13,7 +13,8 @@ use crate::kernels::context::Context;
 use crate::kernels::elementwise;
 use crate::kernels::gemm::{Addend, Matrix, MatrixMut, Triangle};
 use crate::plan::Plan;
-use crate::sampled::{self, Estimate, SampledObjective, Sampling};
+use crate::sampled::evaluate::{self, SampledObjective};
+use crate::sampled::{Estimate, Sampling};
 use crate::simd::{Element, InstructionSet};
 
 /// A floating-point number, `f32` or `f64`. Sealed.
@@ -75,7 +76,7 @@ functions! {
         objective: SampledObjective,
         gradient: &mut [T],
         scratch: &mut [T],
-    ) -> Result<(f64, Estimate)> = sampled::differentiate_sampled;
+    ) -> Result<(f64, Estimate)> = evaluate::differentiate_sampled;
     hessian_vector_product(
         plan: &Plan,
         theta: &[T],

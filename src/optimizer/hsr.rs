@@ -6,11 +6,13 @@ use crate::batch::Batch;
 use crate::error::{Result, check_not_negative};
 use crate::hessian::exact::Objective;
 use crate::kernels::vector::add_unit;
-use crate::optimizer::{Sgd, State, Step};
+use crate::optimizer::sgd::Sgd;
+use crate::optimizer::state::{State, Step};
 use crate::plan::Plan;
 use crate::quantities::Memory;
 use crate::real::Real;
-use crate::sampled::{Averages, SampledObjective, Sampling};
+use crate::sampled::evaluate::SampledObjective;
+use crate::sampled::{Averages, Sampling};
 
 /// How HSR's penalty enters the step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]

@@ -3,8 +3,9 @@
 use core::ops::Range;
 
 use crate::count::{Work, product};
-use crate::hessian::blocks::{BlockSum, tile_len, tiles};
-use crate::hessian::factors::{ChunkFactors, FactorGradients, Factors, HiddenGradient, chunks};
+use crate::hessian::blocks::sum::{BlockSum, tile_len, tiles};
+use crate::hessian::factors::chunk::ChunkFactors;
+use crate::hessian::factors::{FactorGradients, Factors, HiddenGradient, chunks};
 use crate::hessian::forward::Forward;
 use crate::kernels::context::Context;
 use crate::kernels::gemm::{self, Addend, Matrix, MatrixMut};

@@ -3,9 +3,10 @@
 use core::ops::Range;
 
 use crate::count::{Work, product};
-use crate::hessian::blocks::{BlockSum, tile_len, tiles};
+use crate::hessian::blocks::sum::{BlockSum, tile_len, tiles};
 use crate::hessian::contrasts::triangle;
-use crate::hessian::factors::{self, ChunkFactors, FactorGradients, Factors, HiddenGradient, chunks};
+use crate::hessian::factors::chunk::ChunkFactors;
+use crate::hessian::factors::{self, FactorGradients, Factors, HiddenGradient, chunks};
 use crate::kernels::context::Context;
 use crate::kernels::gemm::{self, Addend, Matrix, MatrixMut};
 use crate::kernels::vector::dot;

@@ -18,8 +18,8 @@ use core::ops::Range;
 
 use crate::bounds::Squares;
 use crate::count::{Work, product};
-use crate::hessian::blocks::BlockSum;
 use crate::hessian::blocks::hidden::write_outer_with_one;
+use crate::hessian::blocks::sum::BlockSum;
 use crate::hessian::contrasts::{triangle, upper};
 use crate::hessian::factors::{FactorGradients, Factors};
 use crate::hessian::forward::Forward;

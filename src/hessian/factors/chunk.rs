@@ -4,7 +4,9 @@ use core::f64::consts::{FRAC_1_SQRT_2, SQRT_2};
 use core::ops::Range;
 
 use crate::hessian::contrasts::{triangle, unfold};
-use crate::hessian::factors::{CHUNK, FactorGradients, Factors, HiddenGradient};
+use crate::hessian::factors::Factors;
+use crate::hessian::factors::cuts::CHUNK;
+use crate::hessian::factors::gradients::{FactorGradients, HiddenGradient};
 use crate::hessian::forward::Forward;
 use crate::kernels::context::Context;
 use crate::kernels::gemm::{Matrix, MatrixMut};
