@@ -16,6 +16,7 @@ use crate::sampled::{Averages, Sampling};
 
 /// How HSR's penalty enters the step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum Direction {
     /// ρ ∇Λ: descends L + ρΛ. Loss and penalty share one backward sweep.
     #[default]
@@ -26,6 +27,7 @@ pub enum Direction {
 
 /// Where ∇Λ comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
+#[non_exhaustive]
 pub enum Penalty {
     /// The batch's own traces, exactly.
     #[default]

@@ -7,6 +7,7 @@ use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 /// An instruction set, chosen at run time. Ordered from the narrowest to the widest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum InstructionSet {
     /// What the build has: SSE2, NEON, SIMD128 or plain numbers.
     Portable = 1,
