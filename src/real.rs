@@ -27,6 +27,18 @@ pub trait Real: Element {
 macro_rules! functions {
     ($($name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)? = $function:path;)*) => {
         /// Functions that are compiled for a number type, opaque.
+        ///
+        /// Other crates can hold them, but not call them:
+        ///
+        /// ```
+        /// use flatmin::Real;
+        /// let functions = <f32 as Real>::FUNCTIONS;
+        /// ```
+        ///
+        /// ```compile_fail,E0616
+        /// use flatmin::Real;
+        /// let product = <f32 as Real>::FUNCTIONS.matrix_product;
+        /// ```
         #[derive(Debug)]
         #[allow(private_interfaces, reason = "the fields are this crate's")]
         pub struct Functions<T> {
