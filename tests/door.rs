@@ -55,10 +55,11 @@ impl<T: Real, const N: usize> Memory<T, N> {
     #[track_caller]
     fn check(mut self, refused: bool) {
         if !refused {
-            let places: Vec<_> =
-                self.lens.iter().scan(0, |end, len| Some(*end += BESIDE + len).map(|()| *end - len..*end)).collect();
-            for place in places {
-                place.for_each(|i| self.all[i] = untouched(i));
+            let mut end = 0;
+            for len in self.lens {
+                let start = end + BESIDE;
+                end = start + len;
+                (start..end).for_each(|i| self.all[i] = untouched(i));
             }
         }
         for (i, found) in self.all.iter().enumerate() {

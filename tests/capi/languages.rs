@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::CStr;
 
 use flatmin::capi::*;
-use flatmin::{Activation, Direction, Form, InstructionSet, Penalty, Route};
+use flatmin::{Activation, Form, InstructionSet, Route};
 
 const HEADER: &str = include_str!("../../include/flatmin.h");
 const FORTRAN: &str = include_str!("../../include/flatmin.f90");

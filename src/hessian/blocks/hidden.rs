@@ -71,8 +71,8 @@ impl<T: Element> BlockSum<'_, '_, T> {
                 }
             }
             self.write_inputs(isa, &rows, aa);
-            let a = Matrix::row_major(&a, height, m2);
-            let aa = Matrix::row_major(&aa, height, d2);
+            let a = Matrix::row_major(a, height, m2);
+            let aa = Matrix::row_major(aa, height, d2);
             if wide {
                 context.product(MatrixMut::row_major(q, d2, m2), T::ONE, aa.t(), a, Addend::scaled(beta));
             } else {
@@ -86,7 +86,7 @@ impl<T: Element> BlockSum<'_, '_, T> {
         let q = if wide { Matrix::row_major(q, d2, m2) } else { Matrix::row_major(q, m2, d2).t() };
         for rows in tiles(forward.n) {
             self.write_inputs(isa, &rows, aa);
-            let aa = Matrix::row_major(&aa, rows.len(), d2);
+            let aa = Matrix::row_major(aa, rows.len(), d2);
             let out = MatrixMut::row_major(a_hat, rows.len(), m2);
             context.product(out, factor, aa, q, Addend::Zero);
             for chunk in chunks(rows.clone()) {

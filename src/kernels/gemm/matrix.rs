@@ -43,7 +43,7 @@ fn too_short() -> ! {
 /// Elements of a matrix without gaps. A product that overflows is longer than any slice.
 #[inline(always)]
 fn area(rows: usize, cols: usize) -> usize {
-    rows.checked_mul(cols).unwrap_or(usize::MAX)
+    rows.saturating_mul(cols)
 }
 
 fn check_extent(given: usize, extent: Option<usize>) -> Result<(), Error> {
