@@ -51,7 +51,7 @@ def shares(bench, optimizer, shape):
     for line in report.splitlines():
         match = re.match(r"\s+([\d.]+)%\s+\S+\s+\S+\s+\[\.\]\s+(.*\S)", line)
         if match:
-            name = match[2].replace("<flatmin::simd::avx512::Avx512 as flatmin::simd::Simd>::run::trampoline", "")
+            name = match[2].replace("<flatmin::simd::avx512::Avx512 as flatmin::simd::lanes::Simd>::run::trampoline", "")
             found[name] = found.get(name, 0.0) + float(match[1]) / 100
     return found
 

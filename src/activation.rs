@@ -9,6 +9,7 @@ use crate::error::Error;
 ///
 /// σ is the logistic function `1/(1 + e⁻ᵘ)`, Φ the normal distribution function.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[non_exhaustive]
 pub enum Activation {
     /// `tanh u`
     Tanh,

@@ -106,6 +106,7 @@ impl Kernels {
     /// # Errors
     ///
     /// Those of that function.
+    #[allow(clippy::too_many_arguments, reason = "the operands of one formula")]
     pub fn symmetric_product<T: Real>(
         self,
         alpha: T,

@@ -1,4 +1,4 @@
-//! What a computation will do, decided before the first step. Plain data; the [planner](crate::planner) decides.
+//! What a computation will do, decided before the first step. Plain data; [`Plan::new`] decides.
 //!
 //! tr H² and its gradient can be computed by two routes that agree to rounding and differ in cost (see [`crate::hessian`]):
 //!
@@ -13,6 +13,7 @@ use crate::simd::InstructionSet;
 
 /// How tr H² and its gradient are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Route {
     /// By pairs of samples: quadratic in the batch, linear in the inputs.
     Pairs,
@@ -50,6 +51,7 @@ impl core::str::FromStr for Route {
 
 /// How [`Route::Pairs`] computes the terms in S, B and A; see [`crate::hessian`]. With `R = K − 1`:
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Form {
     /// By inner products of the matrices as flat rows: about `M²/2 + 3.5 RM` multiply–adds a pair, value and gradient.
     Flat,
@@ -81,6 +83,7 @@ impl fmt::Display for Form {
 /// A batch of N holds N pairs of a sample with itself and N(N−1) of two different ones; in a data set of T samples self pairs are
 /// far rarer, 1 in T. With the batch's own weights a mini-batch therefore overestimates the data set's tr H².
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum PairWeights {
     /// The batch's own tr H²: every pair weighs 1/N². Exact for full-batch training.
     #[default]

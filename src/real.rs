@@ -13,7 +13,8 @@ use crate::kernels::context::Context;
 use crate::kernels::elementwise;
 use crate::kernels::gemm::{Addend, Matrix, MatrixMut, Triangle};
 use crate::plan::Plan;
-use crate::sampled::{self, Estimate, SampledObjective, Sampling};
+use crate::sampled::evaluate::{self, SampledObjective};
+use crate::sampled::{Estimate, Sampling};
 use crate::simd::{Element, InstructionSet};
 
 /// A floating-point number, `f32` or `f64`. Sealed.
@@ -26,6 +27,18 @@ pub trait Real: Element {
 macro_rules! functions {
     ($($name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)? = $function:path;)*) => {
         /// Functions that are compiled for a number type, opaque.
+        ///
+        /// Other crates can hold them, but not call them:
+        ///
+        /// ```
+        /// use flatmin::Real;
+        /// let functions = <f32 as Real>::FUNCTIONS;
+        /// ```
+        ///
+        /// ```compile_fail,E0616
+        /// use flatmin::Real;
+        /// let product = <f32 as Real>::FUNCTIONS.matrix_product;
+        /// ```
         #[derive(Debug)]
         #[allow(private_interfaces, reason = "the fields are this crate's")]
         pub struct Functions<T> {
@@ -75,7 +88,7 @@ functions! {
         objective: SampledObjective,
         gradient: &mut [T],
         scratch: &mut [T],
-    ) -> Result<(f64, Estimate)> = sampled::differentiate_sampled;
+    ) -> Result<(f64, Estimate)> = evaluate::differentiate_sampled;
     hessian_vector_product(
         plan: &Plan,
         theta: &[T],
@@ -99,7 +112,7 @@ functions! {
         beta: T,
         c: MatrixMut<'_, T>,
         workspace: &mut [T],
-    ) = super::matrix_product;
+    ) = product;
     symmetric_product(
         isa: InstructionSet,
         alpha: T,
@@ -109,7 +122,7 @@ functions! {
         c: MatrixMut<'_, T>,
         triangle: Triangle,
         workspace: &mut [T],
-    ) = super::symmetric_product;
+    ) = gram;
     evaluate(activation: Activation, u: T) -> [T; 4] = elementwise::evaluate;
     exponentials(isa: InstructionSet, x: &mut [T]) = elementwise::exponentials;
     logarithms(isa: InstructionSet, x: &mut [T]) = elementwise::logarithms;
@@ -143,7 +156,7 @@ functions! {
 }
 
 /// C ← α·A·B + β·C, by one thread.
-fn matrix_product<T: Element>(
+fn product<T: Element>(
     isa: InstructionSet,
     alpha: T,
     a: Matrix<'_, T>,
@@ -157,7 +170,7 @@ fn matrix_product<T: Element>(
 
 /// C ← α·A·diag(w)·Aᵀ + β·C.
 #[allow(clippy::too_many_arguments, reason = "the operands of one formula")]
-fn symmetric_product<T: Element>(
+fn gram<T: Element>(
     isa: InstructionSet,
     alpha: T,
     a: Matrix<'_, T>,

@@ -7,6 +7,7 @@ use crate::number::Number;
 
 /// What each sample should be classified as.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub enum Targets<'a, T> {
     /// One class index a sample.
     Classes(&'a [u32]),

@@ -166,7 +166,8 @@ pub fn target(name: &str) -> PathBuf {
 pub fn way(plan: &Plan) -> String {
     match plan.route() {
         Route::Pairs => format!("pairs, {}", plan.form()),
-        Route::Blocks => "blocks".into(),
+        // Blocks, and what may be added: only pairs have forms.
+        route => route.to_string(),
     }
 }
 

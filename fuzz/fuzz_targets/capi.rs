@@ -9,7 +9,7 @@ use std::ptr;
 
 use arbitrary::{Result, Unstructured};
 use flatmin::capi::*;
-use flatmin::{Activation, Direction, Form, Penalty, Route};
+use flatmin::{Activation, Form, Route};
 use input::{len, number, numbers, size};
 use libfuzzer_sys::fuzz_target;
 
@@ -18,24 +18,11 @@ fn code(bytes: &mut Unstructured<'_>, known: usize) -> Result<u32> {
     Ok(if bytes.arbitrary::<u8>()? < 245 { bytes.arbitrary::<u32>()? % known as u32 } else { bytes.arbitrary()? })
 }
 
-/// How many directions there are: one more does not compile until it is counted.
-fn directions() -> usize {
-    [Direction::Gradient, Direction::Unit]
-        .map(|direction| match direction {
-            Direction::Gradient | Direction::Unit => 1,
-        })
-        .len()
-}
+/// All directions. A test in `src/capi/codes.rs` fails where there are more.
+const DIRECTIONS: [u32; 2] = [FLATMIN_GRADIENT, FLATMIN_UNIT];
 
-/// The same of penalties.
-fn penalties() -> usize {
-    let sampled = Penalty::Sampled(flatmin::Sampling::new(0));
-    [Penalty::Exact, sampled]
-        .map(|penalty| match penalty {
-            Penalty::Exact | Penalty::Sampled(_) => 1,
-        })
-        .len()
-}
+/// All penalties likewise.
+const PENALTIES: [u32; 2] = [FLATMIN_EXACT, FLATMIN_SAMPLED];
 
 /// A structure, with memory behind it that a later version's fields may take.
 #[repr(C)]
@@ -162,8 +149,8 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
         weight_decay,
         rho: number(bytes)?,
         every: bytes.arbitrary()?,
-        direction: code(bytes, directions())?,
-        penalty: code(bytes, penalties())?,
+        direction: code(bytes, DIRECTIONS.len())?,
+        penalty: code(bytes, PENALTIES.len())?,
         sketch: code(bytes, 2)?,
         reserved: if bytes.arbitrary::<u8>()? < 250 { 0 } else { bytes.arbitrary()? },
         subset: size(bytes)? as u64,

@@ -105,8 +105,16 @@ mod tests {
         for code in [FLATMIN_GRADIENT, FLATMIN_UNIT] {
             assert_eq!(direction(code).map(direction_code).ok(), Some(code));
         }
+        assert!(
+            direction(2).is_err(),
+            "a direction that is not named here, nor in tests/capi/languages.rs and the fuzz target"
+        );
         for code in [FLATMIN_EXACT, FLATMIN_SAMPLED] {
             assert_eq!(penalty(code).map(penalty_code).ok(), Some(code));
         }
+        assert!(
+            penalty(2).is_err(),
+            "a penalty that is not named here, nor in tests/capi/languages.rs and the fuzz target"
+        );
     }
 }

@@ -6,6 +6,7 @@ use super::results::{CCurvature, CEvaluation, CStep};
 use super::status::{Status, guard};
 use crate::hessian::Curvature;
 use crate::optimizer::Step;
+use crate::quantities;
 
 /// Declares the functions of one number type.
 macro_rules! functions {
@@ -60,7 +61,7 @@ macro_rules! functions {
                 let gradient = call.memory.output(gradient, gradient_len, "gradient")?;
                 let result = call.memory.place(result, "result")?;
                 let found = call.run(|plan, batch, space| {
-                    crate::hsr_gradient(plan, theta.slice(), batch, rho, gradient.slice(), space)
+                    quantities::hsr_gradient(plan, theta.slice(), batch, rho, gradient.slice(), space)
                 })?;
                 let seen = Step { loss: found.loss, curvature: found.curvature, estimate: None };
                 result.write(CStep::new(seen));
@@ -94,7 +95,7 @@ macro_rules! functions {
                 let product = call.memory.output(product, product_len, "product")?;
                 call.run(|plan, batch, space| {
                     let (theta, vector) = (theta.slice(), vector.slice());
-                    crate::hessian_vector_product(plan, theta, batch, vector, product.slice(), space)
+                    quantities::hessian_vector_product(plan, theta, batch, vector, product.slice(), space)
                 })
             })
         }
@@ -122,7 +123,7 @@ macro_rules! functions {
                 let theta = call.memory.input(theta, theta_len, "theta")?;
                 let hessian = call.memory.output(hessian, hessian_len, "hessian")?;
                 call.run(|plan, batch, space| {
-                    crate::dense_hessian(plan, theta.slice(), batch, hessian.slice(), space)
+                    quantities::dense_hessian(plan, theta.slice(), batch, hessian.slice(), space)
                 })
             })
         }
@@ -149,7 +150,7 @@ macro_rules! functions {
                     let mut call = Call::new(plan, batch, workspace, workspace_len)?;
                     let theta = call.memory.input(theta, theta_len, "theta")?;
                     let result = call.memory.place(result, "result")?;
-                    let found = call.run(|plan, batch, space| crate::$function(plan, theta.slice(), batch, space))?;
+                    let found = call.run(|plan, batch, space| quantities::$function(plan, theta.slice(), batch, space))?;
                     result.write($result::new(found));
                     Ok(())
                 })
@@ -182,7 +183,7 @@ macro_rules! functions {
                     let gradient = call.memory.output(gradient, gradient_len, "gradient")?;
                     let place = call.memory.output($value, 1, $text)?;
                     let found = call.run(|plan, batch, space| {
-                        crate::$function(plan, theta.slice(), batch, gradient.slice(), space)
+                        quantities::$function(plan, theta.slice(), batch, gradient.slice(), space)
                     })?;
                     place.write(found);
                     Ok(())
@@ -216,7 +217,7 @@ macro_rules! functions {
                     let gradient = call.memory.output(gradient, gradient_len, "gradient")?;
                     let result = call.memory.place(result, "result")?;
                     let found: Curvature = call.run(|plan, batch, space| {
-                        crate::$function(plan, theta.slice(), batch, gradient.slice(), space)
+                        quantities::$function(plan, theta.slice(), batch, gradient.slice(), space)
                     })?;
                     result.write(CCurvature::new(found));
                     Ok(())

@@ -6,14 +6,17 @@ use crate::batch::Batch;
 use crate::error::{Result, check_not_negative};
 use crate::hessian::exact::Objective;
 use crate::kernels::vector::add_unit;
-use crate::optimizer::{Sgd, State, Step};
+use crate::optimizer::sgd::Sgd;
+use crate::optimizer::state::{State, Step};
 use crate::plan::Plan;
 use crate::quantities::Memory;
 use crate::real::Real;
-use crate::sampled::{Averages, SampledObjective, Sampling};
+use crate::sampled::evaluate::SampledObjective;
+use crate::sampled::{Averages, Sampling};
 
 /// How HSR's penalty enters the step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum Direction {
     /// ρ ∇Λ: descends L + ρΛ. Loss and penalty share one backward sweep.
     #[default]
@@ -24,6 +27,7 @@ pub enum Direction {
 
 /// Where ∇Λ comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
+#[non_exhaustive]
 pub enum Penalty {
     /// The batch's own traces, exactly.
     #[default]

@@ -4,7 +4,7 @@ use crate::batch::Batch;
 use crate::error::{Error, Result, check_not_negative};
 use crate::hessian::exact::Objective;
 use crate::kernels::vector::add_scaled;
-use crate::optimizer::{State, Step};
+use crate::optimizer::state::{State, Step};
 use crate::plan::Plan;
 use crate::quantities::Memory;
 use crate::real::Real;

@@ -8,7 +8,8 @@ use crate::hessian::exact::{Differentiated, Objective};
 use crate::kernels::vector::first_not_finite;
 use crate::plan::Plan;
 use crate::real::Real;
-use crate::sampled::{Estimate, SampledObjective, Sampling};
+use crate::sampled::evaluate::SampledObjective;
+use crate::sampled::{Estimate, Sampling};
 use crate::simd::InstructionSet;
 
 /// A workspace, cut: two vectors laid out like θ, and what an evaluation takes.

@@ -13,7 +13,8 @@ use crate::hessian::exact::Objective;
 use crate::hessian::{Curvature, Evaluation};
 use crate::plan::Plan;
 use crate::real::Real;
-use crate::sampled::{Estimate, Mixture, SampledObjective, Sampling};
+use crate::sampled::evaluate::SampledObjective;
+use crate::sampled::{Estimate, Mixture, Sampling};
 use memory::hand_over;
 
 /// The HSR objective at a point.

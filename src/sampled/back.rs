@@ -90,7 +90,7 @@ impl<'w, T: Element> KeptGradients<'w, T> {
             zero,
             new.units,
         );
-        let zeta = Matrix::row_major(&features.buffers.zeta, vectors, m);
+        let zeta = Matrix::row_major(features.buffers.zeta, vectors, m);
         multiply(Matrix::row_major(&*pairs.grams.zeta, vectors, vectors), zeta, zero, new.zeta);
         let (pf, pi_f) =
             (Matrix::row_major(&*pairs.grams.pf, paired, n), Matrix::row_major(&*features.buffers.pi_f, paired, m));

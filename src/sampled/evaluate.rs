@@ -2,7 +2,7 @@
 
 use crate::batch::Batch;
 use crate::count::{largest, product, sum};
-use crate::error::{Result, check_finite};
+use crate::error::{Error, Result, check_finite};
 use crate::hessian::forward::{self, Derivatives};
 use crate::hessian::run::{Run, gradient_packing};
 use crate::hessian::sweep::{self, Adjoints, Scattered};
@@ -39,13 +39,13 @@ impl SampledObjective {
 }
 
 /// Flops that a subset of `size` adds to the loss gradient.
-pub(super) const fn flops(shape: Shape, size: usize, sketch: bool) -> u64 {
+const fn flops(shape: Shape, size: usize, sketch: bool) -> u64 {
     let sizes = Sizes::new(shape, size, sketch);
     sum(&[sizes.feature_flops(), pairs::flops(sizes)])
 }
 
 /// Elements of workspace for batches of up to `n` samples.
-pub(super) const fn workspace_elements(plan: &Plan, size: usize, sketch: bool) -> u64 {
+const fn workspace_elements(plan: &Plan, size: usize, sketch: bool) -> u64 {
     let (shape, n) = (plan.shape(), plan.samples());
     let sizes = Sizes::new(shape, size, sketch);
     sum(&[
@@ -58,6 +58,46 @@ pub(super) const fn workspace_elements(plan: &Plan, size: usize, sketch: bool) -
         pairs::elements(sizes),
         back::elements(sizes),
     ])
+}
+
+/// What a sampled step costs.
+impl Sampling {
+    /// How many samples of a full batch are kept: those asked for, or the most that cost at most [`SHARE`](Self::SHARE) of the loss gradient,
+    /// from [`LEAST`](Self::LEAST) to [`MOST`](Self::MOST); all, of a smaller batch.
+    pub const fn subset_len(&self, plan: &Plan) -> usize {
+        let (shape, samples) = (plan.shape(), plan.samples());
+        let wanted = match self.subset {
+            Some(size) => size.get(),
+            None => {
+                let budget = Self::SHARE * sweep::flops(shape, samples) as f64;
+                let mut size = Self::LEAST;
+                while size < Self::MOST && flops(shape, size + 1, self.sketch) as f64 <= budget {
+                    size += 1;
+                }
+                size
+            }
+        };
+        if wanted < samples { wanted } else { samples }
+    }
+
+    /// Flops that the penalty adds to a step on a full batch, counted like [`Plan::flops`].
+    pub const fn flops(&self, plan: &Plan) -> u64 {
+        flops(plan.shape(), self.subset_len(plan), self.sketch)
+    }
+
+    /// Elements of workspace that a sampled step takes. Linear in the batch, quadratic in the subset.
+    ///
+    /// # Errors
+    ///
+    /// Those of the [parameters](Self::check), and [`Error::TooLarge`] for a workspace that cannot be addressed.
+    pub fn workspace_len(&self, plan: &Plan) -> Result<usize> {
+        self.check()?;
+        let elements = workspace_elements(plan, self.subset_len(plan), self.sketch);
+        if elements > isize::MAX as u64 / 8 {
+            return Err(Error::TooLarge { quantity: "workspace" });
+        }
+        Ok(elements as usize)
+    }
 }
 
 /// Elements of packing space for all matrix products.

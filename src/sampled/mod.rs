@@ -77,7 +77,7 @@
 //! last bit. The feature `rand_core` adds `Hsr::step_with`, which takes each step's seed from a generator of the caller's.
 
 mod back;
-mod evaluate;
+pub(crate) mod evaluate;
 mod features;
 mod pairs;
 mod sketch;
@@ -85,16 +85,12 @@ mod subset;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use evaluate::{SampledObjective, differentiate_sampled};
-
 use core::num::NonZeroUsize;
 
 use crate::bounds::{BoundSlopes, Bounds};
 use crate::error::{Error, Result};
-use crate::hessian::sweep;
 use crate::network::Shape;
 use crate::number::sqrt;
-use crate::plan::Plan;
 
 /// How both traces are estimated.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -129,43 +125,6 @@ impl Sampling {
     pub const LEAST: usize = 8;
     /// See [`LEAST`](Self::LEAST).
     pub const MOST: usize = 16;
-
-    /// How many samples of a full batch are kept: those asked for, or the most that cost at most [`SHARE`](Self::SHARE) of the loss gradient,
-    /// from [`LEAST`](Self::LEAST) to [`MOST`](Self::MOST); all, of a smaller batch.
-    pub const fn subset_len(&self, plan: &Plan) -> usize {
-        let (shape, samples) = (plan.shape(), plan.samples());
-        let wanted = match self.subset {
-            Some(size) => size.get(),
-            None => {
-                let budget = Self::SHARE * sweep::flops(shape, samples) as f64;
-                let mut size = Self::LEAST;
-                while size < Self::MOST && evaluate::flops(shape, size + 1, self.sketch) as f64 <= budget {
-                    size += 1;
-                }
-                size
-            }
-        };
-        if wanted < samples { wanted } else { samples }
-    }
-
-    /// Flops that the penalty adds to a step on a full batch, counted like [`Plan::flops`].
-    pub const fn flops(&self, plan: &Plan) -> u64 {
-        evaluate::flops(plan.shape(), self.subset_len(plan), self.sketch)
-    }
-
-    /// Elements of workspace that a sampled step takes. Linear in the batch, quadratic in the subset.
-    ///
-    /// # Errors
-    ///
-    /// Those of the [parameters](Self::check), and [`Error::TooLarge`] for a workspace that cannot be addressed.
-    pub fn workspace_len(&self, plan: &Plan) -> Result<usize> {
-        self.check()?;
-        let elements = evaluate::workspace_elements(plan, self.subset_len(plan), self.sketch);
-        if elements > isize::MAX as u64 / 8 {
-            return Err(Error::TooLarge { quantity: "workspace" });
-        }
-        Ok(elements as usize)
-    }
 
     /// Whether all parameters are in their ranges.
     ///

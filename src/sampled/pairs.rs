@@ -149,7 +149,7 @@ impl<'w, T: Element> KeptPairs<'w, T> {
         let z = zr.cols_range(0..vectors);
         multiply(z.t(), z, zz);
         multiply(zr.t(), zr.cols_range(sizes.sketches()..width), gram_zr);
-        let zeta = Matrix::row_major(&features.zeta, vectors, m);
+        let zeta = Matrix::row_major(features.zeta, vectors, m);
         multiply(zeta, zeta.t(), gram_zeta);
         let pi_f = Matrix::row_major(&*features.pi_f, paired, m);
         multiply(pi_f, pi_f.rows_range(vectors..paired).t(), pf);

@@ -1,7 +1,7 @@
 //! AVX2 with fused multiply–add: registers of 256 bits.
 
+use super::lanes::{Kernel, Lanes, Mask, Simd, sealed};
 use super::register::{mask, register};
-use super::{Kernel, Lanes, Mask, Simd, sealed};
 use core::arch::x86_64::*;
 
 /// Token of AVX2 with FMA.
@@ -12,7 +12,7 @@ impl Avx2 {
     /// The token, if the CPU has the instruction set.
     #[inline(always)]
     pub fn new() -> Option<Self> {
-        super::InstructionSet::Avx2.is_supported().then_some(Self(()))
+        super::detect::InstructionSet::Avx2.is_supported().then_some(Self(()))
     }
 }
 

@@ -1,7 +1,7 @@
 //! AVX-512F: registers of 512 bits, and masks in registers of their own.
 
+use super::lanes::{Kernel, Lanes, Mask, Simd, sealed};
 use super::register::{mask, register};
-use super::{Kernel, Lanes, Mask, Simd, sealed};
 use core::arch::x86_64::*;
 
 /// Token of AVX-512F.
@@ -12,7 +12,7 @@ impl Avx512 {
     /// The token, if the CPU has the instruction set.
     #[inline(always)]
     pub fn new() -> Option<Self> {
-        super::InstructionSet::Avx512.is_supported().then_some(Self(()))
+        super::detect::InstructionSet::Avx512.is_supported().then_some(Self(()))
     }
 }
 

@@ -1,13 +1,13 @@
 //! Which instruction sets the CPU has, and which one to use.
 
-use super::{Kernel, Portable, Scalar, Simd};
-use crate::Error;
+use crate::error::Error;
 use core::fmt;
 use core::str::FromStr;
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 /// An instruction set, chosen at run time. Ordered from the narrowest to the widest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum InstructionSet {
     /// What the build has: SSE2, NEON, SIMD128 or plain numbers.
     Portable = 1,
@@ -61,69 +61,6 @@ impl InstructionSet {
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
         }
-    }
-
-    /// Runs `kernel` with this instruction set, or with the portable one where it is not supported.
-    #[inline(always)]
-    pub fn run<K: Kernel>(self, kernel: K) -> K::Output {
-        #[cfg(target_arch = "x86_64")]
-        {
-            if self == Self::Avx512
-                && let Some(simd) = super::Avx512::new()
-            {
-                return simd.run(kernel);
-            }
-            if self == Self::Avx2
-                && let Some(simd) = super::Avx2::new()
-            {
-                return simd.run(kernel);
-            }
-        }
-        #[cfg(target_arch = "aarch64")]
-        if self == Self::Neon
-            && let Some(simd) = super::Neon::new()
-        {
-            return simd.run(kernel);
-        }
-        self.run_portable(kernel)
-    }
-
-    /// Where `wide` would make its registers of arrays, code for one number at a time is half as long.
-    #[inline(always)]
-    fn run_portable<K: Kernel>(self, kernel: K) -> K::Output {
-        if cfg!(any(target_feature = "sse2", target_feature = "neon", target_feature = "simd128")) {
-            Portable::new().run(kernel)
-        } else {
-            Scalar::new().run(kernel)
-        }
-    }
-
-    /// Runs a plain loop compiled for this instruction set, for the compiler to vectorize. With AVX-512 it is compiled for AVX2: such loops
-    /// mostly wait for memory, and a third copy of each would lengthen the code for little.
-    ///
-    /// The closure is inlined into the instruction set's trampoline; what it calls should be inlined too.
-    #[inline(always)]
-    pub fn vectorize<R>(self, work: impl FnOnce() -> R) -> R {
-        struct Closure<F>(F);
-        impl<R, F: FnOnce() -> R> Kernel for Closure<F> {
-            type Output = R;
-
-            #[inline(always)]
-            fn run<S: Simd>(self, _: S) -> R {
-                (self.0)()
-            }
-        }
-        #[cfg(target_arch = "x86_64")]
-        {
-            if matches!(self, Self::Avx2 | Self::Avx512)
-                && let Some(simd) = super::Avx2::new()
-            {
-                return simd.run(Closure(work));
-            }
-            Self::Portable.run_portable(Closure(work))
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        self.run(Closure(work))
     }
 
     fn from_bit(bit: u8) -> Self {

@@ -1,7 +1,7 @@
 //! NEON on aarch64, where every CPU has it: registers of 128 bits.
 
+use super::lanes::{Kernel, Lanes, Mask, Simd, sealed};
 use super::register::{mask, register};
-use super::{Kernel, Lanes, Mask, Simd, sealed};
 use core::arch::aarch64::*;
 
 /// Token of NEON.
@@ -12,7 +12,7 @@ impl Neon {
     /// The token, if the build has the instruction set.
     #[inline(always)]
     pub fn new() -> Option<Self> {
-        super::InstructionSet::Neon.is_supported().then_some(Self(()))
+        super::detect::InstructionSet::Neon.is_supported().then_some(Self(()))
     }
 }
 

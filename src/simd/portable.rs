@@ -1,8 +1,8 @@
 //! Registers of 128 bits by the crate `wide`, whose instructions are those of the build: SSE2, NEON, SIMD128, or arrays.
 //! Multiply–add is two roundings unless the build has fused multiply–add.
 
+use super::lanes::{Kernel, Lanes, Mask, Simd, sealed};
 use super::register::{mask, register};
-use super::{Kernel, Lanes, Mask, Simd, sealed};
 use crate::number::Number;
 use bytemuck::cast;
 use core::ptr;

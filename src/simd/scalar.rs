@@ -1,8 +1,8 @@
 //! One number a register: the oracle of the other instruction sets, and the tail path of loops that want one.
 //! Multiply–add is two roundings.
 
+use super::lanes::{Kernel, Lanes, Mask, Simd, sealed};
 use super::register::{mask, register};
-use super::{Kernel, Lanes, Mask, Simd, sealed};
 use crate::number::Number;
 use core::ptr;
 

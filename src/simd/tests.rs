@@ -1,6 +1,7 @@
 //! Every operation of every instruction set against the scalar one.
 
 use super::*;
+use crate::number::Number;
 use std::vec::Vec;
 
 /// Numbers of all kinds, in pairs that meet in the same lane for some rotation.

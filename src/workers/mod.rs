@@ -4,12 +4,14 @@
 //! is split has its own rows of every result, or adds to sums of its own, which are added up in an order that does not depend on
 //! who computed them. So the bits are the same whatever the number of workers: the functions that split say why.
 //!
-//! Two halves run at the same time where one is handed over to a helper (`team.rs`), a thread of the crate that does nothing else. The thread
+//! Two halves run at the same time where one is handed over to a helper (`helper.rs`), a thread of the crate that does nothing else. The thread
 //! that hands over runs the other half, then takes its own back if the helper has not started it, or waits: it runs no one else's work,
 //! and waits for nothing but work of this evaluation that is under way. Without the feature `threads` there is one worker.
 
 #[cfg(not(feature = "threads"))]
 mod alone;
+#[cfg(feature = "threads")]
+mod helper;
 #[cfg(feature = "threads")]
 mod slot;
 #[cfg(feature = "threads")]
@@ -18,9 +20,9 @@ mod team;
 #[cfg(not(feature = "threads"))]
 pub(crate) use alone::{Helper, Threads, awake, both};
 #[cfg(feature = "threads")]
-pub(crate) use slot::both;
+pub(crate) use helper::{Helper, both};
 #[cfg(feature = "threads")]
-pub(crate) use team::{Helper, Threads, awake};
+pub(crate) use team::{Threads, awake};
 
 use crate::simd::Element;
 

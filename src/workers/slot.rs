@@ -1,15 +1,13 @@
 //! Where a helper finds work: one slot a helper, for one half of some work at a time.
 //!
-//! A half lies on the stack of the thread that hands it over, and borrows from there. So its lifetime is erased, and [`both`] does not
-//! return, nor unwind, before the half is done or taken back.
+//! A half lies on the stack of the thread that hands it over, and borrows from there. A slot holds its address alone, so
+//! [`both`](super::both) does not return, nor unwind, before the half is done or taken back.
 
 use core::cell::Cell;
 use core::ptr::{NonNull, without_provenance_mut};
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
-
-use crate::workers::team::{Helper, Patience};
 
 /// Nothing to do.
 const IDLE: *mut Half = without_provenance_mut(0);
@@ -25,20 +23,20 @@ const QUIT: *mut Half = without_provenance_mut(3);
 
 /// What every half starts with. Its alignment keeps its address apart from the states above.
 #[repr(align(8))]
-struct Half {
+pub(super) struct Half {
     run: unsafe fn(NonNull<Self>),
 }
 
 /// A half, and what came of it.
 #[repr(C)]
-struct Work<F, A> {
+pub(super) struct Work<F, A> {
     half: Half,
-    work: Cell<Option<F>>,
-    outcome: Cell<Option<thread::Result<A>>>,
+    pub(super) work: Cell<Option<F>>,
+    pub(super) outcome: Cell<Option<thread::Result<A>>>,
 }
 
 impl<F: FnOnce() -> A, A> Work<F, A> {
-    fn new(work: F) -> Self {
+    pub(super) fn new(work: F) -> Self {
         Self { half: Half { run: Self::run }, work: Cell::new(Some(work)), outcome: Cell::new(None) }
     }
 
@@ -119,78 +117,35 @@ impl Slot {
             }
         }
     }
-}
 
-impl Helper {
-    /// Keeps the helper awake from now on, and wakes it if it sleeps.
-    pub(super) fn call(&mut self) {
-        self.slot.wanted.store(true, Ordering::Relaxed);
-        if self.slot.state.compare_exchange(ASLEEP, IDLE, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-            self.thread.unpark();
-        }
+    /// Keeps the helper awake from now on. Whether it sleeps, and is to be woken.
+    pub(super) fn call(&self) -> bool {
+        self.wanted.store(true, Ordering::Relaxed);
+        self.state.compare_exchange(ASLEEP, IDLE, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
     /// Lets it sleep.
-    pub(super) fn dismiss(&mut self) {
-        self.slot.wanted.store(false, Ordering::Relaxed);
+    pub(super) fn dismiss(&self) {
+        self.wanted.store(false, Ordering::Relaxed);
+    }
+
+    /// Hands over a half. Whether the helper sleeps, and is to be woken.
+    pub(super) fn put(&self, half: NonNull<Half>) -> bool {
+        self.state.swap(half.as_ptr(), Ordering::AcqRel) == ASLEEP
+    }
+
+    /// Has the helper end. Whether it sleeps, and is to be woken.
+    pub(super) fn quit(&self) -> bool {
+        self.state.swap(QUIT, Ordering::AcqRel) == ASLEEP
     }
 
     /// Whether the half was still there.
-    fn take_back(&mut self, half: NonNull<Half>) -> bool {
-        self.slot.state.compare_exchange(half.as_ptr(), IDLE, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    pub(super) fn take_back(&self, half: NonNull<Half>) -> bool {
+        self.state.compare_exchange(half.as_ptr(), IDLE, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
-    /// Until the half that it took is done.
-    fn wait(&mut self) {
-        let mut patience = Patience::new();
-        while self.slot.state.load(Ordering::Acquire) == BUSY {
-            patience.pause();
-        }
+    /// Whether the helper runs a half.
+    pub(super) fn is_busy(&self) -> bool {
+        self.state.load(Ordering::Acquire) == BUSY
     }
-
-    fn put(&mut self, state: *mut Half) {
-        if self.slot.state.swap(state, Ordering::AcqRel) == ASLEEP {
-            self.thread.unpark();
-        }
-    }
-}
-
-/// The helper's thread ends on its own. It is never at work here: [`both`] borrows the helper as long as it is.
-impl Drop for Helper {
-    fn drop(&mut self) {
-        self.put(QUIT);
-    }
-}
-
-/// Runs both: the second half by the helper, if the helper comes to it before the first is done. Never waits for a half that is not begun.
-pub(crate) fn both<A, B: Send>(
-    helper: &mut Helper,
-    first: impl FnOnce() -> A,
-    second: impl FnOnce() -> B + Send,
-) -> (A, B) {
-    /// Takes the half back or waits until it is done, when the first panics too.
-    struct Handed<'h> {
-        helper: &'h mut Helper,
-        half: NonNull<Half>,
-    }
-    impl Drop for Handed<'_> {
-        fn drop(&mut self) {
-            if !self.helper.take_back(self.half) {
-                self.helper.wait();
-            }
-        }
-    }
-
-    let second = Work::new(second);
-    let half = NonNull::from(&second).cast();
-    helper.put(half.as_ptr());
-    let handed = Handed { helper, half };
-    let done = first();
-    drop(handed);
-    let other = match (second.work.take(), second.outcome.take()) {
-        (Some(work), _) => work(),
-        (None, Some(outcome)) => outcome.unwrap_or_else(|panic| resume_unwind(panic)),
-        (None, None) => unreachable!("a half that is neither done nor taken back"),
-    };
-    (done, other)
 }

@@ -8,77 +8,12 @@
 //! helpers, notices that by its process id, and starts its own.
 
 use core::cell::Cell;
-use std::sync::Arc;
-use std::thread::{self, Builder, Thread};
-use std::time::{Duration, Instant};
 use std::vec::Vec;
 
-use crate::workers::slot::{Found, Slot};
+use crate::workers::helper::Helper;
 
 /// Cost of an evaluation for each helper, at least, in flops of a large product; some microseconds, which waking one may take as well.
 pub(super) const LEAST_OF_A_HELPER: u64 = 1 << 21;
-
-/// How long a helper waits for the next evaluation before it sleeps.
-const LINGER: Duration = Duration::from_micros(200);
-
-/// Stack of a helper: as the standard library's threads have it, whatever the environment says.
-const STACK: usize = 2 << 20;
-
-/// A thread that runs halves.
-#[derive(Debug)]
-pub(crate) struct Helper {
-    pub(super) slot: Arc<Slot>,
-    pub(super) thread: Thread,
-}
-
-impl Helper {
-    /// A helper that is awake; none where the system has no more threads.
-    fn start() -> Option<Self> {
-        let slot = Arc::new(Slot::new());
-        let own = Arc::clone(&slot);
-        let thread = Builder::new().stack_size(STACK).spawn(move || help(&own)).ok()?;
-        Some(Self { slot, thread: thread.thread().clone() })
-    }
-}
-
-/// What a helper's thread does until it is told to end.
-fn help(slot: &Slot) {
-    let (mut patience, mut since) = (Patience::new(), None);
-    loop {
-        match slot.serve() {
-            Found::Quit => return,
-            Found::Work => (patience, since) = (Patience::new(), None),
-            Found::Nothing => {
-                if slot.is_wanted() {
-                    since = None;
-                } else if since.get_or_insert_with(Instant::now).elapsed() > LINGER {
-                    slot.sleep();
-                    (patience, since) = (Patience::new(), None);
-                }
-                patience.pause();
-            }
-        }
-    }
-}
-
-/// How to wait for something that happens soon.
-pub(super) struct Patience(u32);
-
-impl Patience {
-    pub(super) fn new() -> Self {
-        Self(0)
-    }
-
-    /// Waits a little; after some microseconds others may have the core.
-    pub(super) fn pause(&mut self) {
-        if self.0 < 64 {
-            self.0 += 1;
-            core::hint::spin_loop();
-        } else {
-            thread::yield_now();
-        }
-    }
-}
 
 /// The helpers of a thread.
 #[derive(Debug, Default)]
@@ -198,10 +133,15 @@ fn process() -> u32 {
 mod tests {
     use core::sync::atomic::{AtomicBool, Ordering};
     use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::Arc;
     use std::sync::mpsc::channel;
+    use std::thread;
+    use std::time::{Duration, Instant};
 
     use super::*;
     use crate::workers::both;
+    use crate::workers::helper::LINGER;
+    use crate::workers::slot::{Found, Slot};
 
     /// A helper whose thread does not get to run.
     fn late(slot: Slot) -> Helper {

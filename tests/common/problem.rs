@@ -134,7 +134,8 @@ impl fmt::Display for Way {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.route {
             Route::Pairs => write!(out, "pairs ({})", self.form),
-            Route::Blocks => out.write_str("blocks"),
+            // Blocks, and what may be added: only pairs have forms.
+            route => write!(out, "{route}"),
         }
     }
 }

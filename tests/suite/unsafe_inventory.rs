@@ -38,7 +38,7 @@ fn count(text: &str) -> [usize; 2] {
         match words.peek().copied().unwrap_or("") {
             next if next.starts_with('{') => blocks += 1,
             "extern" | "fn" => functions += 1,
-            // The type of a pointer to a function.
+            // The type of a function: whoever calls it has a block.
             next if next.starts_with("fn(") => {}
             next => panic!("`unsafe {next}` is neither a block nor a function: the inventory has no column for it"),
         }
@@ -51,7 +51,8 @@ fn blocks_and_functions_are_told_apart() {
     let text = "
         pub unsafe fn one() { unsafe { two() } } // unsafe { comment }
         unsafe extern \"C\" fn three() { call(unsafe { four() }); guard(|| unsafe { five() }) }
-        #[unsafe(no_mangle)] fn six(run: unsafe fn(u32)) {}";
+        #[unsafe(no_mangle)] fn six() {}
+        type Seven = unsafe fn(usize) -> usize;";
     assert_eq!(count(text), [3, 2]);
 }
 

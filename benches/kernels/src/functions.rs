@@ -137,6 +137,8 @@ pub fn by_libm<T: Number>(function: Function, x: &[T], y: &mut [T]) {
             Activation::Gelu => each(x, y, |u| [gelu(u)[0]]),
             Activation::Silu => each(x, y, |u| [u * sigmoid(u)]),
             Activation::Identity => each(x, y, |u| [u]),
+            // One that the library has got since: its formula is to be added here.
+            other => unimplemented!("{other} by libm"),
         },
         Function::Slope(activation) => each(x, y, |u| {
             let [h, f, ..] = derivatives(activation, u);
@@ -196,6 +198,8 @@ fn derivatives<T: Number>(activation: Activation, u: T) -> [T; 4] {
             [u * s, s + u * f, two * f + u * e, three * e + u * t]
         }
         Activation::Identity => [u, one, T::ZERO, T::ZERO],
+        // As above.
+        other => unimplemented!("{other} by libm"),
     }
 }
 

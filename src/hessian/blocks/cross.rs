@@ -3,8 +3,9 @@
 use core::ops::Range;
 
 use crate::count::{Work, product};
-use crate::hessian::blocks::{BlockSum, tile_len, tiles};
-use crate::hessian::factors::{ChunkFactors, FactorGradients, Factors, HiddenGradient, chunks};
+use crate::hessian::blocks::sum::{BlockSum, tile_len, tiles};
+use crate::hessian::factors::chunk::ChunkFactors;
+use crate::hessian::factors::{FactorGradients, Factors, HiddenGradient, chunks};
 use crate::hessian::forward::Forward;
 use crate::kernels::context::Context;
 use crate::kernels::gemm::{self, Addend, Matrix, MatrixMut};
@@ -65,8 +66,8 @@ impl<T: Element> BlockSum<'_, '_, T> {
         for rows in tiles(forward.n) {
             let (beta, height) = (if rows.start == 0 { T::ZERO } else { T::ONE }, rows.len());
             self.write_cross(factors, &rows, [&mut *a, &mut *ah, &mut *b, &mut *rf], context);
-            let a = Matrix::row_major(&a, height, d + 1);
-            let ah = Matrix::row_major(&ah, height, am);
+            let a = Matrix::row_major(a, height, d + 1);
+            let ah = Matrix::row_major(ah, height, am);
             let (b, rf) = (&b[..height * rm], &rf[..height * rm]);
             let (b, rf) = (Matrix::row_major(b, height, rm), Matrix::row_major(rf, height, rm));
             context.product(MatrixMut::row_major(q, am, rm), T::ONE, ah.t(), b, Addend::scaled(beta));
@@ -92,8 +93,8 @@ impl<T: Element> BlockSum<'_, '_, T> {
             let height = rows.len();
             self.write_cross(factors, &rows, [&mut *a, &mut *ah, &mut *b, &mut *rf], context);
             {
-                let ah = Matrix::row_major(&ah, height, am);
-                let (a, b) = (Matrix::row_major(&a, height, d + 1), &b[..height * rm]);
+                let ah = Matrix::row_major(ah, height, am);
+                let (a, b) = (Matrix::row_major(a, height, d + 1), &b[..height * rm]);
                 let mut to = MatrixMut::row_major(b_hat, height, rm);
                 context.product(to.reborrow(), factor, ah, q, Addend::Zero);
                 context.product(to, factor, a, ones, Addend::Output(T::ONE));

@@ -3,9 +3,10 @@
 use core::ops::Range;
 
 use crate::count::{Work, product};
-use crate::hessian::blocks::{BlockSum, tile_len, tiles};
+use crate::hessian::blocks::sum::{BlockSum, tile_len, tiles};
 use crate::hessian::contrasts::triangle;
-use crate::hessian::factors::{self, ChunkFactors, FactorGradients, Factors, HiddenGradient, chunks};
+use crate::hessian::factors::chunk::ChunkFactors;
+use crate::hessian::factors::{self, FactorGradients, Factors, HiddenGradient, chunks};
 use crate::kernels::context::Context;
 use crate::kernels::gemm::{self, Addend, Matrix, MatrixMut};
 use crate::kernels::vector::dot;
@@ -70,8 +71,8 @@ impl<T: Element> BlockSum<'_, '_, T> {
                 }
             }
             self.write_inputs(isa, &rows, aa);
-            let a = Matrix::row_major(&a, height, m2);
-            let aa = Matrix::row_major(&aa, height, d2);
+            let a = Matrix::row_major(a, height, m2);
+            let aa = Matrix::row_major(aa, height, d2);
             if wide {
                 context.product(MatrixMut::row_major(q, d2, m2), T::ONE, aa.t(), a, Addend::scaled(beta));
             } else {
@@ -85,7 +86,7 @@ impl<T: Element> BlockSum<'_, '_, T> {
         let q = if wide { Matrix::row_major(q, d2, m2) } else { Matrix::row_major(q, m2, d2).t() };
         for rows in tiles(forward.n) {
             self.write_inputs(isa, &rows, aa);
-            let aa = Matrix::row_major(&aa, rows.len(), d2);
+            let aa = Matrix::row_major(aa, rows.len(), d2);
             let out = MatrixMut::row_major(a_hat, rows.len(), m2);
             context.product(out, factor, aa, q, Addend::Zero);
             for chunk in chunks(rows.clone()) {

@@ -21,9 +21,8 @@
 mod cross;
 mod hidden;
 mod output;
+mod sum;
 mod whole;
-
-use core::ops::Range;
 
 use crate::bounds::Squares;
 use crate::count::{Work, largest};
@@ -34,19 +33,8 @@ use crate::kernels::context::Context;
 use crate::network::Shape;
 use crate::plan::Form;
 use crate::simd::Element;
-use crate::workspace::{Arena, pieces};
-
-/// Samples a tile.
-const TILE: usize = 64;
-
-const fn tile_len(n: usize) -> usize {
-    if n < TILE { n } else { TILE }
-}
-
-/// The tiles of `n` samples.
-fn tiles(n: usize) -> impl Iterator<Item = Range<usize>> {
-    pieces(0..n, TILE)
-}
+use crate::workspace::Arena;
+use sum::BlockSum;
 
 /// Value and adjoints for `n` samples, all pairs weighing alike.
 pub(crate) const fn work(shape: Shape, n: usize) -> Work {
@@ -82,13 +70,7 @@ pub(crate) const fn packing_elements(shape: Shape, n: usize) -> u64 {
 
 /// Elements of a worker's scratch, besides packing space.
 pub(crate) const fn worker_elements(shape: Shape, n: usize) -> u64 {
-    largest(&[factors::chunk_elements(shape, n), pairs::worker_elements(shape, 1, Form::Flat)])
-}
-
-/// What all blocks read.
-struct BlockSum<'a, 'w, T> {
-    forward: &'a Forward<'w, T>,
-    weight: f64,
+    largest(&[factors::chunk::chunk_elements(shape, n), pairs::worker_elements(shape, 1, Form::Flat)])
 }
 
 /// Sums over all pairs of samples; adds the derivatives to the gradients, if there are any.

@@ -1,7 +1,7 @@
 //! The output–output block: `Q_e = Σ S_e h hᵀ` entry by entry of S.
 
 use crate::count::{Work, product};
-use crate::hessian::blocks::{BlockSum, tile_len, tiles};
+use crate::hessian::blocks::sum::{BlockSum, tile_len, tiles};
 use crate::hessian::contrasts::triangle;
 use crate::hessian::factors::{FactorGradients, Factors};
 use crate::kernels::context::Context;

@@ -18,8 +18,8 @@ use core::ops::Range;
 
 use crate::bounds::Squares;
 use crate::count::{Work, product};
-use crate::hessian::blocks::BlockSum;
 use crate::hessian::blocks::hidden::write_outer_with_one;
+use crate::hessian::blocks::sum::BlockSum;
 use crate::hessian::contrasts::{triangle, upper};
 use crate::hessian::factors::{FactorGradients, Factors};
 use crate::hessian::forward::Forward;
@@ -120,10 +120,10 @@ impl<T: Element> BlockSum<'_, '_, T> {
         for tile in pieces(0..n, TILE) {
             let (beta, height) = (if tile.start == 0 { T::ZERO } else { T::ONE }, tile.len());
             self.write_rows(isa, factors, &tile, &mut rows);
-            let g = Matrix::row_major(&rows.g, height, width);
-            let a = Matrix::row_major(&rows.a, height, d + 1);
-            let aa = Matrix::row_major(&rows.aa, height, d2);
-            let rf = Matrix::row_major(&rows.rf, height, m);
+            let g = Matrix::row_major(rows.g, height, width);
+            let a = Matrix::row_major(rows.a, height, d + 1);
+            let aa = Matrix::row_major(rows.aa, height, d2);
+            let rf = Matrix::row_major(rows.rf, height, m);
             let residual_d = Matrix::row_major(&factors.d[tile.start * m..tile.end * m], height, m);
             let s = &factors.s[tile];
             let out = MatrixMut::row_major(h, width, width);
@@ -149,12 +149,12 @@ impl<T: Element> BlockSum<'_, '_, T> {
             let height = tile.len();
             self.write_rows(isa, factors, &tile, &mut rows);
             let out = MatrixMut::row_major(y, height, width);
-            let g = Matrix::row_major(&rows.g, height, width);
+            let g = Matrix::row_major(rows.g, height, width);
             context.product(out, T::ONE, g, Matrix::row_major(h, width, width), Addend::Row(sums));
-            let aa = Matrix::row_major(&rows.aa, height, d2);
+            let aa = Matrix::row_major(rows.aa, height, d2);
             let d_hat = MatrixMut::row_major(gradients.d.rows_mut(&tile), height, m);
             context.add(d_hat, aa, Matrix::row_major(hidden, d2, m));
-            let a = Matrix::row_major(&rows.a, height, d + 1);
+            let a = Matrix::row_major(rows.a, height, d + 1);
             let rf_hat = MatrixMut::row_major(rows.rf, height, m);
             context.set(rf_hat, a, Matrix::row_major(cross, d + 1, m));
             let twice = T::from_f64(2.0 * self.weight);

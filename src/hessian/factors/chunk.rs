@@ -4,7 +4,9 @@ use core::f64::consts::{FRAC_1_SQRT_2, SQRT_2};
 use core::ops::Range;
 
 use crate::hessian::contrasts::{triangle, unfold};
-use crate::hessian::factors::{CHUNK, FactorGradients, Factors, HiddenGradient};
+use crate::hessian::factors::Factors;
+use crate::hessian::factors::cuts::CHUNK;
+use crate::hessian::factors::gradients::{FactorGradients, HiddenGradient};
 use crate::hessian::forward::Forward;
 use crate::kernels::context::Context;
 use crate::kernels::gemm::{Matrix, MatrixMut};
@@ -65,7 +67,7 @@ impl<'w, T: Element> ChunkFactors<'w, T> {
             unfold(context.isa, row(factors.s, triangle(r), n), full, r);
         }
         let rows = range.len() * r;
-        let s = Matrix::row_major(&full_s, rows, r);
+        let s = Matrix::row_major(full_s, rows, r);
         let v = Matrix::row_major(&*factors.v, r, m);
         context.set(MatrixMut::row_major(sv, rows, m), s, v);
     }
@@ -145,7 +147,7 @@ impl<'w, T: Element> ChunkFactors<'w, T> {
                         *d_hat += a_hat[j * m + j];
                     }
                     scale_columns(isa, factors.v, f, c);
-                    let (c, a_hat) = (Matrix::row_major(&**c, r, m), Matrix::row_major(&**a_hat, m, m));
+                    let (c, a_hat) = (Matrix::row_major(c, r, m), Matrix::row_major(a_hat, m, m));
                     context.set(MatrixMut::row_major(c_a_hat, r, m), c, a_hat);
                 }
             }
@@ -169,7 +171,7 @@ impl<'w, T: Element> ChunkFactors<'w, T> {
         for (n, s_hat) in range.clone().zip(s_hat.chunks_exact(r * r)) {
             fold_into(s_hat, gradients.s.row_mut(n), r);
         }
-        let s = Matrix::row_major(&full_s, rows, r);
+        let s = Matrix::row_major(full_s, rows, r);
         let v_hat = MatrixMut::row_major(gradients.v.row_mut(range.start), r, m);
         context.add(v_hat, s.t(), Matrix::row_major(y, rows, m));
     }

@@ -2,7 +2,7 @@
 
 use crate::count::{product, sum};
 use crate::hessian::contrasts::triangle;
-use crate::hessian::factors::CHUNK;
+use crate::hessian::factors::cuts::CHUNK;
 use crate::kernels::vector::scale;
 use crate::network::Shape;
 use crate::simd::{Element, InstructionSet};

@@ -16,7 +16,8 @@
 //!
 //! Symmetric factors are stored flat (see [`contrasts`](super::contrasts)).
 
-mod chunk;
+pub(crate) mod chunk;
+mod cuts;
 mod gradients;
 
 use core::ops::Range;
@@ -31,8 +32,8 @@ use crate::kernels::vector::{add_scaled, largest_magnitude, scale};
 use crate::network::Shape;
 use crate::number::power_of_two_near;
 use crate::simd::Element;
-use crate::workspace::{Arena, PerSample, buffers, pieces, row, row_mut};
-pub(crate) use chunk::{ChunkFactors, chunk_elements};
+use crate::workspace::{Arena, PerSample, buffers, row, row_mut};
+pub(crate) use cuts::{CHUNK, chunks, middle};
 pub(crate) use gradients::{FactorGradients, HiddenGradient, gradient_elements};
 
 buffers! {
@@ -70,20 +71,6 @@ pub(crate) struct Factors<'w, T> {
     contrasts: Contrasts<'w, T>,
     /// Scratch for a row of units or of classes.
     row: &'w mut [T],
-}
-
-/// Samples whose factors are formed at once, so that matrix products have rows enough.
-pub(crate) const CHUNK: usize = 16;
-
-/// Where a range of samples is cut in two, at a place that depends on the range alone; nowhere within a `unit` of samples.
-pub(crate) fn middle(range: &Range<usize>, unit: usize) -> Option<usize> {
-    let half = (range.len() / 2).next_multiple_of(unit);
-    (half > 0 && half < range.len()).then_some(range.start + half)
-}
-
-/// The chunks of a range of samples.
-pub(crate) fn chunks(range: Range<usize>) -> impl Iterator<Item = Range<usize>> {
-    pieces(range, CHUNK)
 }
 
 /// Elements that [`Factors::new`] takes.

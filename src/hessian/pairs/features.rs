@@ -5,7 +5,8 @@
 
 use crate::hessian::contrasts::triangle;
 use crate::hessian::factors::FactorGradients;
-use crate::hessian::pairs::{TILE, x_term};
+use crate::hessian::pairs::tile::TILE;
+use crate::hessian::pairs::x_lengths;
 use crate::network::Shape;
 use crate::plan::Form;
 use crate::workspace::rows;
@@ -17,9 +18,9 @@ rows! {
         let flat = matches!(form, Form::Flat);
     } {
         /// B∘h, RM numbers, and what keeps rows off each other's cache sets.
-        bh: [x_term::row_len(shape, samples)],
+        bh: [x_lengths::row_len(shape, samples)],
         /// r⊗f, RM numbers: where x is linear.
-        rf: [if x_term::is_linear(shape, samples) { rm } else { 0 }],
+        rf: [if x_lengths::is_linear(shape, samples) { rm } else { 0 }],
         /// A, M₂ numbers: of the flat form, as is B.
         a: [if flat { triangle(m) } else { 0 }],
         /// B, RM numbers.
@@ -40,9 +41,9 @@ rows! {
         let flat = matches!(form, Form::Flat);
     } {
         /// Of B∘h.
-        bh: [x_term::row_len(shape, samples)],
+        bh: [x_lengths::row_len(shape, samples)],
         /// Of r⊗f.
-        rf: [if x_term::is_linear(shape, samples) { rm } else { 0 }],
+        rf: [if x_lengths::is_linear(shape, samples) { rm } else { 0 }],
         /// Of A.
         a: [if flat { triangle(m) } else { 0 }],
         /// Of B.

@@ -26,9 +26,13 @@
 mod common;
 mod features;
 mod flat;
+mod form;
+mod parts;
 mod scratch;
+mod sum;
 mod tangent;
 mod tile;
+mod x_lengths;
 mod x_term;
 
 use core::ops::Range;
@@ -36,26 +40,22 @@ use core::ops::Range;
 use crate::bounds::Squares;
 use crate::count::{Work, largest, product, sum};
 use crate::hessian::contrasts::triangle;
-use crate::hessian::factors::{self, CHUNK, ChunkFactors, FactorGradients, Factors, HiddenGradient, chunks, middle};
+use crate::hessian::factors::chunk::ChunkFactors;
+use crate::hessian::factors::{self, CHUNK, FactorGradients, Factors, chunks, middle};
 use crate::hessian::forward::Forward;
 use crate::kernels::context::Context;
 use crate::kernels::vector::dot;
 use crate::network::Shape;
 use crate::plan::Form;
-use crate::simd::{Element, InstructionSet};
+use crate::simd::Element;
 use crate::workspace::Arena;
 use features::{FeatureGradients, Features, SampleGradients, TileGradients};
 use flat::Flat;
-use scratch::{Grams, TileScratch, TileWorkers, WorkerScratch};
+use form::PairForm;
+use scratch::{Grams, TileWorkers, WorkerScratch};
+use sum::PairSum;
 use tangent::Tangent;
-use tile::{SampleRows, Side, Tile};
-
-/// Samples a tile.
-const TILE: usize = 64;
-
-const fn tile_len(n: usize) -> usize {
-    if n < TILE { n } else { TILE }
-}
+use tile::{SampleRows, Side, TILE, Tile};
 
 /// The cheaper form.
 pub(crate) const fn cheaper_form(shape: Shape, n: usize) -> Form {
@@ -85,7 +85,7 @@ pub(crate) const fn elements(shape: Shape, n: usize, form: Form) -> u64 {
 /// Elements of a worker's scratch, besides packing space.
 pub(crate) const fn worker_elements(shape: Shape, n: usize, form: Form) -> u64 {
     let chunk = product(&[if n < CHUNK { n } else { CHUNK }, shape.classes() - 1, shape.hidden()]);
-    largest(&[sum(&[chunk, factors::chunk_elements(shape, n)]), scratch::elements(shape, n, form)])
+    largest(&[sum(&[chunk, factors::chunk::chunk_elements(shape, n)]), scratch::elements(shape, n, form)])
 }
 
 /// Elements of packing space that the products need.
@@ -95,82 +95,6 @@ pub(crate) const fn packing_elements(shape: Shape, n: usize, form: Form) -> u64 
         Form::Tangent => tangent::packing_elements(shape, n),
     };
     largest(&[common::packing_elements(shape, n), own])
-}
-
-/// What all stages of a sum over pairs read.
-struct PairSum<'a, 'w, T> {
-    forward: &'a Forward<'w, T>,
-    factors: &'a Factors<'w, T>,
-    /// The samples whose pairs are summed.
-    range: Range<usize>,
-    /// Of a pair of a sample with itself, and of any other.
-    weights: (T, T),
-}
-
-/// How the terms in S, B and A are computed. A type, so that a program whose plans have one form has none of the other.
-trait PairForm<'w, T: Element>: Sized + Sync {
-    const FORM: Form;
-
-    /// With what all tiles read besides features.
-    fn new(sum: &PairSum<'_, '_, T>, arena: &mut Arena<'w, T>) -> Self;
-
-    /// Computes the feature rows of the samples `chunk`, whose factors these are.
-    fn fill(
-        sum: &PairSum<'_, '_, T>,
-        factors: &mut ChunkFactors<'_, T>,
-        chunk: &Range<usize>,
-        features: &mut Features<'_, T>,
-    );
-
-    /// Forms Gram matrices of a tile, or of some of its rows, of feature rows.
-    fn form(features: &Features<'_, T>, tile: &Tile, grams: &mut Grams<'_, T>, context: &mut Context<'_, T>);
-
-    /// Turns the Gram matrices of a tile into coefficients, of ĝ too; returns the tile's share of the terms.
-    fn combine(
-        &self,
-        sum: &PairSum<'_, '_, T>,
-        tile: &Tile,
-        scratch: &mut TileScratch<'_, T>,
-        gradients: &mut TileGradients<'_, T>,
-        workers: &mut TileWorkers<'_, T>,
-    ) -> Squares;
-
-    /// Multiplies the coefficients of a tile with the features of one side, and adds that to the gradients of the other.
-    fn spread(
-        sum: &PairSum<'_, '_, T>,
-        features: &Features<'_, T>,
-        part: (&Tile, Side),
-        grams: &Grams<'_, T>,
-        to: &mut SampleGradients<'_, T>,
-        scratch: &mut WorkerScratch<'_, T>,
-    );
-
-    /// Twice the term in A, or what is left of it, from the gradients of some samples.
-    fn hidden_value(
-        isa: InstructionSet,
-        range: &Range<usize>,
-        features: &Features<'_, T>,
-        gradients: &FeatureGradients<'_, T>,
-    ) -> f64;
-
-    /// Hands over what is not a sample's own.
-    fn finish(
-        &mut self,
-        _isa: InstructionSet,
-        _sum: &PairSum<'_, '_, T>,
-        _own: &mut FeatureGradients<'_, T>,
-        _gradients: &mut FactorGradients<'_, T>,
-    ) {
-    }
-
-    /// The way back from the feature rows of the samples `chunk`: adds to B̂ and the gradients, returns Â.
-    fn back<'g>(
-        isa: InstructionSet,
-        chunk: &Range<usize>,
-        own: &'g FeatureGradients<'_, T>,
-        b_hat: &mut [T],
-        gradients: &mut FactorGradients<'_, T>,
-    ) -> HiddenGradient<'g, T>;
 }
 
 /// Sums over all pairs within `range`; adds the derivatives to the gradients, if there are any.

@@ -1,8 +1,9 @@
 //! Scratch of the workers that visit a tile: what is formed of the tile, and what each worker has of its own.
 
 use crate::hessian::contrasts::triangle;
-use crate::hessian::pairs::tangent::{entries, largest_part};
-use crate::hessian::pairs::{tile_len, x_term};
+use crate::hessian::pairs::parts::{self, largest_part};
+use crate::hessian::pairs::tile::tile_len;
+use crate::hessian::pairs::x_lengths;
 use crate::kernels::context::Context;
 use crate::network::Shape;
 use crate::plan::Form;
@@ -30,16 +31,16 @@ buffers! {
         bb: [flat, tile, tile],
         w: [tangent, part, triangle(k - 1).saturating_add(1), part],
         column_p: [tangent, k, part],
-        transposed: [tangent, entries::panels_len(part), m],
+        transposed: [tangent, parts::panels_len(part), m],
         scaled: [scaled_len(shape, n, form)],
-        sums: [tangent, entries::GROUP, m],
+        sums: [tangent, parts::GROUP, m],
         registers: [tangent, k.saturating_add(7), k, MAX_LANES],
     }
 }
 
 /// Numbers of [`WorkerScratch::scaled`]: the largest of what shares it.
 const fn scaled_len(shape: Shape, n: usize, form: Form) -> usize {
-    let (of_x, of_entries) = (x_term::scaled_len(shape, n), entries::scaled_len(shape, largest_part(shape, n)));
+    let (of_x, of_entries) = (x_lengths::scaled_len(shape, n), parts::scaled_len(shape, largest_part(shape, n)));
     if matches!(form, Form::Tangent) && of_entries > of_x { of_entries } else { of_x }
 }
 

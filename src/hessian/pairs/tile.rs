@@ -2,11 +2,17 @@
 
 use core::ops::Range;
 
-use crate::hessian::pairs::TILE;
 use crate::kernels::context::Context;
 use crate::kernels::gemm::{Addend, Matrix, MatrixMut, Triangle};
 use crate::simd::Element;
 use crate::workspace::{PerSample, pieces};
+
+/// Samples a tile.
+pub(super) const TILE: usize = 64;
+
+pub(super) const fn tile_len(n: usize) -> usize {
+    if n < TILE { n } else { TILE }
+}
 
 /// A tile of pairs.
 #[derive(Clone, Debug)]

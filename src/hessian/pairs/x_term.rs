@@ -18,11 +18,14 @@
 use core::ops::Range;
 
 use crate::count::product;
-use crate::hessian::factors::{ChunkFactors, FactorGradients};
+use crate::hessian::factors::FactorGradients;
+use crate::hessian::factors::chunk::ChunkFactors;
 use crate::hessian::pairs::features::{FeatureGradients, Features, SampleGradients};
 use crate::hessian::pairs::scratch::WorkerScratch;
+use crate::hessian::pairs::sum::PairSum;
 use crate::hessian::pairs::tile::{SampleRows, Side, Tile};
-use crate::hessian::pairs::{PairSum, TILE, tile_len};
+use crate::hessian::pairs::tile::{TILE, tile_len};
+use crate::hessian::pairs::x_lengths::{GROUP, group_len, is_linear};
 use crate::kernels::context::Context;
 use crate::kernels::gemm::{Addend, Matrix, MatrixMut};
 use crate::kernels::vector::{add_scaled, dot, dot_inline, scale, sum_rows};
@@ -30,14 +33,6 @@ use crate::network::Shape;
 use crate::simd::Element;
 use crate::simd::{InstructionSet, Kernel, Lanes, Simd};
 use crate::workspace::{PerSample, pieces, row};
-
-/// Classes whose part of (r⊗f)^ is folded at once, at most.
-const GROUP: usize = 3;
-
-/// Classes a group: as few groups as there must be, of about the same size.
-const fn group_len(r: usize) -> usize {
-    r.div_ceil(r.div_ceil(GROUP))
-}
 
 /// Flops for `n` samples.
 pub(super) const fn flops(shape: Shape, n: usize) -> u64 {
@@ -53,31 +48,9 @@ pub(super) const fn products(shape: Shape, n: usize) -> [[usize; 3]; 2] {
     if is_linear(shape, n) { [[d, n, rm], [n, d, rm]] } else { [[t, t, m]; 2] }
 }
 
-/// Whether it is summed by way of the inputs, rather than by pairs.
-pub(super) const fn is_linear(shape: Shape, n: usize) -> bool {
-    2 * (shape.inputs() as u64 + 1) < n as u64
-}
-
-/// Numbers from the B∘h of a sample to that of the next: RM and, where x goes by pairs, as many more as put it at an odd multiple of two
-/// or of four cache lines, so that a class of many samples does not fall on the same few cache sets. The latter are zero. At most 2RM: a
-/// smaller batch, whose x goes by pairs, has room where the planned one is linear.
-pub(super) const fn row_len(shape: Shape, n: usize) -> usize {
-    let rm = shape.hidden().saturating_mul(shape.classes() - 1);
-    let odd = rm.saturating_add(31) / 64;
-    if rm < 64 || is_linear(shape, n) { rm } else { odd.saturating_mul(64).saturating_add(32) }
-}
-
 /// Elements for the sum over inputs where x is linear, (D+1)×RM: Σ a ⊗ features. None elsewhere.
 pub(super) const fn elements(shape: Shape, n: usize) -> u64 {
     if is_linear(shape, n) { product(&[shape.inputs() + 1, shape.classes() - 1, shape.hidden()]) } else { 0 }
-}
-
-/// Numbers of [`WorkerScratch::scaled`]: the coefficients of a tile, weighted, or products of a group of classes. Where x is linear too,
-/// for smaller batches.
-pub(super) const fn scaled_len(shape: Shape, n: usize) -> usize {
-    let tile = tile_len(n);
-    let products = product(&[group_len(shape.classes() - 1), tile, shape.hidden()]) as usize;
-    if products > tile * tile { products } else { tile * tile }
 }
 
 /// Computes the feature rows of the samples `chunk`, whose factors these are.

@@ -5,8 +5,9 @@
 //! fused multiply–add is needed. The even and the odd part of `eʳ − 1 − r` are polynomials in `r²`, two short chains instead
 //! of a long one.
 
+use super::constant::{constant, splat};
 use super::pair::Pair;
-use super::{constant, polynomial, splat};
+use super::polynomial::polynomial;
 use crate::number::Coefficients;
 use crate::number::Number;
 use crate::simd::Lanes;

@@ -5,12 +5,11 @@
 //! is rounded little more than once; one division serves all. Where a derivative has a zero of its own the error is relative
 //! to the sum of the magnitudes of the terms in its formula.
 
-use super::constant;
+use super::constant::{constant, splat};
 use super::exp::{Decay, exp};
 use super::ln::{ln, ln_1p_unit};
 use super::normal::Normal;
 use super::pair::Pair;
-use super::splat;
 use crate::number::Coefficients;
 use crate::number::Number;
 use crate::simd::Lanes;

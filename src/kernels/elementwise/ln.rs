@@ -3,8 +3,9 @@
 //! `y = 2ᵏ (1 + f)` with `√½ <= 1 + f < √2`; then, as in FreeBSD's `e_log.c` (Sun Microsystems, 1993), with
 //! `s = f/(2 + f)`, `ln(1 + f) = 2 artanh s = f − (f²/2 − s (f²/2 + R))` and R a polynomial in `s²`.
 
+use super::constant::{constant, splat};
 use super::pair::Pair;
-use super::{constant, long_polynomial_pair, polynomial, splat};
+use super::polynomial::{long_polynomial_pair, polynomial};
 use crate::number::Coefficients;
 use crate::number::Number;
 use crate::simd::Lanes;

@@ -9,16 +9,19 @@
 //! | `ln` | logarithm and `ln(1 + x)` |
 //! | `normal` | density and upper tail of the normal distribution |
 //! | `pair` | numbers as sums of two, to round a result once |
+//! | `constant`, `polynomial` | registers of one number; polynomials |
 //! | `functions` | the activations and their derivatives |
 //! | `softmax`, `cross_entropy` | rows of logits |
 //! | `rows` | a tile of rows, transposed so that the lanes run along them |
 
+mod constant;
 mod cross_entropy;
 mod exp;
 mod functions;
 mod ln;
 mod normal;
 mod pair;
+mod polynomial;
 mod rows;
 mod softmax;
 
@@ -28,11 +31,9 @@ pub(crate) use softmax::{softmax_jacobian_rows, softmax_rows};
 use core::marker::PhantomData;
 
 use crate::activation::Activation;
-use crate::number::Number;
 use crate::simd::Element;
 use crate::simd::{InstructionSet, Kernel, Lanes, Simd};
 use functions::{Exp, Function, Gelu, Identity, Ln, Sigmoid, Silu, Softplus, Tanh};
-use pair::Pair;
 
 /// Overwrites every `u` by `φ(u)`.
 pub(crate) fn activate<T: Element>(isa: InstructionSet, activation: Activation, u_to_h: &mut [T]) {
@@ -131,53 +132,6 @@ fn apply<T: Element, S: Simd, F: Function, const N: usize>(simd: S, mut columns:
             value.store_at(column, start, part);
         }
     }
-}
-
-/// `x` in every lane, in the instruction set of `like`.
-#[inline(always)]
-fn constant<V: Lanes>(like: V, x: f64) -> V {
-    V::splat(like.simd(), V::Scalar::from_f64(x))
-}
-
-/// `x` in every lane, in the instruction set of `like`.
-#[inline(always)]
-fn splat<V: Lanes>(like: V, x: V::Scalar) -> V {
-    V::splat(like.simd(), x)
-}
-
-/// `Σ coefficients[i] xⁱ` for up to some 26 coefficients: three polynomials of `x`, so that there is less to wait for, put
-/// together in `x⁸`. (Pieces of a known length are also what the compiler unrolls.)
-#[inline(always)]
-fn long_polynomial<V: Lanes>(x: V, coefficients: &[V::Scalar]) -> V {
-    const PIECE: usize = 8;
-    let (low, rest) = coefficients.split_at(PIECE);
-    let x_2 = x * x;
-    let x_4 = x_2 * x_2;
-    let x_8 = x_4 * x_4;
-    let high = if rest.len() > PIECE + 1 {
-        let (middle, high) = rest.split_at(PIECE);
-        polynomial(x, high).mul_add(x_8, polynomial(x, middle))
-    } else {
-        polynomial(x, rest)
-    };
-    high.mul_add(x_8, polynomial(x, low))
-}
-
-/// The same plus `low`, for a constant term that outweighs the others: rounded little more than they are.
-#[inline(always)]
-fn long_polynomial_pair<V: Lanes>(x: V, coefficients: &[V::Scalar], low: V::Scalar) -> Pair<V> {
-    let (constant_term, rest) = coefficients.split_at(1);
-    Pair::sum(splat(x, constant_term[0]), x * long_polynomial(x, rest), splat(x, low))
-}
-
-/// `Σ coefficients[i] xⁱ` by Horner's rule.
-#[inline(always)]
-fn polynomial<V: Lanes>(x: V, coefficients: &[V::Scalar]) -> V {
-    let mut sum = splat(x, coefficients[coefficients.len() - 1]);
-    for &coefficient in coefficients[..coefficients.len() - 1].iter().rev() {
-        sum = sum.mul_add(x, splat(x, coefficient));
-    }
-    sum
 }
 
 #[cfg(test)]

@@ -5,9 +5,10 @@
 //! J. G. Laframboise, *Chebyshev approximation of (1 + 2x) exp(x²) erfc x in 0 ≤ x < ∞*, Mathematics of Computation 36
 //! (1981).
 
+use super::constant::{constant, splat};
 use super::exp::Decay;
 use super::pair::{Pair, split};
-use super::{constant, long_polynomial_pair, splat};
+use super::polynomial::long_polynomial_pair;
 use crate::number::Coefficients;
 use crate::simd::Lanes;
 

@@ -4,7 +4,7 @@
 //! (*A floating-point technique for extending the available precision*, Numerische Mathematik 18 (1971)). A product of pairs leaves out
 //! `low · low`, so its relative error is some ε².
 
-use super::splat;
+use super::constant::splat;
 use crate::number::Coefficients;
 use crate::number::Number;
 use crate::simd::Lanes;

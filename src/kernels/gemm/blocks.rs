@@ -1,6 +1,6 @@
 //! Block sizes, and what is packed.
 
-use super::Matrix;
+use super::matrix::Matrix;
 use crate::simd::Element;
 use crate::simd::{Lanes, MAX_LANES, Simd};
 

@@ -2,9 +2,9 @@
 
 use super::blocks::{Blocks, SHORT, WIDE_ROWS, aliased, near, panel_cols, place, tile_rows};
 use super::dot::{self, Dots};
+use super::matrix::{Addend, Matrix, MatrixMut};
 use super::micro::{self, strip_product};
 use super::pack::{self, Source};
-use super::{Addend, Matrix, MatrixMut};
 use crate::simd::Element;
 use crate::simd::{Kernel, Lanes, Simd};
 

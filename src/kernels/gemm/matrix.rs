@@ -1,6 +1,7 @@
 //! Views of matrices: a slice with dimensions and strides, checked once.
 
-use crate::Error;
+use crate::error::Error;
+use crate::simd::Element;
 use core::ops::Range;
 
 /// A borrowed matrix: element (i, j) is `data[i·row_stride + j·col_stride]`.
@@ -42,7 +43,7 @@ fn too_short() -> ! {
 /// Elements of a matrix without gaps. A product that overflows is longer than any slice.
 #[inline(always)]
 fn area(rows: usize, cols: usize) -> usize {
-    rows.checked_mul(cols).unwrap_or(usize::MAX)
+    rows.saturating_mul(cols)
 }
 
 fn check_extent(given: usize, extent: Option<usize>) -> Result<(), Error> {
@@ -250,5 +251,24 @@ impl<'a, T> MatrixMut<'a, T> {
     #[inline]
     pub(super) fn as_mut_ptr(&mut self) -> *mut T {
         self.data.as_mut_ptr()
+    }
+}
+
+/// What is added to a product.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Addend<'a, T> {
+    /// Nothing; C is not read.
+    Zero,
+    /// β·C.
+    Output(T),
+    /// The same row to every row of C: a bias.
+    Row(&'a [T]),
+}
+
+impl<'a, T: Element> Addend<'a, T> {
+    /// β·C, where β = 0 means that C is not read.
+    #[inline(always)]
+    pub(crate) fn scaled(beta: T) -> Self {
+        if beta == T::ZERO { Self::Zero } else { Self::Output(beta) }
     }
 }

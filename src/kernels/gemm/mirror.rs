@@ -1,6 +1,6 @@
 //! Copies one triangle of a symmetric matrix to the other one.
 
-use super::MatrixMut;
+use super::matrix::MatrixMut;
 use crate::simd::Element;
 use crate::simd::{InstructionSet, Kernel, Lanes, MAX_LANES, Simd};
 

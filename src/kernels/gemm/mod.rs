@@ -37,6 +37,7 @@ mod vouched;
 
 pub(crate) use blocks::largest_workspace;
 pub use blocks::workspace_len;
+pub(crate) use matrix::Addend;
 pub use matrix::{Matrix, MatrixMut};
 pub(crate) use mirror::{Half, mirror};
 pub(crate) use pack::transpose;
@@ -45,25 +46,6 @@ use crate::count::product;
 use crate::kernels::context::Context;
 use crate::simd::{Element, InstructionSet};
 use loops::Product;
-
-/// What is added to a product.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Addend<'a, T> {
-    /// Nothing; C is not read.
-    Zero,
-    /// β·C.
-    Output(T),
-    /// The same row to every row of C: a bias.
-    Row(&'a [T]),
-}
-
-impl<'a, T: Element> Addend<'a, T> {
-    /// β·C, where β = 0 means that C is not read.
-    #[inline(always)]
-    pub(crate) fn scaled(beta: T) -> Self {
-        if beta == T::ZERO { Self::Zero } else { Self::Output(beta) }
-    }
-}
 
 /// Which triangles of a symmetric product are filled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Packing: copies of panels of B and strips of A in the order in which the micro-kernel reads them.
 
-use super::Matrix;
+use super::matrix::Matrix;
 use super::vouched::Vouched;
 use crate::simd::Element;
 use crate::simd::{InstructionSet, Kernel, Lanes, MAX_LANES, Simd};

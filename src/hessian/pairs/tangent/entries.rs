@@ -8,18 +8,16 @@
 use core::ops::Range;
 
 use crate::hessian::contrasts::{products_of_rows, triangle, upper};
-use crate::hessian::pairs::PairSum;
+use crate::hessian::pairs::parts::{GROUP, panel, scaled_rows};
 use crate::hessian::pairs::scratch::WorkerScratch;
-use crate::hessian::pairs::tangent::Tangent;
+use crate::hessian::pairs::sum::PairSum;
+use crate::hessian::pairs::tangent::read::Tangent;
 use crate::hessian::pairs::tile::{SampleRows, Side, Tile};
 use crate::kernels::gemm::{self, Half, Matrix, MatrixMut, mirror};
 use crate::network::Shape;
 use crate::simd::Element;
 use crate::simd::{InstructionSet, Kernel, Lanes, Simd};
 use crate::workspace::{PerSample, pieces, row, row_mut};
-
-/// Entries of W whose products are folded at once.
-pub(in crate::hessian::pairs) const GROUP: usize = 4;
 
 /// Rows that are folded at once.
 const FOLDED: usize = 4;
@@ -36,27 +34,6 @@ const fn rows_of_w(shape: Shape, width: usize, bytes: usize) -> usize {
 /// Numbers from the entries of a sample to those of the next, over `width` columns.
 pub(super) const fn line<T>(shape: Shape, width: usize) -> usize {
     rows_of_w(shape, width, size_of::<T>()) * width
-}
-
-/// Columns whose rows f are transposed side by side: two of the widest registers.
-const fn panel<T>() -> usize {
-    128 / size_of::<T>()
-}
-
-/// Columns of the panels of rows f, transposed, of a part of up to `part` samples a side.
-pub(in crate::hessian::pairs) const fn panels_len(part: usize) -> usize {
-    part.next_multiple_of(panel::<f32>())
-}
-
-/// Rows of M numbers that hold rows f times something: the entries of W of a sample, or a group of entries of a part.
-const fn scaled_rows(shape: Shape, part: usize) -> usize {
-    let (rows, group) = (triangle(shape.classes() - 1).saturating_add(1), GROUP * part);
-    if group > rows { group } else { rows }
-}
-
-/// Numbers of [`WorkerScratch::scaled`].
-pub(in crate::hessian::pairs) const fn scaled_len(shape: Shape, part: usize) -> usize {
-    scaled_rows(shape, part).saturating_mul(shape.hidden())
 }
 
 /// Elements of packing space that the products need.

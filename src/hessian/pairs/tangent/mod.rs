@@ -31,62 +31,32 @@
 //! Multiply–adds a pair: `R₂M/2` for the Gram matrices, `R₂M + 2M` for the hats, about `10K²` operations for each pair of a tile.
 
 mod centring;
-pub(super) mod entries;
+mod entries;
+mod read;
 
 use core::ops::Range;
 
 use crate::bounds::Squares;
 use crate::count::{Work, largest, product, sum};
 use crate::hessian::contrasts::triangle;
-use crate::hessian::factors::{ChunkFactors, FactorGradients, HiddenGradient};
+use crate::hessian::factors::chunk::ChunkFactors;
+use crate::hessian::factors::{FactorGradients, HiddenGradient};
 use crate::hessian::pairs::features::{FeatureGradients, Features, SampleGradients, TileGradients};
+use crate::hessian::pairs::form::PairForm;
+use crate::hessian::pairs::parts::{largest_part, part_len};
 use crate::hessian::pairs::scratch::{Grams, TileScratch, TileWorkers, WorkerScratch};
+use crate::hessian::pairs::sum::PairSum;
 use crate::hessian::pairs::tile::{SampleRows, Side, Tile};
-use crate::hessian::pairs::{PairForm, PairSum, TILE, tile_len};
+use crate::hessian::pairs::tile::{TILE, tile_len};
 use crate::kernels::context::Context;
 use crate::kernels::gemm;
 use crate::kernels::vector::{add_scaled, dot, first_largest};
 use crate::network::Shape;
 use crate::plan::Form;
 use crate::simd::{Element, InstructionSet};
-use crate::workspace::{Arena, PerSample, buffers, pieces, row};
+use crate::workspace::{Arena, PerSample, pieces, row};
 use centring::Row;
-
-/// Bytes that the entries of W over a part of a tile may take: the L2 cache of a server's core, which is 1 MiB or more.
-const PART_BYTES: u64 = 1 << 20;
-
-/// Samples on a side of a part of a tile, for numbers of `bytes`: W is formed, used and dropped part by part. Never more than for a
-/// larger batch, whose workspace a smaller one may have.
-const fn part_len(shape: Shape, n: usize, bytes: usize) -> usize {
-    let part = tile_len(n);
-    let all = product(&[bytes, triangle(shape.classes() - 1), TILE, TILE]);
-    if part > 32 && all > PART_BYTES { 32 } else { part }
-}
-
-/// The largest part of any type: that of the smallest numbers.
-pub(super) const fn largest_part(shape: Shape, n: usize) -> usize {
-    part_len(shape, n, size_of::<f32>())
-}
-
-buffers! {
-    /// The tangent form: what all tiles read, besides feature rows.
-    pub(super) struct Tangent(shape: Shape, n: usize) where {
-        let (m, k) = (shape.hidden(), shape.classes());
-    } {
-        /// U, R×M.
-        u: [k - 1, m],
-        /// U_k∘U_l for k ≤ l, R₂×M.
-        uu: [triangle(k - 1), m],
-        /// p/scale, K×N: one row a class, so that lanes are samples.
-        p: [k, n],
-        /// 1 at each sample's most probable class, K×N.
-        leads: [k, n],
-        /// Scratch for the way back of Û: K×M numbers.
-        full_u_hat: [k, m],
-        /// Scratch: a row.
-        row: [m],
-    }
-}
+pub(super) use read::Tangent;
 
 /// Gram matrices, gradients and traces of `n` samples.
 pub(super) const fn work(shape: Shape, n: usize) -> Work {

@@ -1,0 +1,40 @@
+//! What an optimizer remembers between steps, and what a step saw.
+
+use crate::hessian::Curvature;
+use crate::sampled::{Averages, Estimate};
+
+/// What an optimizer remembers between steps: plain data, to be stored and restored at will.
+#[derive(Debug)]
+pub struct State<'a, T> {
+    /// v, laid out like θ; zero before the first step. May be empty where momentum is zero.
+    pub velocity: &'a mut [T],
+    /// Steps taken, modulo 2⁶⁴; with the seed, all that random numbers depend on.
+    pub steps: u64,
+    /// Averages of a sampled penalty's traces.
+    pub averages: Averages,
+}
+
+impl<'a, T> State<'a, T> {
+    /// The state before the first step; `velocity` is expected to hold zeros.
+    pub fn new(velocity: &'a mut [T]) -> Self {
+        Self { velocity, steps: 0, averages: Averages::default() }
+    }
+}
+
+/// What a step saw, at the parameters from which it set out.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Step {
+    /// L, in nats.
+    pub loss: f64,
+    /// Traces, bounds, and whether Λ was differentiable; `None` for steps that take no exact penalty.
+    pub curvature: Option<Curvature>,
+    /// Estimates of the traces; `None` for steps that take no sampled penalty.
+    pub estimate: Option<Estimate>,
+}
+
+impl Step {
+    /// Of a step without penalty.
+    pub(super) const fn plain(loss: f64) -> Self {
+        Self { loss, curvature: None, estimate: None }
+    }
+}
