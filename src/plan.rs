@@ -1,4 +1,4 @@
-//! What a computation will do, decided before the first step. Plain data; the [planner](crate::planner) decides.
+//! What a computation will do, decided before the first step: plain data. `Plan::new` decides.
 //!
 //! tr H² and its gradient can be computed by two routes that agree to rounding and differ in cost (see [`crate::hessian`]):
 //!

@@ -1,10 +1,10 @@
-//! The forward pass: what the loss, its gradient and its Hessian need to know of every sample.
+//! The forward pass: what the loss, its gradient and its Hessian take from every sample.
 //!
 //! Two products and two elementwise passes, for N samples of D inputs, M hidden units and K classes:
 //!
 //! ```text
 //! u = X Wᵀ + b                    2 N M D flops
-//! h, f, e, t = φ, φ', φ'', φ''' at u
+//! h, f, e, t = φ, φ', φ'', φ''' at u    (elementwise)
 //! z = h Vᵀ + c                    2 N K M flops
 //! p = softmax(z), r = p − y, loss
 //! ```
@@ -25,13 +25,13 @@ pub(crate) enum Derivatives {
     Value,
     /// f: for the gradient of the loss.
     First,
-    /// f, and u as it was: for the derivatives of some samples.
+    /// f, and u: for the derivatives of some samples, computed later.
     FirstAndInput,
     /// f, e and t: for anything about the Hessian.
     Third,
 }
 
-/// What the forward pass leaves of a batch, one row a sample. Symbols as in the crate's [documentation](crate#symbols).
+/// The results of the forward pass, one row a sample. Symbols as in the crate's [documentation](crate#symbols).
 #[derive(Debug)]
 pub(crate) struct Forward<'w, T> {
     /// Number of samples.
@@ -40,7 +40,7 @@ pub(crate) struct Forward<'w, T> {
     pub shape: Shape,
     /// Inputs, N×D.
     pub x: &'w [T],
-    /// Their inner products, N×N, if the caller keeps them.
+    /// Their inner products, N×N, if the batch has them.
     pub input_gram: Option<&'w [T]>,
     /// V, K×M.
     pub v: &'w [T],
@@ -131,7 +131,7 @@ struct Pass<'a, T> {
     samples: usize,
 }
 
-/// What the pass reads and writes of some samples.
+/// The rows of some samples that the pass reads and writes.
 struct PassRows<'a, T> {
     x: &'a [T],
     u: &'a mut [T],
@@ -143,7 +143,7 @@ struct PassRows<'a, T> {
 }
 
 impl<T: Element> Pass<'_, T> {
-    /// Samples do not depend on each other, and are split between the workers.
+    /// Runs the pass. The workers split the samples, which do not depend on each other.
     fn run(&self, rows: PassRows<'_, T>, mut context: Context<'_, T>) {
         let isa = context.isa;
         let Self { network: Network { shape, activation }, theta, .. } = *self;

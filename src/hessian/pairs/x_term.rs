@@ -1,17 +1,18 @@
-//! The term in x, by far the longest inner products of those that both forms share.
+//! The term χ: of the terms that both forms share it has by far the longest inner products.
 //!
 //! ```text
-//! cross block:  2 w Ga ( x + xᵀ )                                      x = ⟨B∘h, (r⊗f)'⟩
+//! cross block:  2 w_nn' Ga ( χ + χᵀ )                                  χ = ⟨B∘h, (r⊗f)'⟩
 //! ```
 //!
-//! The coefficient of x holds no parameter, so x needs no Gram matrix: `B̂h = Σ' 4w Ga (r⊗f)'` gives its value `⟨B∘h, B̂h⟩` too.
+//! The coefficient of χ does not depend on the parameters. So χ needs no Gram matrix: `(B∘h)^ = Σ' 4 w_nn' Ga (r⊗f)'` also gives the
+//! value of the term, `⟨B∘h, (B∘h)^⟩`.
 //!
-//! **Class by class.** Rows of `r⊗f` and their hats, RM numbers a sample, are never written. Class k of B̂h is a product of the
-//! coefficients, weighted by `r'_k`, with rows f', which stay in a cache for all classes; class k of `(r⊗f)^ = Σ' 4w Ga (B∘h)'`, for a
-//! [`GROUP`] of classes at once, is folded into f̂ and r̂ as soon as it is there.
+//! **Class by class.** The rows r⊗f and their derivatives, RM numbers a sample, are never written. Class k of (B∘h)^ is a product of the
+//! coefficients, weighted by `r'_k`, with the rows f', which stay in a cache for all classes. Classes of `(r⊗f)^ = Σ' 4 w_nn' Ga (B∘h)'`
+//! are formed a [`GROUP`] at a time and folded into f̂ and r̂ at once.
 //!
-//! **Linear.** As Ga has rank D + 1, `Σ' Ga (r⊗f)'` is also `a·Σ' (a⊗r⊗f)'`, linear in the samples: taken where 2(D + 1) < N, with rows
-//! `r⊗f`.
+//! **Linear.** As Ga has rank D + 1, `Σ' Ga (r⊗f)'` is also `a·Σ' (a⊗r⊗f)'`, which is linear in the samples. This is done where 2(D + 1)
+//! < N, and takes rows r⊗f.
 //!
 //! Multiply–adds: `2RM` a pair, or `4(D + 1)RM` a sample.
 
@@ -31,10 +32,10 @@ use crate::simd::Element;
 use crate::simd::{InstructionSet, Kernel, Lanes, Simd};
 use crate::workspace::{PerSample, pieces, row};
 
-/// Classes whose part of (r⊗f)^ is folded at once, at most.
+/// The most classes whose part of (r⊗f)^ is folded at once.
 const GROUP: usize = 3;
 
-/// Classes a group: as few groups as there must be, of about the same size.
+/// Classes in a group: as few groups as possible, of about the same size.
 const fn group_len(r: usize) -> usize {
     r.div_ceil(r.div_ceil(GROUP))
 }
@@ -53,34 +54,34 @@ pub(super) const fn products(shape: Shape, n: usize) -> [[usize; 3]; 2] {
     if is_linear(shape, n) { [[d, n, rm], [n, d, rm]] } else { [[t, t, m]; 2] }
 }
 
-/// Whether it is summed by way of the inputs, rather than by pairs.
+/// Whether χ is summed by way of the inputs rather than by pairs.
 pub(super) const fn is_linear(shape: Shape, n: usize) -> bool {
     2 * (shape.inputs() as u64 + 1) < n as u64
 }
 
-/// Numbers from the B∘h of a sample to that of the next: RM and, where x goes by pairs, as many more as put it at an odd multiple of two
-/// or of four cache lines, so that a class of many samples does not fall on the same few cache sets. The latter are zero. At most 2RM: a
-/// smaller batch, whose x goes by pairs, has room where the planned one is linear.
+/// Numbers from the B∘h of a sample to that of the next. Where χ is summed by pairs, padding of zeros puts rows an odd multiple of two or
+/// four cache lines apart, so that a class of many samples does not fall on the same few cache sets. At most 2RM: a smaller batch, whose
+/// χ is summed by pairs, fits where the planned batch is linear.
 pub(super) const fn row_len(shape: Shape, n: usize) -> usize {
     let rm = shape.hidden().saturating_mul(shape.classes() - 1);
     let odd = rm.saturating_add(31) / 64;
     if rm < 64 || is_linear(shape, n) { rm } else { odd.saturating_mul(64).saturating_add(32) }
 }
 
-/// Elements for the sum over inputs where x is linear, (D+1)×RM: Σ a ⊗ features. None elsewhere.
+/// Elements for the sum over inputs where χ is linear, (D+1)×RM: Σ a ⊗ features. None elsewhere.
 pub(super) const fn elements(shape: Shape, n: usize) -> u64 {
     if is_linear(shape, n) { product(&[shape.inputs() + 1, shape.classes() - 1, shape.hidden()]) } else { 0 }
 }
 
-/// Numbers of [`WorkerScratch::scaled`]: the coefficients of a tile, weighted, or products of a group of classes. Where x is linear too,
-/// for smaller batches.
+/// Length of [`WorkerScratch::scaled`]: the weighted coefficients of a tile, or the products of a group of classes. Counted where χ is
+/// linear too, for smaller batches.
 pub(super) const fn scaled_len(shape: Shape, n: usize) -> usize {
     let tile = tile_len(n);
     let products = product(&[group_len(shape.classes() - 1), tile, shape.hidden()]) as usize;
     if products > tile * tile { products } else { tile * tile }
 }
 
-/// Computes the feature rows of the samples `chunk`, whose factors these are.
+/// Computes the feature rows of the samples `chunk`, given their factors.
 pub(super) fn fill<T: Element>(
     isa: InstructionSet,
     sum: &PairSum<'_, '_, T>,
@@ -112,7 +113,7 @@ pub(super) fn fill<T: Element>(
     });
 }
 
-/// Adds the derivatives of the term to the gradients of one side, where it goes by pairs; `ga` are the coefficients.
+/// Adds the derivatives of χ to the gradients of one side, where it is summed by pairs; `ga` holds the coefficients.
 pub(super) fn spread<T: Element>(
     sum: &PairSum<'_, '_, T>,
     features: &Features<'_, T>,
@@ -130,7 +131,7 @@ pub(super) fn spread<T: Element>(
     }
 }
 
-/// B̂h of one side, class by class.
+/// (B∘h)^ of one side, class by class.
 fn spread_to_bh<T: Element>(
     sum: &PairSum<'_, '_, T>,
     (tile, side): (&Tile, Side),
@@ -169,7 +170,7 @@ fn spread_to_bh<T: Element>(
     }
 }
 
-/// f̂ and r̂ of one side by way of (r⊗f)^, a group of classes at a time.
+/// f̂ and r̂ of one side through (r⊗f)^, a group of classes at a time.
 fn spread_to_rf<T: Element>(
     sum: &PairSum<'_, '_, T>,
     bh: &PerSample<'_, T>,
@@ -201,7 +202,7 @@ fn spread_to_rf<T: Element>(
     }
 }
 
-/// Some classes of (r⊗f)^ of some samples, folded: into f̂, weighted by r, and into r̂, by inner products with f.
+/// Folds some classes of (r⊗f)^ of some samples: into f̂, weighted by r, and into r̂, by inner products with f.
 struct FoldOfX<'a, T> {
     m: usize,
     /// One matrix of rows a class.
@@ -258,7 +259,7 @@ impl<T: Element> FoldOfX<'_, T> {
     }
 }
 
-/// B̂h and (r⊗f)^ where x is linear: `4 Σ' w Ga features'`, of which only the weight of self pairs takes Ga itself. `inputs` has
+/// (B∘h)^ and (r⊗f)^ where χ is linear: `4 Σ' w_nn' Ga features'`. Only the difference w_self − w_cross takes Ga itself. `inputs` has
 /// [`elements`].
 pub(super) fn spread_by_inputs<T: Element>(
     sum: &PairSum<'_, '_, T>,
@@ -294,7 +295,8 @@ pub(super) fn spread_by_inputs<T: Element>(
     }
 }
 
-/// The way back from the features of x of the samples `chunk`, whose factors these are; writes their part of B̂.
+/// Turns the derivatives with respect to the features of χ into those with respect to the factors, for the samples `chunk`, whose factors
+/// are given. Writes their part of B̂.
 pub(super) fn back<T: Element>(
     isa: InstructionSet,
     sum: &PairSum<'_, '_, T>,
@@ -321,7 +323,7 @@ pub(super) fn back<T: Element>(
     }
 }
 
-/// The way back of a sample from `bh = b∘h`, where `b = sv∘f`, and from `rf = r⊗f` if there are hats of it.
+/// The derivatives of one sample from those of `bh = b∘h`, where `b = sv∘f`, and of `rf = r⊗f`, if there are any.
 struct BackOfX<'a, T> {
     h: &'a [T],
     f: &'a [T],
