@@ -85,6 +85,8 @@
 //! | `q = Vᵀr`, `d = e∘q` | |
 //! | `ω_j = (VᵀSV)_jj`, `o_j = f_j² ω_j` | diagonals of VᵀSV and CᵀSC |
 //! | `VV` | the products `V_k∘V_l` for k ≤ l, flat |
+//! | `H_oo`, `H_oh`, `H_hh`, `H_kl` | blocks of H: output, output–hidden, hidden; of the first, the part of one entry of S |
+//! | `∂z = [a⊗C; g]` | for two classes: the derivative of the logit contrast with respect to the parameters |
 //! | `Q` | basis of contrasts, K×R; in it S, V and r stand for QᵀSQ, QᵀV and Qᵀr |
 //! | `scale`, `p̄ = p/scale` | a power of two that S, r and all that is linear in them are divided by |
 //! | `δ` | Kronecker's: 1 where both indices are equal, else 0 |

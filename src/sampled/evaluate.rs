@@ -1,4 +1,4 @@
-//! One sampled evaluation: plain SGD's forward pass over the batch, all else over the kept samples, one backward sweep.
+//! One sampled evaluation: SGD's forward pass over the batch, the penalty over the kept samples, one backward sweep.
 
 use crate::batch::Batch;
 use crate::count::{largest, product, sum};
@@ -66,8 +66,8 @@ const fn packing(plan: &Plan, size: usize, sketch: bool) -> u64 {
     largest(&[gradient_packing(plan), sizes.feature_packing(), pairs::packing(sizes), back::packing(sizes)])
 }
 
-/// Writes the gradient of an objective; the random numbers are those of the `draw`-th evaluation. Nothing is written unless the values are
-/// finite; the gradient may not be. Returns L and the estimates.
+/// Writes the gradient of an objective, with the random numbers of the `draw`-th evaluation. Writes nothing unless the values are finite;
+/// the gradient itself may not be finite. Returns L and the estimates.
 #[allow(clippy::too_many_arguments, reason = "those of every gradient, and how it is drawn")]
 pub(crate) fn differentiate_sampled<T: Element>(
     plan: &Plan,
@@ -79,7 +79,7 @@ pub(crate) fn differentiate_sampled<T: Element>(
     gradient: &mut [T],
     scratch: &mut [T],
 ) -> Result<(f64, Estimate)> {
-    // The penalty is little beside the loss.
+    // The penalty is cheap beside the loss.
     workers::awake(plan.threads(), sweep::flops(plan.shape(), plan.samples()), || {
         let shape = plan.shape();
         let gradient = ParametersMut::new(shape, gradient)?;
