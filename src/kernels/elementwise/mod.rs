@@ -1,7 +1,7 @@
 //! Functions applied element by element or row by row: exponential, logarithm, activations with their derivatives, softmax.
 //!
-//! Every function is written once, over [`Lanes`]; the slice kernels of this module run it under an instruction set. The last,
-//! partial register of a slice goes through the same instructions as the others, so a value does not depend on its position.
+//! Every function is written once, over [`Lanes`]; the slice kernels of this module run it with an instruction set. The last, partial
+//! register of a slice goes through the same instructions as the others, so a value does not depend on its position.
 //!
 //! | file | subject |
 //! |---|---|
@@ -123,7 +123,7 @@ fn apply<T: Element, S: Simd, F: Function, const N: usize>(simd: S, mut columns:
     let lanes = T::Lanes::<S>::LANES;
     let len = columns[0].len();
     debug_assert!(columns.iter().all(|column| column.len() == len));
-    // The last register goes the same way as the others: another copy of the function would take more room than the branch takes time.
+    // The last register takes the same path as the others: a second copy of the function would cost more code than the branch costs time.
     for start in (0..len).step_by(lanes) {
         let part = lanes.min(len - start);
         let values = F::derivatives(T::Lanes::<S>::load_at(simd, columns[0], start, part));
@@ -145,8 +145,8 @@ fn splat<V: Lanes>(like: V, x: V::Scalar) -> V {
     V::splat(like.simd(), x)
 }
 
-/// `Σ coefficients[i] xⁱ` for up to some 26 coefficients: three polynomials of `x`, so that there is less to wait for, put
-/// together in `x⁸`. (Pieces of a known length are also what the compiler unrolls.)
+/// `Σ coefficients[i] xⁱ` for up to about 26 coefficients: three polynomials of `x`, which run at the same time, put together in `x⁸`.
+/// (The compiler unrolls pieces of a known length.)
 #[inline(always)]
 fn long_polynomial<V: Lanes>(x: V, coefficients: &[V::Scalar]) -> V {
     const PIECE: usize = 8;
@@ -163,7 +163,7 @@ fn long_polynomial<V: Lanes>(x: V, coefficients: &[V::Scalar]) -> V {
     high.mul_add(x_8, polynomial(x, low))
 }
 
-/// The same plus `low`, for a constant term that outweighs the others: rounded little more than they are.
+/// The same plus `low`, for a constant term that is larger than the others: it is rounded little more than once.
 #[inline(always)]
 fn long_polynomial_pair<V: Lanes>(x: V, coefficients: &[V::Scalar], low: V::Scalar) -> Pair<V> {
     let (constant_term, rest) = coefficients.split_at(1);
