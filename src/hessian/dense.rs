@@ -3,9 +3,9 @@
 //! Every pair of rows of weights is a weighted product of activations, written straight into its place:
 //!
 //! ```text
-//! rows (j, ·) and (j', ·) of W      Σ_n A_jj' a aᵀ                     [D+1]×[D+1]
+//! rows (j, ·) and (l, ·) of W       Σ_n A_jl a aᵀ                      [D+1]×[D+1]
 //! row (k, ·) of V, (j, ·) of W      Σ_n (B_kj g + r_k f_j e_j) aᵀ      [M+1]×[D+1]
-//! rows (k, ·) and (k', ·) of V      Σ_n S_kk' g gᵀ                     [M+1]×[M+1]
+//! rows (k, ·) and (l, ·) of V       Σ_n S_kl g gᵀ                      [M+1]×[M+1]
 //! ```
 //!
 //! Only the lower triangle is summed; the upper one is its mirror image. Cost: `N (M²D² + 2 K M² D + K²M²)` flops. The factors are

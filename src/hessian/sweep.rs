@@ -148,7 +148,7 @@ fn back_through_units<T: Element>(
     range: Range<usize>,
     z: &[T],
     u: &mut [T],
-    hats: [&[T]; 2],
+    derivatives: [&[T]; 2],
     context: Context<'_, T>,
 ) {
     let isa = context.isa;
@@ -158,13 +158,13 @@ fn back_through_units<T: Element>(
         let (above, below) = split_rows(u, m, at);
         let middle = range.start + at;
         context.join(
-            |context| back_through_units(samples, range.start..middle, z, above, hats, context),
-            |context| back_through_units(samples, middle..range.end, z, below, hats, context),
+            |context| back_through_units(samples, range.start..middle, z, above, derivatives, context),
+            |context| back_through_units(samples, middle..range.end, z, below, derivatives, context),
         );
         return;
     }
     let own = range.start * m..range.end * m;
-    let loss_only = hats[0].is_empty();
+    let loss_only = derivatives[0].is_empty();
     let addend = if loss_only { Addend::Zero } else { Addend::Output(T::ONE) };
     let z = Matrix::row_major(&z[range.start * k..], n, k);
     let weight = Matrix::row_major(samples.v, k, m);
@@ -176,9 +176,9 @@ fn back_through_units<T: Element>(
                 *u *= f;
             }
         } else {
-            let [f_hat, e_hat] = hats.map(|hat| &hat[own.clone()]);
-            let hats = f_hat.iter().zip(&samples.e[own.clone()]).zip(e_hat.iter().zip(&samples.t[own.clone()]));
-            for ((u, &f), ((&f_hat, &e), (&e_hat, &t))) in u.iter_mut().zip(f).zip(hats) {
+            let [f_hat, e_hat] = derivatives.map(|hat| &hat[own.clone()]);
+            let derivatives = f_hat.iter().zip(&samples.e[own.clone()]).zip(e_hat.iter().zip(&samples.t[own.clone()]));
+            for ((u, &f), ((&f_hat, &e), (&e_hat, &t))) in u.iter_mut().zip(f).zip(derivatives) {
                 *u = *u * f + f_hat * e + e_hat * t;
             }
         }

@@ -161,8 +161,8 @@ impl<T: Element> TraceSum<'_, '_, T> {
                 let (omega, f) = (row(omega, m, i), row(samples.f, m, n));
                 let (squares, f_hat, d_hat) = (squares.row_mut(n), gradients.f.row_mut(n), gradients.d.row_mut(n));
                 isa.vectorize(|| {
-                    let all_hats = squares.iter_mut().zip(f_hat).zip(d_hat);
-                    for (((square, f_hat), d_hat), (&omega, &f)) in all_hats.zip(omega.iter().zip(f)) {
+                    let derivatives = squares.iter_mut().zip(f_hat).zip(d_hat);
+                    for (((square, f_hat), d_hat), (&omega, &f)) in derivatives.zip(omega.iter().zip(f)) {
                         let weighted = factor * f;
                         *square = weighted * f;
                         *f_hat += T::TWO * weighted * omega;

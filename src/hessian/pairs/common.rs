@@ -23,9 +23,9 @@ use crate::workspace::row;
 /// Flops of Gram matrices and gradients of `n` samples.
 pub(super) const fn work(shape: Shape, n: usize) -> Work {
     let (d, m, r) = (shape.inputs(), shape.hidden(), shape.classes() - 1);
-    let (grams, hats) =
+    let (grams, gradients) =
         (sum(&[product(&[d]), product(&[2, m]), product(&[r])]), sum(&[product(&[2, m]), product(&[r])]));
-    let own = product(&[n, n]).saturating_mul(sum(&[grams, hats, hats]));
+    let own = product(&[n, n]).saturating_mul(sum(&[grams, gradients, gradients]));
     Work::new(own.saturating_add(x_term::flops(shape, n)), 2)
 }
 

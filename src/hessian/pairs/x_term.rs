@@ -323,7 +323,7 @@ pub(super) fn back<T: Element>(
     }
 }
 
-/// The derivatives of one sample from those of `bh = b∘h`, where `b = sv∘f`, and of `rf = r⊗f`, if there are any.
+/// The derivatives of one sample from those of `bh = B∘h`, where `B = SV diag(f)`, and of `rf = r⊗f`, if there are any.
 struct BackOfX<'a, T> {
     h: &'a [T],
     f: &'a [T],
@@ -345,8 +345,8 @@ impl<T: Element> Kernel for BackOfX<'_, T> {
         let m = self.h.len();
         let of_b = self.b_hat.chunks_exact_mut(m).zip(self.sv.chunks_exact(m)).zip(self.bh_hat.chunks_exact(m));
         for ((b_hat, sv), bh_hat) in of_b {
-            let hats = b_hat.iter_mut().zip(&mut *self.g_hat).zip(bh_hat);
-            for (((b_hat, g_hat), &bh_hat), ((&sv, &f), &h)) in hats.zip(sv.iter().zip(self.f).zip(self.h)) {
+            let derivatives = b_hat.iter_mut().zip(&mut *self.g_hat).zip(bh_hat);
+            for (((b_hat, g_hat), &bh_hat), ((&sv, &f), &h)) in derivatives.zip(sv.iter().zip(self.f).zip(self.h)) {
                 *b_hat = bh_hat * h;
                 *g_hat += bh_hat * (sv * f);
             }
