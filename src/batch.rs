@@ -34,12 +34,12 @@ impl<'a, T: Element> Batch<'a, T> {
     /// Checks inputs and targets against a network's shape.
     ///
     /// A distribution's entries must be finite and not negative, and sum to one within `10⁻⁶ K` (wide enough for distributions that
-    /// [`Error::Length`] where the lengths disagree, [`Error::TooSmall`] for an empty batch, [`Error::NotFinite`] for an input that is
-    /// NaN or infinite, [`Error::ClassIndex`], [`Error::TargetEntry`] or [`Error::TargetSum`] for an invalid target.
+    /// were computed in single precision); they are used as given.
+    ///
     /// # Errors
     ///
     /// [`Error::Length`] where the lengths disagree, [`Error::TooSmall`] for an empty batch, [`Error::NotFinite`] for an input that
-    /// is NaN or infinite, [`Error::ClassIndex`], [`Error::TargetEntry`] or [`Error::TargetSum`] for a target that is none.
+    /// is NaN or infinite, [`Error::ClassIndex`], [`Error::TargetEntry`] or [`Error::TargetSum`] for an invalid target.
     pub fn new(shape: Shape, inputs: &'a [T], targets: Targets<'a, T>) -> Result<Self> {
         let (width, classes) = (shape.inputs(), shape.classes());
         let samples = targets.samples(classes)?;

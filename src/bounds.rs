@@ -10,7 +10,7 @@
 //! Source: Wolkowicz and Styan, *Bounds for eigenvalues using traces*, Linear Algebra and its Applications 29 (1980), Theorem 2.1.
 //!
 //! **When Λ is differentiable.** Where s > 0. For the Hessian of cross-entropy that is wherever H ≠ 0: adding a constant to all logits
-//! changes nothing, so H has M+1 directions of zero curvature, and `s² ≥ (M+1)/P · tr H² / P`. For the same reason the subtraction in
+//! changes nothing, so H has M+1 directions of zero curvature, and `s² ≥ (M+1)/P · tr H² / P`. By this inequality the subtraction in
 //! `tr H²/P − m²` loses at most a factor `P/(M+1)` of relative accuracy.
 
 use core::ops::AddAssign;

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Only the lower triangle is summed; the upper one is its mirror image. Cost: `N (M²D² + 2 K M² D + K²M²)` flops. The factors are
-//! computed class by class from their definitions, not in the basis of contrasts, and share no code with the routes to tr H²: the tests
+//! computed class by class from their definitions, not in the basis of contrasts, and share no sum with the routes to tr H²: the tests
 //! use this Hessian to check them.
 
 use core::ops::Range;

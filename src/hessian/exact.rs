@@ -74,7 +74,7 @@ pub(crate) const fn work(plan: &Plan) -> Work {
             let blocks = blocks::work(shape, n);
             match plan.pair_weights() {
                 PairWeights::Batch => blocks,
-                //                 // Blocks weigh all pairs alike; the other weight of self pairs is corrected sample by sample.
+                // Blocks weigh all pairs alike; the other weight of self pairs is corrected sample by sample.
                 PairWeights::DataSet { .. } => Work::sum(&[blocks, pairs::work(shape, 1, Form::Flat).times(n)]),
             }
         }

@@ -21,7 +21,7 @@ impl Tile {
         self.rows == self.columns
     }
 
-    /// How often the tile's pairs count in the sum: two different tiles are visited once for two.
+    /// How often the tile's pairs count in the sum: off the diagonal a tile stands for its mirror image too.
     pub(super) fn count(&self) -> f64 {
         if self.is_diagonal() { 1.0 } else { 2.0 }
     }

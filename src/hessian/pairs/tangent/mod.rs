@@ -96,7 +96,7 @@ buffers! {
 pub(super) const fn work(shape: Shape, n: usize) -> Work {
     let (m, k) = (shape.hidden(), shape.classes());
     let products = sum(&[product(&[3, triangle(k - 1), m]), product(&[4, m]), product(&[3, triangle(k - 1)]) / 3]);
-    // Tiles on the diagonal are visited whole, the others once for two.
+    // Tiles on the diagonal are visited whole; of two mirrored tiles only one is visited.
     let visited = product(&[n, n]).saturating_add(product(&[n, tile_len(n)])) / 2;
     let centring = visited.saturating_mul(product(&[15, k, k]));
     // Two classes are centred in closed form.
