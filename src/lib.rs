@@ -95,7 +95,7 @@
 //! |---|---|
 //! | `Ga = a·a'`, `Gg = g·g'` | inner products of two samples |
 //! | `κ` | the term of a pair in N² tr H² |
-//! | `w_self`, `w_cross`, `w_nn'` | weight of a pair of a sample with itself, of two different ones, of the pair (n, n') |
+//! | `w_self`, `w_cross`, `w_nn'` | weight of a pair of a sample with itself, of two different ones, of the pair (n, n'); `w_ij` for kept samples |
 //! | `χ = ⟨B∘h, (r⊗f)'⟩` | a part of κ |
 //! | `U_k = V_k − V_K` | V, shifted so that its last row is zero |
 //! | `Ψ = U diag(f∘f') Uᵀ`, `Θ = Gg I + Ga Ψ`, `Θ̃` | the tangent kernel of a pair, and Θ centred by p and p' |
@@ -115,7 +115,7 @@
 //! | `ξ`, `ξ̃` | random vectors with `𝔼 ξξᵀ = S`, independent of each other |
 //! | `sign`, `shift` | what ξ is made of: random signs of the classes, and one number |
 //! | `ζ = f∘Vᵀξ`, `π = ζ∘h`, `Δ = Σ ζ² + d/2` | features; ζ̃ is made of ξ̃ |
-//! | `ψ = ξξ Gg + Ga ζζ`, `ψ̃` | replaces S in κ; ψ̃ pairs a sample's ξ, ζ with its ξ̃, ζ̃ |
+//! | `ψ = ξξ Gg + Ga ζζ`, `ψ̃` | the part of κ that stands for S; ψ̃ pairs a sample's ξ, ζ with its own ξ̃, ζ̃ |
 //! | `Ω_ij = 4 w_ij ψ_ij` | the derivative with respect to ψ |
 //! | `E1`, `E2`, `Ē1`, `Ē2` | estimates of tr H and tr H², and their running averages |
 //! | `β`, `γ` | what the averages keep at a step, and the guard of the slopes |
@@ -131,7 +131,6 @@
 //! - `∘` is the product entry by entry, `⊗` the outer product, `x·y` and `⟨A,B⟩` are inner products of vectors and of matrices. In the
 //!   sampled penalty two symbols side by side are the inner product of one of the first sample and one of the second: `ξr = ξ·r'`.
 //! - `ε` is the distance from 1 to the next number of the type.
-//! A prime marks a second sample, a hat the derivative of an objective with respect to a quantity.
 //!
 //! # Errors
 //!

@@ -26,7 +26,7 @@
 //! ```
 //!
 //! whose mean over the signs of both samples is the exact term. For a pair of a sample with itself, two independent ξ take the place of
-//! one: `ψ̃² ` with `ψ̃ = (ξ·ξ̃) Gg + Ga ζ·ζ̃`.
+//! one: `ψ̃²` with `ψ̃ = (ξ·ξ̃) Gg + Ga ζ·ζ̃`.
 //!
 //! # The subset
 //!

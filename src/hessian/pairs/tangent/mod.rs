@@ -28,8 +28,8 @@
 //! give f̂ and V̂.
 //!
 //! A part adds to f̂ of its rows and of its columns, to the derivatives with respect to p̄ of its rows and of its columns, and to Û of
-//! the block of its rows. Two workers share a part off the diagonal: each takes half of the rows, with derivatives of the columns of its
-//! own; afterwards one adds to the rows, the other to the columns.
+//! the block of its rows. Two workers share a part off the diagonal: each takes half of the rows and has its own buffer for the
+//! derivatives of the columns; afterwards one adds to the rows, the other to the columns.
 //!
 //! Multiply–adds a pair: `R₂M/2` for the Gram matrices, `R₂M + 2M` for the gradients, and about `10K²` operations for each pair of a
 //! tile.
