@@ -26,7 +26,7 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// All of them.
+    /// All activations.
     pub const ALL: [Self; 6] = [Self::Tanh, Self::Sigmoid, Self::Softplus, Self::Gelu, Self::Silu, Self::Identity];
 
     /// The name, in lower case; [`FromStr`] reads it.

@@ -8,7 +8,7 @@ use crate::network::Shape;
 use crate::simd::{Element, InstructionSet};
 use crate::targets::Targets;
 
-/// N samples: an N×D matrix of inputs, row-major, and N targets. Borrowed, and checked when made.
+/// N samples: an N×D matrix of inputs, row-major, and N targets. Borrows both, and checks them when it is made.
 ///
 /// ```
 /// use flatmin::{Batch, Shape, Targets};
@@ -39,7 +39,7 @@ impl<'a, T: Element> Batch<'a, T> {
     /// # Errors
     ///
     /// [`Error::Length`] where the lengths disagree, [`Error::TooSmall`] for an empty batch, [`Error::NotFinite`] for an input that
-    /// is NaN or infinite, [`Error::ClassIndex`], [`Error::TargetEntry`] or [`Error::TargetSum`] for a target that is none.
+    /// is NaN or infinite, [`Error::ClassIndex`], [`Error::TargetEntry`] or [`Error::TargetSum`] for an invalid target.
     pub fn new(shape: Shape, inputs: &'a [T], targets: Targets<'a, T>) -> Result<Self> {
         let (width, classes) = (shape.inputs(), shape.classes());
         let samples = targets.samples(classes)?;
@@ -62,14 +62,14 @@ impl<'a, T: Element> Batch<'a, T> {
 
     /// The batch together with the inner products of its inputs, `x_n·x_n'`, N×N.
     ///
-    /// [`Route::Pairs`](crate::Route::Pairs) forms them anew at every step, in N²D/2 multiply–adds, as long as it does not find them here.
-    /// Keeping them pays where the same batch is used again and again (training on a whole data set) and there are many more inputs
-    /// than hidden units; the blocks and the sampled penalty do not use them.
+    /// Without them, [`Route::Pairs`](crate::Route::Pairs) forms them at every step, in N²D/2 multiply–adds. Keeping them pays where the
+    /// same batch is used again and again (training on a whole data set) and there are many more inputs than hidden units. The blocks and
+    /// the sampled penalty do not use them.
     ///
     /// # Errors
     ///
-    /// [`Error::Length`] for another number than N², [`Error::NotFinite`] for NaN or infinity among them. That they are those of the inputs
-    /// is not checked.
+    /// [`Error::Length`] unless there are N² numbers, [`Error::NotFinite`] for NaN or infinity among them. Whether they are the inner
+    /// products of the inputs is not checked.
     ///
     /// ```
     /// use flatmin::gemm::{Matrix, MatrixMut, Triangle, symmetric_product, workspace_len};

@@ -9,9 +9,9 @@
 //!
 //! Source: Wolkowicz and Styan, *Bounds for eigenvalues using traces*, Linear Algebra and its Applications 29 (1980), Theorem 2.1.
 //!
-//! **When Λ is differentiable.** It is where s > 0. For the Hessian of cross-entropy that is wherever H ≠ 0: adding a constant to all
-//! logits changes nothing, so H has M+1 directions of zero curvature, and `s² ≥ (M+1)/P · tr H² / P`. The same inequality says that
-//! `tr H²/P − m²` loses at most a factor `P/(M+1)` of relative accuracy to cancellation.
+//! **When Λ is differentiable.** Where s > 0. For the Hessian of cross-entropy that is wherever H ≠ 0: adding a constant to all logits
+//! changes nothing, so H has M+1 directions of zero curvature, and `s² ≥ (M+1)/P · tr H² / P`. By this inequality the subtraction in
+//! `tr H²/P − m²` loses at most a factor `P/(M+1)` of relative accuracy.
 
 use core::ops::AddAssign;
 
@@ -19,20 +19,20 @@ use crate::number::sqrt;
 
 /// tr H and tr H², split by the blocks of H that they come from.
 ///
-/// "Output" means the parameters V and c, "hidden" means W and b, "cross" the two off-diagonal blocks together. In the
-/// [tangent form](crate::Form::Tangent) the cross and the hidden share of tr H² are differences of sums: where they are much smaller than
-/// tr H² they have its rounding error, and may even be negative.
+/// "Output" means the parameters V and c, "hidden" means W and b, "cross" the two off-diagonal blocks together. In the [tangent
+/// form](crate::Form::Tangent) the cross and the hidden part of tr H² are differences of sums. Where they are much smaller than tr H²
+/// they have its rounding error, and may even be negative.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub struct Traces {
-    /// The output block's share of tr H.
+    /// The output block's part of tr H.
     pub output: f64,
-    /// The hidden block's share of tr H.
+    /// The hidden block's part of tr H.
     pub hidden: f64,
-    /// The output block's share of tr H²: its squared Frobenius norm.
+    /// The output block's part of tr H²: its squared Frobenius norm.
     pub output_square: f64,
-    /// The share of the two blocks that couple output and hidden parameters in tr H².
+    /// The part of tr H² of the two blocks that couple output and hidden parameters.
     pub cross_square: f64,
-    /// The hidden block's share of tr H².
+    /// The hidden block's part of tr H².
     pub hidden_square: f64,
 }
 
@@ -121,8 +121,8 @@ pub struct BoundSlopes {
     pub trace: f64,
     /// √(P−1) / (2 s P).
     pub square: f64,
-    /// Whether Λ is differentiable: s > 0. Where it is not, `square` is zero and `trace` is 1/P: the subgradient whose second part has
-    /// the least norm.
+    /// Whether Λ is differentiable: s > 0. Where it is not, `square` is zero and `trace` is 1/P: of all subgradients the one whose part
+    /// in ∇tr H² is zero.
     pub differentiable: bool,
 }
 

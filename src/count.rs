@@ -1,6 +1,6 @@
-//! Counts of flops and of elements: they saturate, so that sizes beyond all memory are seen to be too large.
+//! Counts of flops and of elements. They saturate, so that sizes beyond all memory are found to be too large.
 
-/// The product of sizes, as a count; a product that overflows stands at `u64::MAX`.
+/// The product of sizes, as a count; `u64::MAX` if it overflows.
 pub(crate) const fn product(sizes: &[usize]) -> u64 {
     let mut all = 1u64;
     let mut index = 0;
@@ -11,7 +11,7 @@ pub(crate) const fn product(sizes: &[usize]) -> u64 {
     all
 }
 
-/// The sum of counts; a sum that overflows stands at `u64::MAX`.
+/// The sum of counts; `u64::MAX` if it overflows.
 pub(crate) const fn sum(counts: &[u64]) -> u64 {
     let mut all = 0u64;
     let mut index = 0;
@@ -33,7 +33,7 @@ pub(crate) const fn largest(counts: &[u64]) -> u64 {
     most
 }
 
-/// Flops of some work, and its cost: how many flops a large matrix product does in the same time.
+/// Flops of some work, and its cost: the flops of a large matrix product that takes the same time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Work {
     pub flops: u64,
@@ -41,22 +41,22 @@ pub(crate) struct Work {
 }
 
 impl Work {
-    /// At the rate of a large product divided by `slowness`.
+    /// Work that runs at the rate of a large product divided by `slowness`.
     pub(crate) const fn new(flops: u64, slowness: u64) -> Self {
         Self { flops, cost: flops.saturating_mul(slowness) }
     }
 
-    /// Work that takes its time without any flops worth counting.
+    /// Work that takes time without a number of flops worth counting.
     pub(crate) const fn overhead(cost: u64) -> Self {
         Self { flops: 0, cost }
     }
 
-    /// The same, `n` times.
+    /// The same work `n` times.
     pub(crate) const fn times(self, n: usize) -> Self {
         Self { flops: self.flops.saturating_mul(n as u64), cost: self.cost.saturating_mul(n as u64) }
     }
 
-    /// All of it.
+    /// The sum of several.
     pub(crate) const fn sum(parts: &[Self]) -> Self {
         let (mut total, mut at) = (Self::overhead(0), 0);
         while at < parts.len() {

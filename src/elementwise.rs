@@ -1,4 +1,5 @@
-//! Exponential, logarithm, activations with their derivatives and softmax, of slices: lengths checked, by the current instruction set.
+//! Exponential, logarithm, activations with their derivatives and softmax, on slices: the lengths are checked, the instruction set is
+//! [`InstructionSet::current`](crate::InstructionSet::current).
 
 use crate::activation::Activation;
 use crate::error::{Error, Result, check_length};
@@ -7,7 +8,7 @@ use crate::real::Real;
 
 /// Overwrites every x by `eˣ`.
 ///
-/// 0 at −∞ and where the result underflows beyond the subnormal numbers, ∞ from overflow on, NaN at NaN.
+/// 0 at −∞ and where the result underflows beyond the subnormal numbers, ∞ where it overflows, NaN at NaN.
 ///
 /// ```
 /// let mut x = [0.0, f64::NEG_INFINITY, 1000.0];
@@ -20,7 +21,7 @@ pub fn exp<T: Real>(x: &mut [T]) {
 
 /// Overwrites every x by its natural logarithm.
 ///
-/// −∞ at ±0, NaN below, ∞ at ∞, NaN at NaN; subnormal numbers are numbers like others.
+/// −∞ at ±0, NaN below, ∞ at ∞, NaN at NaN. Subnormal numbers have their logarithms.
 ///
 /// ```
 /// let mut x = [1.0, 0.0, f64::INFINITY];
@@ -40,7 +41,7 @@ pub fn activation<T: Real>(activation: Activation, u_to_h: &mut [T]) {
 ///
 /// # Errors
 ///
-/// [`Error::Length`] unless both slices have one length; nothing is written then.
+/// [`Error::Length`] unless both slices have the same length; nothing is written then.
 pub fn activation_with_slope<T: Real>(activation: Activation, u_to_h: &mut [T], f: &mut [T]) -> Result<()> {
     Kernels::default().activation_with_slope(activation, u_to_h, f)
 }
@@ -49,7 +50,7 @@ pub fn activation_with_slope<T: Real>(activation: Activation, u_to_h: &mut [T], 
 ///
 /// # Errors
 ///
-/// [`Error::Length`] unless all slices have one length; nothing is written then.
+/// [`Error::Length`] unless all slices have the same length; nothing is written then.
 ///
 /// ```
 /// use flatmin::{Activation, elementwise::activation_with_derivatives};
@@ -73,8 +74,8 @@ pub fn activation_with_derivatives<T: Real>(
 
 /// Overwrites each row of `classes` logits z by `p = softmax(z)`, and writes `log Σ exp z` of each row.
 ///
-/// A probability has a relative error of some `ε (1 + |z_k − max z|)`; no logit is too large. A logit of −∞ has probability 0; a row
-/// with NaN, with +∞ or of −∞ alone becomes NaN.
+/// A probability has a relative error of about `ε (1 + |z_k − max z|)`; no logit is too large. A logit of −∞ has probability 0; a row
+/// that contains NaN or +∞, or only −∞, becomes NaN.
 ///
 /// # Errors
 ///
@@ -93,12 +94,13 @@ pub fn softmax<T: Real>(classes: usize, logits_to_probabilities: &mut [T], log_s
 
 /// Overwrites each row x of `classes` entries by `S x = p∘(x − p·x)`: the product with the softmax's Jacobian `S = diag(p) − p pᵀ`.
 ///
-/// The error is relative to `p_k (|x_k − x_m| + Σ p_j |x_j − x_m|)`, m the most probable class: small where p is nearly one-hot.
+/// The error is relative to `p_k (|x_k − x_top| + Σ p_j |x_j − x_top|)`, top being the most probable class: small where p is nearly
+/// one-hot.
 ///
 /// # Errors
 ///
-/// [`Error::TooSmall`] for no classes; [`Error::Length`] unless `probabilities` and `x` are whole rows, as many of each. Nothing is
-/// written then.
+/// [`Error::TooSmall`] for no classes; [`Error::Length`] unless `probabilities` and `x` are equally many whole rows. Nothing is written
+/// then.
 ///
 /// ```
 /// let (p, mut x) = ([0.5, 0.5], [3.0, 1.0]);
@@ -110,7 +112,7 @@ pub fn softmax_jacobian_product<T: Real>(classes: usize, probabilities: &[T], x:
     Kernels::default().softmax_jacobian_product(classes, probabilities, x)
 }
 
-/// By a chosen instruction set.
+/// With a chosen instruction set.
 impl Kernels {
     /// See [`elementwise::exp`](crate::elementwise::exp).
     pub fn exp<T: Real>(self, x: &mut [T]) {
@@ -209,7 +211,7 @@ impl Activation {
 
     /// `[φ, φ', φ'', φ''']` at `u`.
     ///
-    /// The vector kernels of the crate run the same formulas; where the CPU has fused multiply–add their last bits differ.
+    /// The vector kernels of the crate run the same formulas; where the CPU has fused multiply–add, their last bits differ.
     ///
     /// ```
     /// use flatmin::Activation;

@@ -1,11 +1,11 @@
-//! The crate's one error type: which argument, what was given, what was expected.
+//! The crate's one error type: it names the argument, what was given, and what was expected.
 
 use core::fmt;
 
 /// What a caller got wrong.
 ///
-/// Every public function checks its arguments before it writes anything; on `Err` no output, parameter or optimizer state has changed
-/// (a workspace's contents are always unspecified).
+/// Every public function checks its arguments before it writes anything. On `Err` no output, parameter or optimizer state has changed,
+/// except that `dense_hessian` may have written to its output (a workspace's contents are always unspecified).
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Error {
@@ -18,9 +18,9 @@ pub enum Error {
         /// The smallest value allowed.
         least: usize,
     },
-    /// Sizes whose product does not fit into `usize` (or, in bytes, into an allocation).
+    /// Sizes whose product does not fit into `usize`, or whose bytes do not fit into an allocation.
     TooLarge {
-        /// What would have been too large.
+        /// The quantity that would be too large.
         quantity: &'static str,
     },
     /// A slice of the wrong length.
@@ -36,10 +36,10 @@ pub enum Error {
     Workspace {
         /// Its length.
         given: usize,
-        /// The least length that will do.
+        /// The smallest length that is enough.
         needed: usize,
     },
-    /// A batch that does not fit the plan: another shape.
+    /// A batch whose inputs or classes differ in number from the plan's.
     Shape {
         /// What the plan was made for: inputs, hidden units, classes.
         planned: [usize; 3],
@@ -57,7 +57,7 @@ pub enum Error {
     NotFinite {
         /// The slice's name.
         argument: &'static str,
-        /// The first offending index.
+        /// The index of the first such number.
         index: usize,
     },
     /// A class index that is not below the number of classes.
@@ -94,7 +94,7 @@ pub enum Error {
         /// The range allowed, in words.
         expected: &'static str,
     },
-    /// Cross pairs of a data set cannot be estimated from this many samples.
+    /// A batch of one sample, which has no cross pairs, or of more samples than its data set.
     PairWeights {
         /// Samples in the batch.
         samples: usize,
@@ -106,7 +106,7 @@ pub enum Error {
         /// The quantity.
         quantity: &'static str,
     },
-    /// A matrix whose dimensions do not go with those of the others.
+    /// A matrix whose dimensions do not fit those of the others.
     Dimensions {
         /// The matrix's name.
         argument: &'static str,
@@ -120,9 +120,9 @@ pub enum Error {
         /// Its name.
         given: &'static str,
     },
-    /// A name that is none of those known.
+    /// An unknown name.
     Name {
-        /// What was named.
+        /// What was to be named.
         argument: &'static str,
         /// The names known, in words.
         expected: &'static str,
@@ -187,7 +187,7 @@ impl fmt::Display for Error {
 
 impl core::error::Error for Error {}
 
-/// A hyperparameter that has to be finite and at least zero.
+/// Checks a hyperparameter that must be finite and at least zero.
 pub(crate) fn check_not_negative(argument: &'static str, given: f64) -> Result<()> {
     if given.is_finite() && given >= 0.0 {
         Ok(())
@@ -196,13 +196,13 @@ pub(crate) fn check_not_negative(argument: &'static str, given: f64) -> Result<(
     }
 }
 
-/// An array that has to be so long.
+/// Checks the length of a slice.
 pub(crate) fn check_length<T>(argument: &'static str, array: &[T], expected: usize) -> Result<()> {
     let given = array.len();
     if given == expected { Ok(()) } else { Err(Error::Length { argument, given, expected }) }
 }
 
-/// A result that has to be finite.
+/// Checks that a result is finite.
 pub(crate) fn check_finite(value: f64, quantity: &'static str) -> Result<f64> {
     if value.is_finite() { Ok(value) } else { Err(Error::Overflow { quantity }) }
 }

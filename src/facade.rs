@@ -1,10 +1,10 @@
-//! The kernels by a chosen instruction set.
+//! The kernels with a chosen instruction set.
 
 use crate::error::{Error, Result};
 use crate::simd::InstructionSet;
 
-/// The functions of [`gemm`](crate::gemm) and [`elementwise`](crate::elementwise) by a chosen instruction set. Those are the methods of the
-/// default, [`InstructionSet::current`].
+/// The functions of [`gemm`](crate::gemm) and [`elementwise`](crate::elementwise) with a chosen instruction set. The functions themselves
+/// use [`InstructionSet::current`].
 ///
 /// ```
 /// use flatmin::{InstructionSet, Kernels};
@@ -20,7 +20,7 @@ pub struct Kernels {
 }
 
 impl Kernels {
-    /// By this instruction set.
+    /// Kernels that use this instruction set.
     ///
     /// # Errors
     ///

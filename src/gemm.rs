@@ -2,7 +2,7 @@
 //!
 //! Matrices are slices with strides, so every transposition is a view; C has contiguous rows. An m×k by k×n product costs 2mkn flops, the
 //! symmetric one half of that. The loops are those of BLIS and GotoBLAS (Van Zee, van de Geijn, *BLIS: a framework for rapidly
-//! instantiating BLAS functionality*, ACM TOMS 41, 2015), without copies where reading in place is as fast.
+//! instantiating BLAS functionality*, ACM TOMS 41, 2015), except that nothing is copied where reading in place is as fast.
 //!
 //! The order of summation depends on the dimensions, the strides and the instruction set alone, so a product gives the same bits whenever
 //! it is repeated.
@@ -13,11 +13,11 @@ use crate::real::Real;
 
 pub use crate::kernels::gemm::{Matrix, MatrixMut, Triangle, workspace_len};
 
-/// C ← α·A·B + β·C with A m×k, B k×n, C m×n. β = 0 never reads C, which may then hold anything.
+/// C ← α·A·B + β·C with A m×k, B k×n, C m×n. With β = 0 C is never read, and may hold anything.
 ///
 /// # Errors
-/// [`Error::Dimensions`] where B or C does not go with A; [`Error::Workspace`] if `workspace` has fewer than
-/// [`workspace_len`]`(m, k, n)` elements. C is not touched then.
+/// [`Error::Dimensions`] where B or C does not fit A; [`Error::Workspace`] if `workspace` has fewer than [`workspace_len`]`(m, k, n)`
+/// elements. C is not changed then.
 ///
 /// # Example
 /// The scores X·Vᵀ of two samples with three features, for two classes:
@@ -45,12 +45,12 @@ pub fn matrix_product<T: Real>(
     Kernels::default().matrix_product(alpha, a, b, beta, c, workspace)
 }
 
-/// C ← α·A·diag(w)·Aᵀ + β·C with A n×k, w of k weights (1 if `None`), C n×n. β·C takes C to be symmetric and reads its
-/// lower triangle only; β = 0 never reads C. The result is symmetric to the bit.
+/// C ← α·A·diag(w)·Aᵀ + β·C with A n×k, w of k weights (1 if `None`), C n×n. C must be symmetric unless β = 0: only its lower triangle is
+/// read. With β = 0 C is never read. The two triangles of the result are equal to the bit.
 ///
 /// # Errors
-/// [`Error::Dimensions`] where C does not go with A; [`Error::Length`] where w has not one weight a column of A;
-/// [`Error::Workspace`] if `workspace` has fewer than [`workspace_len`]`(n, k, n)` elements. C is not touched then.
+/// [`Error::Dimensions`] where C does not fit A; [`Error::Length`] unless w has one weight for each column of A; [`Error::Workspace`] if
+/// `workspace` has fewer than [`workspace_len`]`(n, k, n)` elements. C is not changed then.
 ///
 /// # Example
 /// The weighted inner products of two samples:
@@ -77,7 +77,7 @@ pub fn symmetric_product<T: Real>(
     Kernels::default().symmetric_product(alpha, a, weights, beta, c, triangle, workspace)
 }
 
-/// By a chosen instruction set.
+/// With a chosen instruction set.
 impl Kernels {
     /// See [`gemm::matrix_product`](crate::gemm::matrix_product).
     ///

@@ -46,7 +46,7 @@ impl Shape {
         if classes < 2 {
             return Err(Error::TooSmall { argument: "classes", given: classes, least: 2 });
         }
-        // (D + 1) M + (M + 1) K, in bytes of the widest type, has to fit into an allocation.
+        // The parameters, (D + 1) M + (M + 1) K numbers of the widest type, must fit into an allocation.
         let wide = (inputs as u128 + 1).saturating_mul(hidden as u128);
         let all = wide.saturating_add((hidden as u128 + 1).saturating_mul(classes as u128));
         if all.saturating_mul(8) > isize::MAX as u128 {
@@ -117,7 +117,7 @@ impl Network {
     }
 }
 
-/// θ, seen as its four blocks.
+/// The four blocks of θ.
 #[derive(Clone, Copy, Debug)]
 pub struct Parameters<'a, T> {
     /// W, M×D row-major.
@@ -147,7 +147,7 @@ impl<'a, T> Parameters<'a, T> {
     }
 }
 
-/// θ, or a vector laid out like it, seen as its four blocks, to be written.
+/// The four blocks of θ, or of a vector laid out like it, to be written.
 #[derive(Debug)]
 pub struct ParametersMut<'a, T> {
     /// W, M×D row-major.

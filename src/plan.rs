@@ -1,6 +1,6 @@
-//! What a computation will do, decided before the first step. Plain data; [`Plan::new`] decides.
+//! What a computation will do, decided before the first step: plain data. `Plan::new` decides.
 //!
-//! tr H² and its gradient can be computed by two routes that agree to rounding and differ in cost (see [`crate::hessian`]):
+//! tr H² and its gradient can be computed by two routes. They agree up to rounding and differ in cost (see [`crate::hessian`]):
 //!
 //! - [`Route::Pairs`]: inner products of the features of every pair of samples, `N²` times a cost in which `D` occurs once;
 //! - [`Route::Blocks`]: the blocks of H themselves, `N` times a cost that grows with `M²D²`.
@@ -53,7 +53,7 @@ impl core::str::FromStr for Route {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Form {
-    /// By inner products of the matrices as flat rows: about `M²/2 + 3.5 RM` multiply–adds a pair, value and gradient.
+    /// By inner products of the matrices as flat rows: about `M²/2 + 3.5 RM` multiply–adds a pair, for value and gradient.
     Flat,
     /// By R×R blocks of the tangent kernel: about `0.75 R²M + 2 RM + 5 K²` multiply–adds a pair. For few classes or many hidden units.
     Tangent,
@@ -78,18 +78,18 @@ impl fmt::Display for Form {
     }
 }
 
-/// What a batch's tr H² stands for, which sets the weights of the terms `κ(n, n')` of its double sum over samples.
+/// Whose tr H² is computed from a batch. This sets the weights of the pairs in its double sum over samples.
 ///
-/// A batch of N holds N pairs of a sample with itself and N(N−1) of two different ones; in a data set of T samples self pairs are
-/// far rarer, 1 in T. With the batch's own weights a mini-batch therefore overestimates the data set's tr H².
+/// A batch of N has N pairs of a sample with itself and N(N−1) pairs of two different ones. In a data set of T samples only one pair in T
+/// is a sample with itself. So, with the batch's own weights, tr H² of a mini-batch is on average larger than the data set's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum PairWeights {
     /// The batch's own tr H²: every pair weighs 1/N². Exact for full-batch training.
     #[default]
     Batch,
-    /// An unbiased estimate of the tr H² of a data set of which the batch is a uniform random sample: pairs of a sample with itself
-    /// weigh 1/(TN), of two different ones (1 − 1/T)/(N(N−1)). The estimate, unlike tr H² itself, can be negative.
+    /// An unbiased estimate of the tr H² of a data set from which the batch is a uniform random sample. A pair of a sample with itself
+    /// weighs 1/(TN), a pair of two different ones (1 − 1/T)/(N(N−1)). The estimate can be negative, unlike tr H² itself.
     DataSet {
         /// T, the number of samples in the data set.
         samples: usize,
@@ -101,7 +101,7 @@ impl PairWeights {
     ///
     /// # Errors
     ///
-    /// [`Error::PairWeights`] where the data set is smaller than the batch, or the batch has no cross pairs and the data set has.
+    /// [`Error::PairWeights`] where the data set is smaller than the batch, or the batch is a single sample of a larger data set.
     pub fn of(self, n: usize) -> Result<(f64, f64)> {
         let size = n as f64;
         match self {
@@ -118,7 +118,7 @@ impl PairWeights {
     }
 }
 
-/// Network, batch size, route: all that fixes cost and memory of a computation.
+/// Network, batch size, route: everything that determines cost and memory of a computation.
 ///
 /// ```
 /// use flatmin::{Activation, Network, Plan, Route, Shape};
@@ -164,7 +164,7 @@ impl Plan {
         Self { pair_weights, ..self }
     }
 
-    /// The same plan for another instruction set than [`InstructionSet::current`], which plans use otherwise.
+    /// The same plan for another instruction set; other plans use [`InstructionSet::current`].
     ///
     /// # Errors
     ///
@@ -184,7 +184,7 @@ impl Plan {
         Ok(Self { instruction_set: Some(set), ..self })
     }
 
-    /// The instruction set of all that runs by this plan.
+    /// The instruction set of all computations with this plan.
     pub fn instruction_set(&self) -> InstructionSet {
         self.instruction_set.unwrap_or_else(InstructionSet::current)
     }
@@ -219,7 +219,7 @@ impl Plan {
         self.form
     }
 
-    /// What tr H² stands for.
+    /// Whose tr H² is computed.
     pub const fn pair_weights(&self) -> PairWeights {
         self.pair_weights
     }

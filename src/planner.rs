@@ -1,6 +1,6 @@
-//! Which way a computation goes, and what it costs: flops, time, workspace.
+//! Which route and form a computation takes, and what it costs: flops, time, workspace.
 //!
-//! [`Plan::new`] counts the flops of all ways, weighs them by measured rates, and picks the one that takes the least time.
+//! [`Plan::new`] counts the flops of all routes and forms, divides them by measured rates, and picks those that take the least time.
 
 use core::fmt;
 
@@ -12,17 +12,17 @@ use crate::network::Network;
 use crate::plan::{Form, Lengths, PairWeights, Plan, Route};
 use crate::sampled::Sampling;
 
-/// Flops of one evaluation, counted as executed (a multiply–add counts two; elementwise work is not counted).
+/// Flops of one evaluation, counted as executed. A multiply–add counts two; elementwise work is not counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Flops {
     /// The gradient of the loss: all of an SGD step, half of a SAM step.
     pub gradient: u64,
-    /// What the penalty adds: both traces and their share of the backward sweep.
+    /// What the penalty adds: both traces and their part of the backward sweep.
     pub penalty: u64,
 }
 
 impl Plan {
-    /// Plans for batches of up to `samples` samples, by the route that takes less time: with the smaller [`cost`](Self::cost).
+    /// Plans for batches of up to `samples` samples, by the route that takes less time: the one with the smaller [`cost`](Self::cost).
     ///
     /// # Errors
     ///
@@ -72,7 +72,7 @@ impl Plan {
         // The two vectors laid out like θ that a workspace begins with; see `Memory`.
         let vectors = product(&[2, self.network.shape.parameters()]);
         let workspace = sum(&[vectors, exact::elements(&self)]);
-        // In bytes of the widest type it has to fit into an allocation.
+        // In bytes of the widest type it must fit into an allocation.
         if workspace > isize::MAX as u64 / 8 {
             return Err(Error::TooLarge { quantity: "workspace" });
         }
@@ -115,23 +115,23 @@ impl Plan {
         Self { threads, ..self }.checked()
     }
 
-    /// Flops of one evaluation on a full batch, by the plan's route. Counts that overflow stand at `u64::MAX`.
+    /// Flops of one evaluation on a full batch, by the plan's route. A count that overflows is `u64::MAX`.
     pub const fn flops(&self) -> Flops {
         Flops { gradient: sweep::flops(self.network.shape, self.samples), penalty: exact::work(self).flops }
     }
 
-    /// What the choice of route and form goes by: how many flops a large matrix product does in the time that the penalty takes. Each kind
-    /// of work has its measured rate (`cargo bench --bench step -- planner` measures them all): tile products of the tangent form, and H
-    /// of two classes, run at about that of large products, feature rows and separate blocks at half of it, centring at an eighth
-    /// (two classes: half).
+    /// What route and form are chosen by: the flops of a large matrix product that takes as long as the penalty. Each kind of work has
+    /// its measured rate (`cargo bench --bench step -- planner` measures them all). Tile products of the tangent form, and H of two
+    /// classes, run at about the rate of large products; feature rows and separate blocks at half of it; centring at an eighth (two
+    /// classes: half).
     pub const fn cost(&self) -> u64 {
         exact::work(self).cost
     }
 
-    /// Elements of workspace with which every quantity and every step runs on this plan, but those that sample: for these see
-    /// [`Sampling::workspace_len`] and [`Hsr::workspace_len`](crate::Hsr::workspace_len).
+    /// Elements of workspace for every exact quantity and step of this plan. Sampled ones may need more: see [`Sampling::workspace_len`]
+    /// and [`Hsr::workspace_len`](crate::Hsr::workspace_len).
     ///
-    /// Known to the compiler where the plan is, so that a buffer can be static:
+    /// The function is `const`, so a buffer can be static:
     ///
     /// ```
     /// use flatmin::{Activation, Network, Plan, Shape};
@@ -151,7 +151,7 @@ impl Plan {
         self.lengths.workspace
     }
 
-    /// Elements of workspace with which loss, gradient, SGD and SAM steps run on this plan.
+    /// Elements of workspace for loss, gradient, SGD and SAM steps of this plan.
     pub const fn gradient_workspace_len(&self) -> usize {
         self.lengths.gradient_workspace
     }

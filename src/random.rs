@@ -1,16 +1,16 @@
 //! Random numbers by counter: a pure function of seed, counter, stream and index, the same on every platform.
 //!
-//! Word i of a stream is `mix(key + (i + 1) γ)`, which is output i of the generator SplitMix64 started at `key` (Steele, Lea, Flood,
+//! Word i of a stream is `mix(key + (i + 1) GAMMA)`, which is output i of the generator SplitMix64 started at `key` (Steele, Lea, Flood,
 //! *Fast Splittable Pseudorandom Number Generators*, OOPSLA 2014); `key` is itself a chain of two such words, of seed and counter. So
-//! there is no state but the counter, nothing is drawn in order, and a draw can be repeated at any time.
+//! there is no state but the counter, no order of drawing, and any number can be drawn again.
 
 /// 2⁶⁴ over the golden ratio, odd.
 const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
 
-/// What words are drawn for: streams that have nothing to do with each other.
+/// Uses of random words, each with a stream of its own, independent of the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stream {
-    /// Which samples are kept.
+    /// The choice of the kept samples.
     Subset = 1,
     /// The signs of the sketches.
     Signs = 2,
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn seeds_counters_streams_and_indices_are_independent() {
-        // Every bit is set half of the time, and pairs of neighbours in any of the four agree in half of the bits.
+        // Every bit is set half of the time, and neighbours in any of the four agree in half of the bits.
         const COUNT: u64 = 4096;
         let mut ones = [0u32; 64];
         let mut agree = [0u32; 4];

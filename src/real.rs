@@ -1,8 +1,8 @@
 //! The two number types of the public functions, and the functions that are compiled for each of them here.
 //!
-//! A generic function is compiled anew in every crate that calls it, and the heavy ones reach all kernels of all instruction sets. So each is
-//! compiled in this crate, once for `f32` and once for `f64`; public functions find theirs in the type's [`Functions`], whose fields
-//! nobody else can name (in a `const` block, so that the call is direct). They check what memory safety rests on themselves.
+//! A generic function is compiled anew in every crate that calls it, and the large ones contain all kernels of all instruction sets. So
+//! each is compiled here, once for `f32` and once for `f64`. Public functions find theirs in the type's [`Functions`], whose fields are
+//! private to this crate (in a `const` block, so that the call is direct). These functions check everything that memory safety depends on.
 
 use crate::activation::Activation;
 use crate::batch::Batch;
@@ -19,14 +19,14 @@ use crate::simd::{Element, InstructionSet};
 
 /// A floating-point number, `f32` or `f64`. Sealed.
 pub trait Real: Element {
-    /// What this crate has compiled for the type: opaque.
+    /// The functions that this crate has compiled for the type: opaque.
     const FUNCTIONS: Functions<Self>;
 }
 
-/// Declares [`Functions`], a field for each function listed, and defines it for both number types by calling what stands behind `=`.
+/// Declares [`Functions`], with a field for each function listed, and defines it for both number types by calling the function after `=`.
 macro_rules! functions {
     ($($name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)? = $function:path;)*) => {
-        /// Functions that are compiled for a number type, opaque.
+        /// Functions compiled for a number type, opaque.
         ///
         /// Other crates can hold them, but not call them:
         ///

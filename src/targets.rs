@@ -1,4 +1,4 @@
-//! What each sample should be classified as.
+//! The targets of a batch: what each sample should be classified as.
 
 use core::ops::Range;
 
@@ -24,7 +24,7 @@ impl<'a, T> Targets<'a, T> {
         }
     }
 
-    /// The number of samples, if the targets are whole.
+    /// The number of samples, if the length of the targets is a whole number of samples.
     pub(crate) fn samples(self, classes: usize) -> Result<usize> {
         match self {
             Self::Classes(all) => Ok(all.len()),
@@ -38,7 +38,7 @@ impl<'a, T> Targets<'a, T> {
 }
 
 impl<T: Number> Targets<'_, T> {
-    /// An error where a target is none.
+    /// Checks the targets: an error for the first invalid one.
     pub(crate) fn check(self, classes: usize) -> Result<()> {
         match self {
             Self::Classes(all) => check_classes(all, classes),

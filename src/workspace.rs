@@ -1,11 +1,11 @@
 //! Caller-owned scratch memory, cut into pieces.
 //!
-//! A public function receives one slice, as long as its plan says, and cuts its buffers off the front, one after the other. A stage states
-//! its buffers once, by [`buffers`] or [`rows`], from which follow what it cuts and what a plan counts.
+//! A public function receives one slice, as long as its plan says, and cuts its buffers off the front, one after the other. A stage
+//! declares its buffers once, with [`buffers`] or [`rows`]; both the cutting and the plan's count follow from the declaration.
 
 use core::ops::Range;
 
-/// What is left of a workspace.
+/// The rest of a workspace, from which buffers are cut.
 #[derive(Debug)]
 pub(crate) struct Arena<'w, T> {
     rest: &'w mut [T],
@@ -16,19 +16,19 @@ impl<'w, T> Arena<'w, T> {
         Self { rest: workspace }
     }
 
-    /// Cuts off the next `len` elements, with whatever they hold.
+    /// Cuts off the next `len` elements, without changing what they hold.
     pub(crate) fn take(&mut self, len: usize) -> &'w mut [T] {
         let Some((piece, rest)) = core::mem::take(&mut self.rest).split_at_mut_checked(len) else { too_short() };
         self.rest = rest;
         piece
     }
 
-    /// Cuts off all that is left.
+    /// Cuts off all of the rest.
     pub(crate) fn rest(self) -> &'w mut [T] {
         self.rest
     }
 
-    /// A second arena over what is left: its pieces are free again when it is dropped.
+    /// A second arena over the rest: what it cuts off is free again when it is dropped.
     pub(crate) fn scope(&mut self) -> Arena<'_, T> {
         Arena { rest: self.rest }
     }
@@ -40,25 +40,25 @@ fn too_short() -> ! {
     panic!("a workspace shorter than what is cut off it")
 }
 
-/// One row a sample, or one a block of samples, of those from `first` on: numbered as in the batch, so that a part of a batch is worked on
-/// like all of it.
+/// Rows for the samples from `first` on: one for each sample, or one for each block of samples. Samples are numbered as in the batch, so
+/// code for a part of a batch is the same as for all of it.
 #[derive(Debug)]
 pub(crate) struct PerSample<'w, T> {
     data: &'w mut [T],
     width: usize,
-    /// The first sample, the first of a block.
+    /// The first sample of the first row.
     first: usize,
     /// Samples that share a row.
     block: usize,
 }
 
 impl<'w, T> PerSample<'w, T> {
-    /// Rows of their own for all samples from `first` on.
+    /// One row for each sample from `first` on.
     pub(crate) fn new(data: &'w mut [T], width: usize, first: usize) -> Self {
         Self::blocks(data, width, first, 1)
     }
 
-    /// A row for every `block` of samples from `first` on.
+    /// One row for each `block` of samples from `first` on.
     pub(crate) fn blocks(data: &'w mut [T], width: usize, first: usize, block: usize) -> Self {
         Self { data, width, first, block }
     }
@@ -94,13 +94,13 @@ impl<'w, T> PerSample<'w, T> {
         row_mut(self.data, self.width, (sample - self.first) / self.block)
     }
 
-    /// The rows of a range of samples, which have rows of their own.
+    /// The rows of a range of samples; each sample must have a row of its own.
     pub(crate) fn rows(&self, range: &Range<usize>) -> &[T] {
         debug_assert!(self.block == 1);
         &self.data[(range.start - self.first) * self.width..(range.end - self.first) * self.width]
     }
 
-    /// The rows of a range of samples, which have rows of their own, to be written.
+    /// The rows of a range of samples, to be written; each sample must have a row of its own.
     pub(crate) fn rows_mut(&mut self, range: &Range<usize>) -> &mut [T] {
         debug_assert!(self.block == 1);
         &mut self.data[(range.start - self.first) * self.width..(range.end - self.first) * self.width]
@@ -122,7 +122,7 @@ impl<'w, T> PerSample<'w, T> {
     }
 }
 
-/// Buffers of a stage, each stated once: its name and the sizes whose product is its length.
+/// Declares the buffers of a stage: for each its name and the sizes whose product is its length.
 ///
 /// ```text
 /// buffers! {
@@ -132,8 +132,8 @@ impl<'w, T> PerSample<'w, T> {
 /// }
 /// ```
 ///
-/// defines the structure of slices, `Name::elements(shape, n)`, which counts them all, and `Name::cut(shape, n, arena)`, which takes them
-/// off an arena in their order.
+/// defines the structure of slices; `Name::elements(shape, n)`, which counts the elements of all; and `Name::cut(shape, n, arena)`, which
+/// cuts them off an arena in their order.
 macro_rules! buffers {
     (
         $(#[$doc:meta])*
@@ -156,7 +156,7 @@ macro_rules! buffers {
         }
 
         impl<'w, T> $name<'w, T> {
-            /// Takes the buffers off an arena, with whatever they hold.
+            /// Cuts the buffers off an arena, without changing what they hold.
             $vis fn cut($($argument: $type,)* arena: &mut $crate::workspace::Arena<'w, T>) -> Self {
                 $($($setup)*)?
                 Self { $($field: arena.take($crate::count::product(&[$($size),+]) as usize),)+ }
@@ -165,7 +165,8 @@ macro_rules! buffers {
     };
 }
 
-/// Rows that a stage keeps of every sample, each kind stated once: its name, its width, and how many samples share a row if not one.
+/// Declares rows that a stage keeps of every sample: for each kind its name, its width, and how many samples share a row if more than
+/// one.
 ///
 /// ```text
 /// rows! {
@@ -176,8 +177,9 @@ macro_rules! buffers {
 /// }
 /// ```
 ///
-/// defines the structure of [`PerSample`], `Name::elements(shape, n)`, which counts the rows of n samples, `Name::cut(shape, range, arena)`,
-/// which takes those of a range of samples off an arena, and splits, reborrows and visits all of them.
+/// defines the structure of [`PerSample`]; `Name::elements(shape, n)`, which counts the elements for n samples;
+/// `Name::cut(shape, range, arena)`, which cuts those of a range of samples off an arena; and methods that split, reborrow and visit all
+/// of them.
 macro_rules! rows {
     (
         $(#[$doc:meta])*
@@ -200,7 +202,7 @@ macro_rules! rows {
         }
 
         impl<'w, T> $name<'w, T> {
-            /// Takes the rows of a range of samples off an arena, with whatever they hold.
+            /// Cuts the rows of a range of samples off an arena, without changing what they hold.
             $vis fn cut(
                 $($argument: $type,)*
                 range: &core::ops::Range<usize>,
@@ -216,7 +218,7 @@ macro_rules! rows {
                 }
             }
 
-            /// Those of the samples before `at`, and of the others, with the row that `at` shares.
+            /// The rows of the samples before `at`, and those of the others. Where `at` shares a row, the row belongs to the others.
             #[allow(dead_code, reason = "not all kinds are split")]
             $vis fn split_at(self, at: usize) -> (Self, Self) {
                 $(let $field = self.$field.split_at(at);)+
@@ -240,19 +242,19 @@ macro_rules! rows {
 
 pub(crate) use {buffers, rows};
 
-/// The rows of `width` before row `at`, and the others; two empty slices, if there are no rows.
+/// The rows of `width` before row `at`, and the others. Two empty slices if there are no rows.
 pub(crate) fn split_rows<T>(rows: &mut [T], width: usize, at: usize) -> (&mut [T], &mut [T]) {
     let len = rows.len();
     rows.split_at_mut(len.min(at * width))
 }
 
-/// A range cut into pieces of `len`, the last one shorter.
+/// Cuts a range into pieces of `len`; the last one may be shorter.
 pub(crate) fn pieces(range: Range<usize>, len: usize) -> impl Iterator<Item = Range<usize>> {
     let end = range.end;
     range.step_by(len).map(move |start| start..(start + len).min(end))
 }
 
-/// One call for all, which is short: rows are taken in many places.
+/// A function of its own, so that the many places that take a row stay short.
 #[cold]
 #[inline(never)]
 fn no_such_row() -> ! {

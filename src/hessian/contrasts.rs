@@ -1,19 +1,19 @@
 //! The K−1 contrasts of K classes.
 //!
-//! Adding a constant to all logits changes nothing: S has the vector of ones in its kernel, and r is orthogonal to it. So nothing is
-//! lost if K-vectors are written in an orthonormal basis Q, K×R with `R = K − 1`, of the complement of that vector, and everything that
-//! costs K costs R. Here Q is Helmert's: with `s_k = 1/√(k(k+1))`, column k (from 1) compares class k with the k classes before it,
+//! Adding a constant to all logits changes nothing: S maps the vector of ones to zero, and r is orthogonal to it. So K-vectors can be
+//! written in an orthonormal basis Q, K×R with `R = K − 1`, of the vectors orthogonal to it. Nothing is lost, and every cost in K becomes
+//! a cost in R. Q is Helmert's basis: column k (from 1) compares class k with the k classes before it. With `norm_k = 1/√(k(k+1))`,
 //!
 //! ```text
-//! (Qᵀy)_k = s_k ( Σ_{i<k} y_i − k y_k )
+//! (Qᵀy)_k = norm_k ( Σ_{i<k} y_i − k y_k )
 //! ```
 //!
-//! so that products with Q and Qᵀ are running sums, and the covariance of the softmax is closed: with sums before and after k,
-//! `P_k = Σ_{i<k} p_i`, `T_k = Σ_{i≥k} p_i`, and `p̃ = Qᵀp`,
+//! so products with Q and Qᵀ are running sums, and the covariance of the softmax has a closed form. With the sums before and from k on,
+//! `before_k = Σ_{i<k} p_i` and `from_k = Σ_{i≥k} p_i`:
 //!
 //! ```text
-//! (QᵀSQ)_kk = s_k² ( P_k T_k + k² p_k (P_k + T_{k+1}) + 2k P_k p_k )
-//! (QᵀSQ)_kl = p̃_k s_l ( T_l + l p_l )                                    k < l
+//! (QᵀSQ)_kk = norm_k² ( before_k from_k + k² p_k (before_k + from_{k+1}) + 2k before_k p_k )
+//! (QᵀSQ)_kl = (Qᵀp)_k norm_l ( from_l + l p_l )                                    k < l
 //! ```
 //!
 //! There is no `1 − p` in these, so they keep their relative accuracy where p is nearly one-hot and S nearly zero.
@@ -57,9 +57,9 @@ pub(crate) fn upper(n: usize) -> impl Iterator<Item = (usize, usize)> {
 /// Q for a number of classes, and scratch for its running sums.
 #[derive(Debug)]
 pub(crate) struct Contrasts<'w, T> {
-    /// s_k, from s_1.
+    /// norm_k, from norm_1.
     scales: &'w mut [T],
-    /// T_k.
+    /// from_k.
     scratch: &'w mut [T],
 }
 
@@ -83,12 +83,12 @@ impl<'w, T: Element> Contrasts<'w, T> {
         self.scales.len()
     }
 
-    /// QᵀY: from K rows of `width` to R rows. `sum` holds one row.
+    /// QᵀY of a matrix Y: from K rows of `width` to R rows. `sum` holds one row.
     pub(crate) fn reduce(&self, width: usize, y: &[T], reduced: &mut [T], sum: &mut [T]) {
         reduce(self.scales, width, y, reduced, sum);
     }
 
-    /// Y += QỸ: from R rows of `width` to K rows. `sum` holds one row.
+    /// Adds Q times R rows of `width` to K rows. `sum` holds one row.
     pub(crate) fn expand(&self, width: usize, reduced: &[T], y: &mut [T], sum: &mut [T]) {
         expand(self.scales, width, reduced, y, sum);
     }
@@ -106,12 +106,12 @@ impl<'w, T: Element> Contrasts<'w, T> {
         let mut rest = flat;
         for k in 1..p.len() {
             before += p[k - 1];
-            let (s, own) = (self.scales[k - 1], T::from_usize(k) * p[k]);
+            let (norm, own) = (self.scales[k - 1], T::from_usize(k) * p[k]);
             let after = tails.get(k + 1).copied().unwrap_or(T::ZERO);
             let (entries, below) = rest.split_at_mut(p.len() - k);
             entries[0] =
-                s * s * (before * tails[k] + T::from_usize(k) * own * (before + after) + T::TWO * before * own);
-            let contrast = root2 * s * (before - own);
+                norm * norm * (before * tails[k] + T::from_usize(k) * own * (before + after) + T::TWO * before * own);
+            let contrast = root2 * norm * (before - own);
             for (l, entry) in (k + 1..).zip(&mut entries[1..]) {
                 *entry = contrast * (self.scales[l - 1] * (tails[l] + T::from_usize(l) * p[l]));
             }
@@ -119,10 +119,10 @@ impl<'w, T: Element> Contrasts<'w, T> {
         }
     }
 
-    /// p̂ += the way back from a derivative with respect to QᵀSQ, given as a full symmetric matrix, R×R. `scratch` has 2R numbers.
+    /// Adds to p̂, given the derivative with respect to QᵀSQ as a full symmetric matrix, R×R. `scratch` has 2R numbers.
     ///
-    /// As a function of p, `QᵀSQ = Qᵀdiag(p)Q − p̃p̃ᵀ`, with `(Qᵀdiag(p)Q)_kl = s_l p̃_k` for k < l and `s_k² (P_k + k² p_k)` on the
-    /// diagonal.
+    /// As a function of p, `QᵀSQ = Qᵀdiag(p)Q − (Qᵀp)(Qᵀp)ᵀ`. There `(Qᵀdiag(p)Q)_kl = norm_l (Qᵀp)_k` for k < l, and
+    /// `norm_k² (before_k + k² p_k)` on the diagonal.
     pub(crate) fn covariance_back(&self, p: &[T], s_hat: &[T], p_hat: &mut [T], scratch: &mut [T]) {
         let classes = self.scales.len();
         let (contrast, hat) = scratch[..2 * classes].split_at_mut(classes);
@@ -136,11 +136,11 @@ impl<'w, T: Element> Contrasts<'w, T> {
             }
         }
         expand(self.scales, 1, hat, p_hat, &mut sum);
-        // The diagonal: p_k itself counts k², every class before it once.
+        // The diagonal: p_k itself counts k² times, every class before it once.
         let mut before = T::ZERO;
         for k in (1..=classes).rev() {
-            let (s, count) = (self.scales[k - 1], T::from_usize(k));
-            let entry = s * s * s_hat[(k - 1) * classes + (k - 1)];
+            let (norm, count) = (self.scales[k - 1], T::from_usize(k));
+            let entry = norm * norm * s_hat[(k - 1) * classes + (k - 1)];
             p_hat[k] += before + count * count * entry;
             before += entry;
         }
@@ -154,10 +154,10 @@ fn reduce<T: Element>(scales: &[T], width: usize, y: &[T], reduced: &mut [T], su
     let (first, rest) = y.split_at(width);
     sum.copy_from_slice(first);
     let rows = rest.chunks_exact(width).zip(reduced.chunks_exact_mut(width));
-    for ((k, &s), (y, out)) in (1..).zip(scales).zip(rows) {
+    for ((k, &norm), (y, out)) in (1..).zip(scales).zip(rows) {
         let count = T::from_usize(k);
         for ((out, sum), &y) in out.iter_mut().zip(&mut *sum).zip(y) {
-            *out = s * (*sum - count * y);
+            *out = norm * (*sum - count * y);
             *sum += y;
         }
     }
@@ -169,10 +169,10 @@ fn expand<T: Element>(scales: &[T], width: usize, reduced: &[T], y: &mut [T], su
     sum.fill(T::ZERO);
     let (first, rest) = y.split_at_mut(width);
     let rows = rest.chunks_exact_mut(width).zip(reduced.chunks_exact(width));
-    for ((before, &s), (y, reduced)) in (0..scales.len()).zip(scales).zip(rows).rev() {
+    for ((before, &norm), (y, reduced)) in (0..scales.len()).zip(scales).zip(rows).rev() {
         let count = T::from_usize(before + 1);
         for ((y, sum), &reduced) in y.iter_mut().zip(&mut *sum).zip(reduced) {
-            let scaled = s * reduced;
+            let scaled = norm * reduced;
             *y += *sum - count * scaled;
             *sum += scaled;
         }
@@ -185,7 +185,7 @@ fn expand<T: Element>(scales: &[T], width: usize, reduced: &[T], y: &mut [T], su
 /// The full matrix of a flat one, n×n.
 pub(crate) fn unfold<T: Element>(isa: InstructionSet, flat: &[T], full: &mut [T], n: usize) {
     let half_root2 = T::from_f64(FRAC_1_SQRT_2);
-    // As small as S usually is, there is little for registers to do.
+    // S is usually so small that registers would gain little.
     if n < 12 {
         for ((i, j), &entry) in upper(n).zip(flat) {
             let entry = if i == j { entry } else { half_root2 * entry };

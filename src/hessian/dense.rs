@@ -3,14 +3,14 @@
 //! Every pair of rows of weights is a weighted product of activations, written straight into its place:
 //!
 //! ```text
-//! rows (j, ·) and (j', ·) of W      Σ_n A_jj' a aᵀ                     [D+1]×[D+1]
+//! rows (j, ·) and (l, ·) of W       Σ_n A_jl a aᵀ                      [D+1]×[D+1]
 //! row (k, ·) of V, (j, ·) of W      Σ_n (B_kj g + r_k f_j e_j) aᵀ      [M+1]×[D+1]
-//! rows (k, ·) and (k', ·) of V      Σ_n S_kk' g gᵀ                     [M+1]×[M+1]
+//! rows (k, ·) and (l, ·) of V       Σ_n S_kl g gᵀ                      [M+1]×[M+1]
 //! ```
 //!
-//! Only the lower triangle is summed; the upper is its mirror. Cost: `N (M²D² + 2 K M² D + K²M²)` flops. The factors
-//! are computed class by class from their definitions, not in the contrasts of the routes to tr H², and no sum is shared with these: this
-//! is their oracle.
+//! Only the lower triangle is summed; the upper one is its mirror image. Cost: `N (M²D² + 2 K M² D + K²M²)` flops. The factors are
+//! computed class by class from their definitions, not in the basis of contrasts, and share no sum with the routes to tr H²: the tests
+//! use this Hessian to check them.
 
 use core::ops::Range;
 
@@ -24,7 +24,7 @@ use crate::network::Shape;
 use crate::simd::Element;
 use crate::workspace::{Arena, pieces, row, row_mut};
 
-/// Samples a tile.
+/// Samples in a tile.
 const TILE: usize = 64;
 
 /// Elements that [`write`] cuts off a workspace.
@@ -173,7 +173,8 @@ impl<T: Element> WeighedTile<'_, T> {
         }
     }
 
-    /// Adds `Σ_n weight_n [left_n; 1] [right_n; 1]ᵀ` at the places of weight row and bias, `[[left weight, left bias], [right …]]`.
+    /// Adds `Σ_n weight_n [left_n; 1] [right_n; 1]ᵀ` to the places of a row of weights and its bias:
+    /// `[[left weight, left bias], [right …]]`.
     #[allow(clippy::too_many_arguments, reason = "two operands and their places")]
     fn add(
         &mut self,
@@ -211,7 +212,7 @@ impl<T: Element> WeighedTile<'_, T> {
         for &weight in weights {
             line[right_bias] += weight;
         }
-        // The column of the right bias; where that lies above the diagonal, as between rows of one layer, its mirror.
+        // The column of the right bias. Where it lies above the diagonal, as between rows of one layer, its mirror image is written.
         if (left_weight, left_bias) != (right_weight, right_bias) {
             let (start, stride) = if right_bias < left_weight {
                 (left_weight * size + right_bias, size)

@@ -1,7 +1,7 @@
 //! The exact quantities: which stages each runs, in order.
 //!
-//! Nothing of the caller's is written on an error: values are checked first, and gradients go to the workspace. What is not finite in a
-//! gradient is left to those who hand it over.
+//! An error leaves everything of the caller's as it was: values are checked before anything is written, and gradients are written to the
+//! workspace. Whether a gradient is finite is checked by the functions that copy it to the caller.
 
 use crate::batch::Batch;
 use crate::bounds::{BoundSlopes, Bounds, Traces};
@@ -47,7 +47,7 @@ impl Objective {
     }
 }
 
-/// The values that differentiation came by; those it did not need are zero.
+/// The values that were computed beside the gradient; those that were not needed are zero.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub(crate) struct Differentiated {
     pub loss: f64,
@@ -65,7 +65,7 @@ impl Differentiated {
     }
 }
 
-/// Flops and cost of the penalty on a full batch: both traces and their share of the backward sweep.
+/// Flops and cost of the penalty on a full batch: both traces and their part of the backward sweep.
 pub(crate) const fn work(plan: &Plan) -> Work {
     let (shape, n) = (plan.shape(), plan.samples());
     match plan.route() {
@@ -74,7 +74,7 @@ pub(crate) const fn work(plan: &Plan) -> Work {
             let blocks = blocks::work(shape, n);
             match plan.pair_weights() {
                 PairWeights::Batch => blocks,
-                // The self pairs' other weight is put right pair by pair.
+                // Blocks weigh all pairs alike; the other weight of self pairs is corrected sample by sample.
                 PairWeights::DataSet { .. } => Work::sum(&[blocks, pairs::work(shape, 1, Form::Flat).times(n)]),
             }
         }
@@ -130,7 +130,7 @@ pub(crate) const fn worker_elements(plan: &Plan) -> u64 {
 }
 
 impl<'a, T: Element> Run<'a, T> {
-    /// Everything that concerns the loss alone.
+    /// A run for the loss and its gradient.
     fn first_order(
         plan: &Plan,
         theta: &'a [T],
@@ -141,7 +141,7 @@ impl<'a, T: Element> Run<'a, T> {
         Self::new(plan, theta, batch, scratch, plan.lengths.gradient_worker, threads)
     }
 
-    /// Everything that concerns the Hessian.
+    /// A run for the quantities of the Hessian.
     fn second_order(
         plan: &Plan,
         theta: &'a [T],
@@ -152,7 +152,7 @@ impl<'a, T: Element> Run<'a, T> {
         Self::new(plan, theta, batch, scratch, plan.lengths.worker, threads)
     }
 
-    /// Both traces; adds the derivatives of tr H² to the gradients, if there are any.
+    /// Computes both traces. Adds the derivatives of tr H² to the gradients, if any are given.
     fn traces(
         &mut self,
         plan: &Plan,
@@ -214,7 +214,7 @@ pub(crate) fn curvature<T: Element>(
     })
 }
 
-/// Writes the gradient of an objective. Nothing is written unless the values are finite; the gradient may not be.
+/// Writes the gradient of an objective. Writes nothing unless the values are finite; the gradient itself may not be finite.
 pub(crate) fn differentiate<T: Element>(
     plan: &Plan,
     theta: &[T],
@@ -249,7 +249,7 @@ pub(crate) fn differentiate<T: Element>(
 
         let slopes = BoundSlopes::new(traces.trace(), traces.trace_of_square(), shape.parameters());
         let [loss_weight, trace_weight, square_weight] = objective.weights(slopes);
-        // The gradients are those of the divided factors: see `factors`.
+        // The derivatives are those of the scaled factors: see `factors`.
         let (factor, weight) = (square_weight * factors.scale * factors.scale, trace_weight * factors.scale);
         if trace_weight == 0.0 {
             gradients.scale(run.context.isa, T::from_f64(factor));

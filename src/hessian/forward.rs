@@ -1,10 +1,10 @@
-//! The forward pass: what the loss, its gradient and its Hessian need to know of every sample.
+//! The forward pass: what the loss, its gradient and its Hessian take from every sample.
 //!
 //! Two products and two elementwise passes, for N samples of D inputs, M hidden units and K classes:
 //!
 //! ```text
 //! u = X Wᵀ + b                    2 N M D flops
-//! h, f, e, t = φ, φ', φ'', φ''' at u
+//! h, f, e, t = φ, φ', φ'', φ''' at u    (elementwise)
 //! z = h Vᵀ + c                    2 N K M flops
 //! p = softmax(z), r = p − y, loss
 //! ```
@@ -26,13 +26,13 @@ pub(crate) enum Derivatives {
     Value,
     /// f: for the gradient of the loss.
     First,
-    /// f, and u as it was: for the derivatives of some samples.
+    /// f, and u: for the derivatives of some samples, computed later.
     FirstAndInput,
     /// f, e and t: for anything about the Hessian.
     Third,
 }
 
-/// What the forward pass leaves of a batch, one row a sample. Symbols as in the crate's [documentation](crate#symbols).
+/// The results of the forward pass, one row a sample. Symbols as in the crate's [documentation](crate#symbols).
 #[derive(Debug)]
 pub(crate) struct Forward<'w, T> {
     /// Number of samples.
@@ -41,7 +41,7 @@ pub(crate) struct Forward<'w, T> {
     pub shape: Shape,
     /// Inputs, N×D.
     pub x: &'w [T],
-    /// Their inner products, N×N, if the caller keeps them.
+    /// Their inner products, N×N, if the batch has them.
     pub input_gram: Option<&'w [T]>,
     /// V, K×M.
     pub v: &'w [T],
@@ -132,7 +132,7 @@ struct Pass<'a, T> {
     samples: usize,
 }
 
-/// What the pass reads and writes of some samples.
+/// The rows of some samples that the pass reads and writes.
 struct PassRows<'a, T> {
     x: &'a [T],
     u: &'a mut [T],
@@ -144,8 +144,8 @@ struct PassRows<'a, T> {
 }
 
 impl<T: Element> Pass<'_, T> {
-    /// Samples do not depend on each other, and are split between the workers. The activation is an argument of its own, so that a program
-    /// whose plans have one activation has the code of no other.
+    /// Runs the pass. The workers split the samples, which do not depend on each other. The activation is an argument, so that a program
+    /// whose plans have one activation contains the code of no other.
     fn run(&self, activation: Activation, rows: PassRows<'_, T>, mut context: Context<'_, T>) {
         let isa = context.isa;
         let Self { shape, theta, .. } = *self;

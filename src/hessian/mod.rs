@@ -1,6 +1,6 @@
-//! Traces of the Hessian of the loss, their gradients, and products with it: exact, without forming H.
+//! The loss, its gradient, the traces of its Hessian H and their gradients, and products with H: exact.
 //!
-//! Per sample (symbols as in the [crate's documentation](crate#symbols)) H is, with no Gauss–Newton approximation,
+//! For one sample H is (symbols as in the [crate's documentation](crate#symbols); no Gauss–Newton approximation)
 //!
 //! ```text
 //! output–output   S ⊗ g gᵀ                                   S = diag(p) − p pᵀ
@@ -8,19 +8,23 @@
 //! hidden–hidden   A ⊗ a aᵀ                                   A = diag(f) VᵀSV diag(f) + diag(e∘q)
 //! ```
 //!
-//! and the whole is the mean over samples. The term with r is what makes eigenvalues negative.
+//! and for a batch it is the mean over the samples. The term with r makes eigenvalues negative.
+//!
+//! **How much of H is formed.** H·v and the route by pairs form nothing of it. The route by blocks forms one block of H after the other,
+//! in a basis of contrasts of the classes; for two classes and up to four inputs it forms all of H at once. `dense_hessian` writes all of H.
 //!
 //! # How an evaluation flows
 //!
 //! | stage | from | to |
 //! |---|---|---|
-//! | `samples` | θ, batch | h, f, e, t, p, r of every sample |
-//! | `trace` | these | tr H |
-//! | `pairs` or `blocks` | these | tr H², and its derivatives with respect to them |
+//! | `forward` | θ, batch | h, f, e, t, p, r of every sample |
+//! | `factors` | these | the factors of H's blocks |
+//! | `trace` | factors | tr H |
+//! | `pairs` or `blocks` | factors | tr H², and its derivatives with respect to the factors |
 //! | [`bounds`](crate::bounds) | both traces | weights of the two gradients |
 //! | `sweep` | derivatives, weights, loss | the gradient |
 //!
-//! Nothing flows back. `product` and `dense` hang off `samples` alone.
+//! No stage depends on a later one. `product` and `dense` use the forward pass alone.
 //!
 //! Sources: the traces and bounds in closed form, Omae et al., arXiv 2604.10202; the gradient, Omae et al., arXiv 2606.28662; the pair and
 //! block forms are derived in the modules.
@@ -48,7 +52,7 @@ pub struct Evaluation {
     pub accuracy: f64,
 }
 
-/// What is known of the Hessian at a point.
+/// The traces of the Hessian, and the bounds on its eigenvalues.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Curvature {
     /// tr H and tr H², by block.

@@ -1,6 +1,7 @@
-//! The exact product H·v, without H: the derivative of the gradient in the direction v (Pearlmutter's R-operator).
+//! The product H·v, exact and without H: the derivative of the gradient in the direction v, by forward-mode differentiation
+//! (Pearlmutter).
 //!
-//! With `v = [Wᵥ | bᵥ | Vᵥ | cᵥ]` laid out like θ and Ṙ marking derivatives in its direction:
+//! With `v = [Wᵥ | bᵥ | Vᵥ | cᵥ]` laid out like θ, and a dot for the derivative along v:
 //!
 //! ```text
 //! u̇ = X Wᵥᵀ + bᵥ          ḣ = f∘u̇          ż = ḣ Vᵀ + h Vᵥᵀ + cᵥ          ẑ = r/N,  ẑ̇ = S ż / N
@@ -71,7 +72,7 @@ pub(crate) fn multiply<T: Element>(
     context.set(MatrixMut::row_major(out.output_weight, k, m), z_dot.t(), h);
     context.product(MatrixMut::row_major(out.output_weight, k, m), mean, r.t(), h_dot, Addend::Output(T::ONE));
 
-    // ẑ V∘e∘u̇ first, in place of u̇; then û̇ on top of it.
+    // First ẑ V∘e∘u̇, in place of u̇; then the rest of û̇ is added to it.
     let pulled = arena.take(n * m);
     context.product(MatrixMut::row_major(pulled, n, m), mean, r, v, Addend::Zero);
     for ((u_dot, &pulled), &e) in u_dot.iter_mut().zip(&*pulled).zip(samples.e) {

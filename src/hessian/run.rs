@@ -1,4 +1,4 @@
-//! The beginning of every evaluation: arguments checked, scratch cut, forward pass.
+//! The beginning of every evaluation: checks the arguments, cuts the scratch, runs the forward pass.
 
 use crate::batch::Batch;
 use crate::count::largest;
@@ -13,7 +13,7 @@ use crate::simd::{Element, InstructionSet};
 use crate::workers::{Threads, Workers};
 use crate::workspace::Arena;
 
-/// An evaluation on its way: checked arguments, what is left of the scratch, and the context of all its kernels.
+/// An evaluation in progress: checked arguments, the rest of the scratch, and the context of all its kernels.
 pub(crate) struct Run<'a, T> {
     pub theta: Parameters<'a, T>,
     pub arena: Arena<'a, T>,
@@ -65,7 +65,7 @@ impl<'a, T: Element> Run<'a, T> {
     }
 }
 
-/// θ or a direction, finite and of the right length.
+/// Splits θ, or a direction, into its blocks; an error unless it is finite and of the right length.
 pub(crate) fn finite_parameters<'a, T: Element>(
     isa: InstructionSet,
     shape: Shape,

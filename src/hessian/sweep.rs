@@ -1,19 +1,20 @@
 //! The backward sweep that loss and penalty share.
 //!
-//! Let a hat mark the derivative of an objective with respect to a per-sample quantity. Given p̂ (and r̂, which is added into it, as
-//! r = p − y), ĝ, f̂, ê and the direct part V̂, the gradient follows as in plain back-propagation:
+//! Given the derivatives of an objective with respect to the quantities of each sample — p̂ (with r̂ added, as r = p − y), ĝ, f̂, ê, and
+//! V̂, the part of V that does not act through z — the gradient follows as in back-propagation:
 //!
 //! ```text
-//! ẑ = S p̂ + (α/N) r               S = diag(p) − p pᵀ
+//! ẑ = S p̂ + (loss_weight/N) r     S = diag(p) − p pᵀ
 //! ∇V = V̂ + ẑᵀ h     ∇c = Σ ẑ      2 N K M flops
 //! ĥ = ĝ + ẑ V                     2 N K M flops
 //! û = ĥ∘f + f̂∘e + ê∘t
 //! ∇W = ûᵀ X         ∇b = Σ û      2 N M D flops
 //! ```
 //!
-//! Where only some samples have hats ([`Scattered`]), their share of ẑ and û is added to the rows that are theirs.
+//! Where only some samples have derivatives ([`Scattered`]), their part of ẑ and û is added to the rows of these samples.
 //!
-//! With α = 1 and no hats this is the gradient of the loss: HSR's products of size N·M·D are those of SGD.
+//! Without these derivatives, and with a loss weight of 1, this is the gradient of the loss: HSR's products of size N·M·D are those of
+//! SGD.
 
 use core::ops::Range;
 
@@ -38,20 +39,20 @@ pub(crate) struct Adjoints<'w, T> {
     pub f: &'w mut [T],
     /// ê, N×M.
     pub e: &'w mut [T],
-    /// V̂, K×M: what depends on V other than through z.
+    /// V̂, K×M: the derivative with respect to V, except through z.
     pub v: &'w mut [T],
-    /// What a few samples have of their own.
+    /// The derivatives of a few samples.
     pub scattered: Option<Scattered<'w, T>>,
 }
 
-/// Shares of some samples. What depends on V other than through z is expected in the gradient.
+/// Derivatives of the objective for a few samples only. The derivative with respect to V, except through z, is already in the gradient.
 #[derive(Debug)]
 pub(crate) struct Scattered<'w, T> {
-    /// Their rows in the batch, ascending.
+    /// The rows of these samples in the batch, ascending.
     pub rows: &'w [u32],
-    /// Of ẑ, class-major: K rows of one column a sample.
+    /// ẑ, class-major: K rows with one column a sample.
     pub logits: &'w [T],
-    /// Of û, one row a sample.
+    /// û, one row a sample.
     pub units: &'w [T],
 }
 
@@ -75,14 +76,14 @@ impl Adjoints<'_, ()> {
 }
 
 impl<'w, T: Element> Adjoints<'w, T> {
-    /// Those of the loss, all of which reach the sweep through r: nothing in f̂, ê and V̂, which stay empty.
+    /// The adjoints of the loss. All of its derivatives reach the sweep through r, so f̂, ê and V̂ stay empty.
     pub(crate) fn of_loss(shape: Shape, n: usize, arena: &mut Arena<'w, T>) -> Self {
         let (m, k) = (shape.hidden(), shape.classes());
         Self { p: arena.take(n * k), g: arena.take(n * m), f: &mut [], e: &mut [], v: &mut [], scattered: None }
     }
 }
 
-/// Writes the gradient of `loss_weight · L` plus the objective that the adjoints belong to; consumes the adjoints.
+/// Writes the gradient of `loss_weight · L` plus the objective whose adjoints are given, and overwrites the adjoints.
 pub(crate) fn sweep<T: Element>(
     samples: &Forward<'_, T>,
     loss_weight: f64,
@@ -141,29 +142,29 @@ pub(crate) fn sweep<T: Element>(
     sum_rows(isa, u, gradient.hidden_bias);
 }
 
-/// From ẑ and ĝ to û, of the samples `range`; without f̂ and ê, of the loss alone, nothing is read from ĝ. Workers split the samples.
+/// Turns ẑ and ĝ into û, for the samples `range`. Without f̂ and ê (the loss alone) ĝ is not read. The workers split the samples.
 fn back_through_units<T: Element>(
     samples: &Forward<'_, T>,
     range: Range<usize>,
     z: &[T],
     u: &mut [T],
-    hats: [&[T]; 2],
+    derivatives: [&[T]; 2],
     context: Context<'_, T>,
 ) {
     let isa = context.isa;
     let (n, m, k) = (range.len(), samples.shape.hidden(), samples.shape.classes());
-    // Reading the hats takes as long as some operations.
+    // Reading the derivatives takes as long as a few operations.
     if let Some(at) = context.cut(n, || product(&[2, n, k.saturating_add(16), m])) {
         let (above, below) = split_rows(u, m, at);
         let middle = range.start + at;
         context.join(
-            |context| back_through_units(samples, range.start..middle, z, above, hats, context),
-            |context| back_through_units(samples, middle..range.end, z, below, hats, context),
+            |context| back_through_units(samples, range.start..middle, z, above, derivatives, context),
+            |context| back_through_units(samples, middle..range.end, z, below, derivatives, context),
         );
         return;
     }
     let own = range.start * m..range.end * m;
-    let loss_only = hats[0].is_empty();
+    let loss_only = derivatives[0].is_empty();
     let addend = if loss_only { Addend::Zero } else { Addend::Output(T::ONE) };
     let z = Matrix::row_major(&z[range.start * k..], n, k);
     let weight = Matrix::row_major(samples.v, k, m);
@@ -175,9 +176,9 @@ fn back_through_units<T: Element>(
                 *u *= f;
             }
         } else {
-            let [f_hat, e_hat] = hats.map(|hat| &hat[own.clone()]);
-            let hats = f_hat.iter().zip(&samples.e[own.clone()]).zip(e_hat.iter().zip(&samples.t[own.clone()]));
-            for ((u, &f), ((&f_hat, &e), (&e_hat, &t))) in u.iter_mut().zip(f).zip(hats) {
+            let [f_hat, e_hat] = derivatives.map(|hat| &hat[own.clone()]);
+            let derivatives = f_hat.iter().zip(&samples.e[own.clone()]).zip(e_hat.iter().zip(&samples.t[own.clone()]));
+            for ((u, &f), ((&f_hat, &e), (&e_hat, &t))) in u.iter_mut().zip(f).zip(derivatives) {
                 *u = *u * f + f_hat * e + e_hat * t;
             }
         }

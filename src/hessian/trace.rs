@@ -4,14 +4,15 @@
 //! tr H = (1/N) Σ_n [ tr(S) ‖g‖² + ‖a‖² tr(A) ]        tr(A) = Σ_j ( f_j² ω_j + d_j )        ω_j = (VᵀSV)_jj
 //! ```
 //!
-//! The first term is the trace of the output block, the second that of the hidden block. With the R₂ entries of S flat and `VV`, the
-//! products `V_k∘V_l` flat likewise, all samples at once take products of matrices alone; `c = w ‖a‖²`, w the weight of the trace:
+//! The first term is the trace of the output block, the second that of the hidden block. S and VV are flat, so all samples together take
+//! matrix products only. With `factor = weight ‖a‖²`, for the derivatives of `weight · tr H`, and kl for the entry of a flat matrix:
 //!
 //! ```text
-//! ω_j = Σ_e S_e VV_ej      Ŝ_e = Σ_j c f_j² VV_ej      f̂_j = 2 c f_j ω_j      d̂_j = c      (VV)^_ej = Σ_n S_e c f_j²
+//! ω_j = Σ_kl S_kl VV_kl,j      Ŝ_kl = Σ_j factor f_j² VV_kl,j      f̂_j = 2 factor f_j ω_j      d̂_j = factor
+//! (VV)^_kl,j = Σ_n S_kl factor f_j²
 //! ```
 //!
-//! Multiply–adds a sample: `R₂M` for the value, `3R₂M` for the derivatives; by way of SV it would be `R²M` and `3R²M`, and passes over RM
+//! Multiply–adds a sample: `R₂M` for the value, `3R₂M` for the derivatives. By way of SV it would be `R²M` and `3R²M`, and passes over RM
 //! numbers.
 
 use core::ops::Range;
@@ -28,7 +29,7 @@ use crate::simd::Element;
 use crate::simd::{InstructionSet, Kernel, Lanes, Simd};
 use crate::workspace::{Arena, PerSample, row, row_mut};
 
-/// Elements that [`add`] cuts off a workspace: c f² of all samples, and the derivative of VV.
+/// Elements that [`add`] cuts off a workspace: factor f² of all samples, and the derivative with respect to VV.
 pub(crate) const fn elements(shape: Shape, n: usize) -> u64 {
     sum(&[product(&[n, shape.hidden()]), product(&[triangle(shape.classes() - 1), shape.hidden()])])
 }
@@ -49,7 +50,7 @@ pub(crate) fn trace<T: Element>(
     sum.value(0..samples.n, context).map(|total| total * (factors.scale / samples.n as f64))
 }
 
-/// Multiplies the gradients by `scale`, and adds the derivatives of `weight · (tr H)'`, that of the divided factors.
+/// Multiplies the gradients by `scale`, and adds the derivatives of `weight · tr H` with respect to the scaled factors.
 pub(crate) fn add<T: Element>(
     samples: &Forward<'_, T>,
     [scale, weight]: [f64; 2],
@@ -69,7 +70,7 @@ pub(crate) fn add<T: Element>(
     context.set(out, s.t(), squares);
     let v_hat = gradients.v.row_mut(0);
     for ((k, l), vv_hat) in upper(r).zip(vv_hat.chunks_exact(m)) {
-        // Twice where both are the same.
+        // Both: k with l and l with k. Where k = l the entry is a square, so it counts twice.
         for (to, from) in [(k, l), (l, k)] {
             let scale = flat_scale::<T>(k, l);
             for ((v_hat, &v), &vv_hat) in row_mut(v_hat, m, to).iter_mut().zip(row(factors.v, m, from)).zip(vv_hat) {
@@ -96,7 +97,8 @@ impl<T: Element> TraceSum<'_, '_, T> {
         omega
     }
 
-    /// Of some samples. Chunks are halves of halves of the batch, which workers may split: sums are added up in that order.
+    /// The trace over some samples. The batch is halved again and again down to chunks, which the workers may split; the halves are added
+    /// up in that order.
     fn value(&self, range: Range<usize>, context: Context<'_, T>) -> [f64; 2] {
         let mut context = context.for_cost(|| factors::work(self.samples.shape).times(range.len()).cost);
         if let Some(middle) = middle(&range, CHUNK) {
@@ -120,7 +122,7 @@ impl<T: Element> TraceSum<'_, '_, T> {
         [output, hidden]
     }
 
-    /// Of some samples, which workers split; leaves c f² in `squares`.
+    /// The derivatives for some samples, which the workers split. Leaves factor f² in `squares`.
     fn back(
         &self,
         weights: [f64; 2],
@@ -155,16 +157,16 @@ impl<T: Element> TraceSum<'_, '_, T> {
                 }
                 let of_h = T::from_f64(2.0 * weight * factors.trace_of_s(n).to_f64());
                 add_scaled(isa, gradients.g.row_mut(n), of_h, row(samples.h, m, n));
-                let c = T::from_f64(weight * of_a[i]);
+                let factor = T::from_f64(weight * of_a[i]);
                 let (omega, f) = (row(omega, m, i), row(samples.f, m, n));
                 let (squares, f_hat, d_hat) = (squares.row_mut(n), gradients.f.row_mut(n), gradients.d.row_mut(n));
                 isa.vectorize(|| {
-                    let all_hats = squares.iter_mut().zip(f_hat).zip(d_hat);
-                    for (((square, f_hat), d_hat), (&omega, &f)) in all_hats.zip(omega.iter().zip(f)) {
-                        let weighted = c * f;
+                    let derivatives = squares.iter_mut().zip(f_hat).zip(d_hat);
+                    for (((square, f_hat), d_hat), (&omega, &f)) in derivatives.zip(omega.iter().zip(f)) {
+                        let weighted = factor * f;
                         *square = weighted * f;
                         *f_hat += T::TWO * weighted * omega;
-                        *d_hat += c;
+                        *d_hat += factor;
                     }
                 });
             }

@@ -1,6 +1,6 @@
 //! What kernels run with: an instruction set, and workers with scratch of their own.
 //!
-//! A step makes one context from its plan and hands it down: to the kernels, which take the instruction set; to the matrix products
+//! A step makes one context from its plan and passes it on: to the kernels, which take the instruction set; to the matrix products
 //! ([`gemm`](super::gemm)), which pack into the scratch; and to the stages, which split their samples between the workers.
 
 use crate::simd::{Element, InstructionSet};
@@ -19,7 +19,7 @@ impl<'w, T: Element> Context<'w, T> {
         Self { isa, workers }
     }
 
-    /// With one worker, whose scratch this is.
+    /// One worker, with this scratch.
     pub(crate) fn alone(isa: InstructionSet, scratch: &'w mut [T]) -> Self {
         Self { isa, workers: Workers::new(Threads::one(), scratch) }
     }
@@ -34,26 +34,26 @@ impl<'w, T: Element> Context<'w, T> {
         self.workers.scratch()
     }
 
-    /// Pieces of one worker's scratch, as `cut` takes them, and a context of that worker over the rest.
+    /// Cuts buffers off one worker's scratch with `cut`; the context of that worker has the rest.
     pub(crate) fn carve<'a, P>(&'a mut self, cut: impl FnOnce(&mut Arena<'a, T>) -> P) -> (P, Context<'a, T>) {
         let mut arena = Arena::new(self.workers.scratch());
         let pieces = cut(&mut arena);
         (pieces, Context::alone(self.isa, arena.rest()))
     }
 
-    /// With as many workers as pay for work of this cost.
+    /// The context with as many workers as pay for work of this cost.
     pub(crate) fn for_cost(self, cost: impl FnOnce() -> u64) -> Self {
         Self { isa: self.isa, workers: self.workers.for_cost(cost) }
     }
 
-    /// One worker, and the others if there are several, with the helper that runs their half.
+    /// Splits off one worker; the others, with the helper that runs their half, are `None` if there is only one.
     pub(crate) fn two(self) -> (Self, Option<(&'w mut Helper, Self)>) {
         let Self { isa, workers } = self;
         let (one, others) = workers.two();
         (Self { isa, workers: one }, others.map(|(helper, workers)| (helper, Self { isa, workers })))
     }
 
-    /// Where to cut work over `rows` in two; nowhere, if one worker is to do it.
+    /// Where to cut work over `rows` in two; `None` if one worker should do it.
     pub(crate) fn cut(&self, rows: usize, cost: impl FnOnce() -> u64) -> Option<usize> {
         self.workers.cut(rows, cost)
     }

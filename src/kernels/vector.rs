@@ -1,7 +1,7 @@
 //! Vectors: inner products with a controlled rounding error, norms, updates.
 //!
-//! Sums run in the type itself over blocks of [`BLOCK`] terms, and in f64 over the blocks: the error of an inner product of f32 is at
-//! most about `BLOCK/LANES · ε Σ|x_i y_i|` whatever its length.
+//! Sums run in the type itself over blocks of [`BLOCK`] terms, and in f64 over the blocks. So the error of an inner product of f32 is at
+//! most about `BLOCK/LANES · ε Σ|x_i y_i|`, whatever its length.
 
 use crate::number::{power_of_two_near, sqrt};
 use crate::simd::Element;
@@ -31,7 +31,7 @@ impl<T: Element> LaneSums<T> {
 
     #[inline(always)]
     pub(crate) fn total(self) -> f64 {
-        // Halves onto halves: a sum one by one would wait for each addition.
+        // Halves are added to halves: adding one by one, each addition would wait for the one before.
         let mut parts = [0.0; LANES];
         for (part, lane) in parts.iter_mut().zip(self.0) {
             *part = lane.to_f64();
@@ -53,7 +53,7 @@ pub(crate) fn dot<T: Element>(isa: InstructionSet, x: &[T], y: &[T]) -> f64 {
     isa.vectorize(|| dot_inline(x, y))
 }
 
-/// [`dot`], for use within a kernel.
+/// [`dot`], to be called in a kernel.
 #[inline(always)]
 pub(crate) fn dot_inline<T: Element>(x: &[T], y: &[T]) -> f64 {
     let mut total = 0.0;
@@ -74,7 +74,7 @@ pub(crate) fn dot_inline<T: Element>(x: &[T], y: &[T]) -> f64 {
     total
 }
 
-/// The largest |x_i|; 0 of nothing. NaN counts for nothing.
+/// The largest |x_i|; 0 if there is none. NaN is ignored.
 pub(crate) fn largest_magnitude<T: Element>(isa: InstructionSet, x: &[T]) -> f64 {
     let larger = |a: T, b: T| if a > b { a } else { b };
     isa.vectorize(|| {
@@ -89,19 +89,20 @@ pub(crate) fn largest_magnitude<T: Element>(isa: InstructionSet, x: &[T]) -> f64
     })
 }
 
-/// y ← y + α x/‖x‖, whatever the magnitude of x; nothing for x = 0.
+/// y ← y + α x/‖x‖, whatever the magnitude of x; y is unchanged for x = 0.
 ///
-/// In f64, and where x is f64 itself relative to a power of two near its largest entry: no square underflows that matters, none overflows.
+/// In f64; where x is f64 itself, relative to a power of two near its largest entry. So no square overflows, and none that matters
+/// underflows.
 pub(crate) fn add_unit<T: Element>(isa: InstructionSet, y: &mut [T], alpha: f64, x: &[T]) {
     debug_assert_eq!(x.len(), y.len());
-    // Squares of f32 are within the range of f64 as they are.
+    // Squares of f32 are within the range of f64.
     let narrow = size_of::<T>() < size_of::<f64>();
     let near = if narrow { 1.0 } else { power_of_two_near(largest_magnitude(isa, x)) };
     let inverse = 1.0 / near.max(f64::MIN_POSITIVE);
     isa.vectorize(|| add_unit_inline(y, alpha, x, inverse));
 }
 
-/// Arguments by value: what a closure captures would be loaded anew for every entry.
+/// Takes its arguments by value: what a closure captures would be loaded again for every entry.
 #[inline(always)]
 fn add_unit_inline<T: Element>(y: &mut [T], alpha: f64, x: &[T], inverse: f64) {
     let scaled = |x: T| x.to_f64() * inverse;
@@ -125,7 +126,7 @@ fn add_unit_inline<T: Element>(y: &mut [T], alpha: f64, x: &[T], inverse: f64) {
     }
 }
 
-/// Overwrites slices of one length by functions of themselves and others, a register at a time, the last one partial:
+/// Overwrites slices of the same length by functions of themselves and others, a register at a time, the last one partial:
 ///
 /// `map_registers!(T, S, simd, [a, b] = inputs, [x, y] = outputs => [new x, new y])`
 ///
@@ -140,7 +141,7 @@ macro_rules! map_registers {
         let len = [$($output.len()),+][0];
         $(let $input = &$input[..len];)*
         $(let $output = &mut $output[..len];)+
-        // Whole registers first, unless a masked one takes no longer.
+        // Whole registers first, unless masked ones take no longer.
         let free = <Register<$T, $S> as $crate::simd::Lanes>::FREE_MASKS;
         let full = if free { 0 } else { len - len % lanes };
         let mut start = 0;
@@ -172,7 +173,7 @@ macro_rules! map_registers {
     }};
 }
 
-/// The sum of a function of slices of one length that is 0 where they are, as a register of parts:
+/// The sum of a function over slices of the same length, as a register of partial sums. The function must be 0 where its arguments are:
 ///
 /// `sum_registers!(T, S, simd, [a, b] = inputs => value)`
 macro_rules! sum_registers {
@@ -237,8 +238,8 @@ fn add_scaled_inline<T: Element>(y: &mut [T], alpha: T, x: &[T]) {
 
 /// The index of the first entry that is NaN or infinite.
 pub(crate) fn first_not_finite<T: Element>(isa: InstructionSet, x: &[T]) -> Option<usize> {
-    // A whole block at a time without a branch, so that the usual case is a vector comparison; the search only where it is needed. The
-    // truth value is a result, not a captured variable, which would be stored at every entry.
+    // Goes through whole blocks without a branch, so that the usual case is a vector comparison; it searches only the block with the
+    // entry. The truth value is a result: a captured variable would be stored at every entry.
     let finite = isa
         .vectorize(|| x.chunks(BLOCK).all(|block| block.iter().fold(true, |finite, entry| finite & entry.is_finite())));
     if finite { None } else { x.iter().position(|entry| !entry.is_finite()) }

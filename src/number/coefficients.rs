@@ -1,10 +1,10 @@
 //! Polynomials and constants of the elementary functions, per number type.
 //!
-//! The polynomials are minimax fits by Remez' exchange in 60-digit arithmetic, with their coefficients rounded to the type
-//! (where possible one by one, refitting the others). Where the constant term decides the last place it is kept in two parts.
-//! Intervals, weights and errors are noted with each.
+//! The polynomials are minimax fits by Remez' exchange in 60-digit arithmetic, with their coefficients rounded to the type (where
+//! possible one by one, with the others fitted again). Where the last digit depends on the constant term, it is kept in two parts.
+//! Intervals, weights and errors stand beside each.
 
-/// What the elementary functions need to know of a number type.
+/// What the elementary functions take from a number type.
 pub trait Coefficients: Sized + 'static {
     /// In `z = r²`: `(cosh r − 1 − z/2)/z²` for `|r| <= ln 2 / 2`.
     const EXP_EVEN: &'static [Self];
@@ -14,28 +14,28 @@ pub trait Coefficients: Sized + 'static {
     const LN: &'static [Self];
     /// In `t = 2q − 1`: `ln(1 + q)/q` for `0 <= q <= 1`.
     const LN_1P: &'static [Self];
-    /// What rounding took off the constant term of that polynomial.
+    /// The rounding error of the constant term of that polynomial.
     const LN_1P_LOW: Self;
-    /// In `t = (a − c)/(a + c)`, c being [`MILLS_CENTER`](Self::MILLS_CENTER): `(a + c) e^(a²/2) (1 − Φ(a))`, for `a >= 0` as far as the
-    /// exponential is not 0.
+    /// In `t = (a − c)/(a + c)`, c being [`MILLS_CENTER`](Self::MILLS_CENTER): `(a + c) e^(a²/2) (1 − Φ(a))`, for `a >= 0` up to where
+    /// the exponential is 0.
     const MILLS: &'static [Self];
-    /// What rounding took off the constant term of that polynomial.
+    /// The rounding error of the constant term of that polynomial.
     const MILLS_LOW: Self;
-    /// Where the variable of that polynomial is 0: a compromise of fast convergence (large) and good conditioning (small).
+    /// The number at which the variable of that polynomial is 0: a compromise of fast convergence (large) and good conditioning (small).
     const MILLS_CENTER: Self;
-    /// ln 2, to so few bits that its product with an exponent is exact.
+    /// ln 2, rounded to few enough bits that its product with an exponent is exact.
     const LN_2_HIGH: Self;
-    /// ln 2 less that.
+    /// The rest of ln 2.
     const LN_2_LOW: Self;
-    /// 1/√2π, rounded.
+    /// The density of the normal distribution at 0, rounded.
     const FRAC_1_SQRT_2PI_HIGH: Self;
-    /// 1/√2π less that.
+    /// The rest of that.
     const FRAC_1_SQRT_2PI_LOW: Self;
-    /// One more than the power of two that splits a product with it in halves (Veltkamp; Dekker 1971).
+    /// One more than the power of two by which Veltkamp's method splits a number in halves (Dekker 1971).
     const SPLIT: Self;
-    /// From here down `eˣ` is taken as 0: x/ln 2 rounds to the exponent below that of the smallest normal number.
+    /// For this x and all smaller ones `eˣ` is taken as 0: x/ln 2 rounds to the exponent below that of the smallest normal number.
     const EXP_ZERO: Self;
-    /// From here up the density of the normal distribution is 0: `−a²/2 < EXP_ZERO`.
+    /// For this a and all larger ones the density of the normal distribution is 0: `−a²/2 < EXP_ZERO`.
     const DENSITY_ZERO: Self;
 }
 

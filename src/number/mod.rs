@@ -57,7 +57,7 @@ pub trait Number:
     const SIGN_BIT: Self;
     /// Bits of the stored fraction: 23 or 52.
     const FRACTION_BITS: u32;
-    /// 2 to the power of [`FRACTION_BITS`](Self::FRACTION_BITS): from here on every number is integral.
+    /// 2 to the power of [`FRACTION_BITS`](Self::FRACTION_BITS): all larger numbers are integral.
     const INTEGRAL: Self;
     /// Offset of the stored exponent: 127 or 1023.
     const EXPONENT_BIAS: Self;
@@ -120,7 +120,7 @@ macro_rules! number {
 
             #[inline(always)]
             fn sqrt(self) -> Self {
-                // `core` has no square root; the vector of the portable set has.
+                // `core` has no square root; a register of the portable set has.
                 wide::$wide::splat(self).sqrt().to_array()[0]
             }
 

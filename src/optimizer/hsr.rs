@@ -21,7 +21,7 @@ pub enum Direction {
     /// ρ ∇Λ: descends L + ρΛ. Loss and penalty share one backward sweep.
     #[default]
     Gradient,
-    /// ρ ∇Λ/‖∇Λ‖: a step of constant length toward flatness. Takes a sweep of its own, to know the norm.
+    /// ρ ∇Λ/‖∇Λ‖: a step of constant length toward flatness. Takes a second backward sweep, as the norm must be known.
     Unit,
 }
 
@@ -36,14 +36,14 @@ pub enum Penalty {
     Sampled(Sampling),
 }
 
-/// Hessian Spectral Range regularization: descends the loss and Λ, the Wolkowicz–Styan upper bound on λ_max, together.
+/// Hessian Spectral Range regularization: descends L + ρΛ, where Λ is the Wolkowicz–Styan upper bound on λ_max.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Hsr {
     /// The update.
     pub sgd: Sgd,
     /// ρ, finite and not negative. With ρ = 0 the step is SGD's, at SGD's cost.
     pub rho: f64,
-    /// The penalty is taken on steps 0, k, 2k, … of the state's count; those between are SGD's.
+    /// The penalty is taken on steps 0, k, 2k, … of the state's count; the steps between are SGD's.
     pub every: NonZeroU64,
     /// How the penalty enters.
     pub direction: Direction,
@@ -52,7 +52,7 @@ pub struct Hsr {
 }
 
 impl Hsr {
-    /// HSR of this strength, on every step, along the gradient of L + ρΛ.
+    /// HSR of this strength: the exact penalty on every step, along the gradient of L + ρΛ.
     pub const fn new(sgd: Sgd, rho: f64) -> Self {
         Self { sgd, rho, every: NonZeroU64::MIN, direction: Direction::Gradient, penalty: Penalty::Exact }
     }
@@ -74,10 +74,10 @@ impl Hsr {
         }
     }
 
-    /// One step along −(∇L + ρ∇Λ). Reports L, and at θ both traces, all four bounds, and whether Λ was differentiable; of a sampled
-    /// penalty, the estimates of the traces, which then enter the state's averages.
+    /// One step along −(∇L + ρ∇Λ). Reports L, and at θ both traces, all four bounds, and whether Λ was differentiable. With a sampled
+    /// penalty it reports the estimates of the traces instead, and adds them to the state's averages.
     ///
-    /// Where Λ is not differentiable (H = 0) its second part is taken as zero.
+    /// Where Λ is not differentiable (H = 0), ∇Λ is taken as ∇tr H / P.
     ///
     /// Takes [`Hsr::workspace_len`] elements of workspace: [`Plan::workspace_len`] for the exact penalty.
     ///
@@ -135,11 +135,10 @@ impl Hsr {
         Ok(step)
     }
 
-    /// [`step`](Self::step) with random numbers from a source of the caller's: the step of a sampled penalty whose seed is the next `u64`.
+    /// [`step`](Self::step) with random numbers from the caller's generator: the next `u64` is the seed of a sampled penalty.
     ///
-    /// One word is taken at every call, whatever the shapes, the penalty, and whether the step succeeds; it is the step's key for the
-    /// crate's generator. So a training is resumed by restoring the state and the source, and on another shape, or with another subset,
-    /// all that the source is used for afterwards stays the same.
+    /// Every call takes one word, whatever the shapes and the penalty, and whether or not the step succeeds. So a training is resumed by
+    /// restoring the state and the generator; and other uses of the generator do not depend on the shape or the subset.
     ///
     /// # Errors
     ///
@@ -178,7 +177,8 @@ impl Hsr {
         Self { penalty, ..*self }.step(plan, theta, batch, state, workspace)
     }
 
-    /// Writes the gradient of `loss_weight · L + rho · Λ`. Returns what was seen, and the averages after the step.
+    /// Writes the gradient of `loss_weight · L + rho · Λ`. Returns the loss and what is known of the curvature, and the averages after
+    /// the step.
     #[allow(clippy::too_many_arguments, reason = "those of a step, and where the gradient goes")]
     fn differentiate<T: Real>(
         &self,

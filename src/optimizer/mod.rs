@@ -1,15 +1,15 @@
 //! Optimizer steps: SGD, SAM and HSR, each one call on slices.
 //!
-//! All three end in the same update, that of SGD with momentum μ and weight decay ω, along a gradient `d` of their own:
+//! All three end in the same update, that of SGD with momentum μ and weight decay ν, along a gradient of their own:
 //!
 //! ```text
-//! v ← μ v + d + ω θ        θ ← θ − η v
+//! velocity ← μ velocity + gradient + ν θ        θ ← θ − η velocity
 //! ```
 //!
-//! | step | d | loss gradients a step |
+//! | step | gradient | loss gradients a step |
 //! |---|---|---|
 //! | [`Sgd`] | ∇L(θ) | 1 |
-//! | [`Sam`] | ∇L(θ + r ∇L(θ)/‖∇L(θ)‖) | 2 |
+//! | [`Sam`] | ∇L(θ + radius ∇L(θ)/‖∇L(θ)‖) | 2 |
 //! | [`Hsr`] | ∇L(θ) + ρ ∇Λ(θ), exact or [sampled](crate::sampled) | 1, and the penalty |
 //!
 //! Sources: SAM, Foret et al., arXiv 2010.01412; HSR, Omae et al., arXiv 2606.28662.

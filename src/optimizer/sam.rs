@@ -10,12 +10,12 @@ use crate::plan::Plan;
 use crate::quantities::Memory;
 use crate::real::Real;
 
-/// Sharpness-Aware Minimization: the loss gradient at the worst nearby point, to first order.
+/// Sharpness-Aware Minimization: takes the loss gradient at the point nearby where the loss is greatest, to first order.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sam {
     /// The update.
     pub sgd: Sgd,
-    /// r, finite and not negative: how far away, in the Euclidean norm, the gradient is taken.
+    /// The radius, finite and not negative: the Euclidean distance of that point.
     pub radius: f64,
 }
 
@@ -25,7 +25,7 @@ impl Sam {
         Self { sgd, radius }
     }
 
-    /// One step along −∇L(θ + r ∇L(θ)/‖∇L(θ)‖). Where ∇L = 0, or r = 0, that is SGD's step. Reports L(θ).
+    /// One step along −∇L(θ + radius ∇L(θ)/‖∇L(θ)‖). Where ∇L = 0, or the radius is 0, this is SGD's step. Reports L(θ).
     ///
     /// Takes [`Plan::gradient_workspace_len`] elements of workspace.
     ///

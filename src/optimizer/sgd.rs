@@ -1,4 +1,4 @@
-//! Stochastic gradient descent, and the update that all steps end in.
+//! Stochastic gradient descent, and the update in which all steps end.
 
 use crate::batch::Batch;
 use crate::error::{Error, Result, check_not_negative};
@@ -16,7 +16,7 @@ pub struct Sgd {
     pub learning_rate: f64,
     /// μ, in [0, 1).
     pub momentum: f64,
-    /// ω, finite and not negative: the gradient of ω‖θ‖²/2 is added, to all four blocks.
+    /// ν, finite and not negative: the gradient of ν‖θ‖²/2 is added, for all four blocks.
     pub weight_decay: f64,
 }
 
@@ -32,8 +32,8 @@ impl Sgd {
     ///
     /// # Errors
     ///
-    /// Those of [every quantity](crate#errors); [`Error::Hyperparameter`] for one out of range; [`Error::Length`] for a velocity that
-    /// is neither like θ nor, without momentum, empty; [`Error::Overflow`] where the new parameters would not be finite.
+    /// Those of [every quantity](crate#errors); [`Error::Hyperparameter`] for a hyperparameter out of range; [`Error::Length`] unless the
+    /// velocity is as long as θ or, without momentum, empty; [`Error::Overflow`] where the new parameters would not be finite.
     ///
     /// ```
     /// use flatmin::{Activation, Batch, Network, Plan, Sgd, Shape, State, Targets};
@@ -78,7 +78,7 @@ impl Sgd {
         Ok(())
     }
 
-    /// The update that all three optimizers end in. Turns `gradient` into the new velocity.
+    /// The update in which all three optimizers end. Turns `gradient` into the new velocity.
     pub(super) fn update<T: Real>(
         &self,
         plan: &Plan,
@@ -94,7 +94,7 @@ impl Sgd {
         if self.momentum != 0.0 {
             add_scaled(isa, gradient, momentum, state.velocity);
         }
-        // A result, not a captured variable, which would be stored at every entry.
+        // The truth value is a result: a captured variable would be stored at every entry.
         let finite = isa.vectorize(|| {
             theta.iter().zip(&*gradient).fold(true, |finite, (&theta, &velocity)| {
                 finite & (theta - rate * velocity).is_finite() & velocity.is_finite()

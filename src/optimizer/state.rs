@@ -3,25 +3,25 @@
 use crate::hessian::Curvature;
 use crate::sampled::{Averages, Estimate};
 
-/// What an optimizer remembers between steps: plain data, to be stored and restored at will.
+/// What an optimizer keeps from step to step: plain data, which can be stored and restored.
 #[derive(Debug)]
 pub struct State<'a, T> {
-    /// v, laid out like θ; zero before the first step. May be empty where momentum is zero.
+    /// The velocity, laid out like θ; zero before the first step. May be empty where momentum is zero.
     pub velocity: &'a mut [T],
-    /// Steps taken, modulo 2⁶⁴; with the seed, all that random numbers depend on.
+    /// Steps taken, modulo 2⁶⁴. A sampled step's random numbers depend on this and the seed alone.
     pub steps: u64,
     /// Averages of a sampled penalty's traces.
     pub averages: Averages,
 }
 
 impl<'a, T> State<'a, T> {
-    /// The state before the first step; `velocity` is expected to hold zeros.
+    /// The state before the first step; `velocity` should hold zeros.
     pub fn new(velocity: &'a mut [T]) -> Self {
         Self { velocity, steps: 0, averages: Averages::default() }
     }
 }
 
-/// What a step saw, at the parameters from which it set out.
+/// What a step reports, at the parameters before the step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step {
     /// L, in nats.
@@ -33,7 +33,7 @@ pub struct Step {
 }
 
 impl Step {
-    /// Of a step without penalty.
+    /// The report of a step without penalty.
     pub(super) const fn plain(loss: f64) -> Self {
         Self { loss, curvature: None, estimate: None }
     }

@@ -1,6 +1,7 @@
 //! A caller's workspace, cut: `[gradient, P | another vector, P | scratch]`.
 //!
-//! Results are computed in it and handed over once they are known to be finite, so that nothing of the caller's changes on an error.
+//! Results are computed in the workspace and copied to the caller once they are known to be finite, so an error changes nothing of the
+//! caller's.
 
 use crate::batch::Batch;
 use crate::error::{Error, Result, check_length};
@@ -12,28 +13,28 @@ use crate::sampled::evaluate::SampledObjective;
 use crate::sampled::{Estimate, Sampling};
 use crate::simd::InstructionSet;
 
-/// A workspace, cut: two vectors laid out like θ, and what an evaluation takes.
+/// A workspace, cut: two vectors laid out like θ, and the scratch of an evaluation.
 pub(crate) struct Memory<'w, T> {
-    /// Where a gradient is computed, to be checked before it goes anywhere else.
+    /// A gradient that is computed here, and checked before it is copied.
     pub gradient: &'w mut [T],
     /// A second vector: SAM's moved parameters, or HSR's direction.
     pub other: &'w mut [T],
-    /// For the evaluation.
+    /// Scratch of the evaluation.
     pub scratch: &'w mut [T],
 }
 
 impl<'w, T: Real> Memory<'w, T> {
-    /// For loss and loss gradient; an error where the workspace is too short.
+    /// The cut for loss and loss gradient; an error where the workspace is too short.
     pub(crate) fn first_order(plan: &Plan, workspace: &'w mut [T]) -> Result<Self> {
         Self::cut(plan, workspace, plan.gradient_workspace_len())
     }
 
-    /// For everything exact; an error where the workspace is too short.
+    /// The cut for all exact quantities; an error where the workspace is too short.
     pub(crate) fn second_order(plan: &Plan, workspace: &'w mut [T]) -> Result<Self> {
         Self::cut(plan, workspace, plan.workspace_len())
     }
 
-    /// For a sampled evaluation; an error where the workspace is too short.
+    /// The cut for a sampled evaluation; an error where the workspace is too short.
     pub(crate) fn sampled(plan: &Plan, sampling: &Sampling, workspace: &'w mut [T]) -> Result<Self> {
         Self::cut(plan, workspace, sampling.workspace_len(plan)?)
     }
@@ -47,7 +48,7 @@ impl<'w, T: Real> Memory<'w, T> {
         Ok(Self { gradient, other, scratch })
     }
 
-    /// Differentiates an objective, and hands the gradient over once it is known to be finite.
+    /// Differentiates an objective, and copies the gradient to the caller if it is finite.
     pub(crate) fn gradient_to(
         self,
         plan: &Plan,
@@ -62,7 +63,7 @@ impl<'w, T: Real> Memory<'w, T> {
         Ok(done)
     }
 
-    /// The same by sampling.
+    /// The same for a sampled objective.
     #[allow(clippy::too_many_arguments, reason = "those of every gradient, and how it is drawn")]
     pub(crate) fn sampled_gradient_to(
         self,

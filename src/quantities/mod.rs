@@ -1,7 +1,7 @@
-//! The public quantities: loss, gradients, traces, bounds, H·v, H, and what is estimated of them.
+//! The public quantities: loss, gradients, traces, bounds, H·v, H, and estimates of the traces.
 //!
-//! Each cuts the caller's workspace, calls the function that is compiled for the number type, and hands results over once they are known
-//! to be finite.
+//! Each cuts the caller's workspace, calls the function that is compiled for the number type, and copies results to the caller once they
+//! are known to be finite.
 
 mod memory;
 
@@ -22,7 +22,7 @@ use memory::hand_over;
 pub struct HsrObjective {
     /// L, in nats.
     pub loss: f64,
-    /// Traces and bounds; `None` for ρ = 0, which leaves them out.
+    /// Traces and bounds; `None` for ρ = 0, where they are not computed.
     pub curvature: Option<Curvature>,
 }
 
@@ -87,12 +87,14 @@ pub fn loss_gradient<T: Real>(
     Ok(memory.gradient_to(plan, theta, batch, Objective::Loss, gradient)?.loss)
 }
 
-/// tr H and tr H², by block, and what the Wolkowicz–Styan bounds make of them.
+/// tr H and tr H², by block, and the Wolkowicz–Styan bounds that follow from them.
 ///
 /// ```text
 /// tr H  = (1/N)  Σ_n     [ tr(S) ‖g‖² + ‖a‖² tr(A) ]
-/// tr H² = (1/N²) Σ_n,n'  [ ⟨S,S'⟩ Gg² + 2 Ga (⟨B,B'⟩ Gg + x + xᵀ + (r·r')(f·f')) + Ga² ⟨A,A'⟩ ]
+/// tr H² = (1/N²) Σ_n,n'  [ ⟨S,S'⟩ Gg² + 2 Ga (⟨B,B'⟩ Gg + χ + χᵀ + (r·r')(f·f')) + Ga² ⟨A,A'⟩ ]
 /// ```
+///
+/// The symbols are those of the [crate's documentation](crate#symbols).
 ///
 /// # Errors
 ///
@@ -116,7 +118,7 @@ pub fn curvature<T: Real>(plan: &Plan, theta: &[T], batch: &Batch<'_, T>, worksp
     (const { T::FUNCTIONS.curvature })(plan, theta, batch, Memory::second_order(plan, workspace)?.scratch)
 }
 
-/// ∇tr H, laid out like θ. Returns tr H. Linear in the batch: no pairs, no blocks.
+/// ∇tr H, laid out like θ. Returns tr H. Its cost is linear in the batch, and smaller than that of tr H².
 ///
 /// # Errors
 ///
@@ -225,7 +227,7 @@ pub fn hsr_gradient<T: Real>(
 
 /// H·v, exact, without forming H; `vector` and `product` are laid out like θ.
 ///
-/// About the cost of two loss gradients. This is what Lanczos and power iterations ask for.
+/// Costs about as much as two loss gradients. Lanczos and power iterations need only this.
 ///
 /// # Errors
 ///
@@ -261,7 +263,7 @@ pub fn hessian_vector_product<T: Real>(
     hand_over(plan.instruction_set(), memory.gradient, product, "product")
 }
 
-/// H itself, P×P, row-major and symmetric. For small networks: P² numbers.
+/// H itself, P×P, row-major and symmetric: for small networks, as it takes P² numbers.
 ///
 /// # Errors
 ///
@@ -296,7 +298,8 @@ pub fn dense_hessian<T: Real>(
 
 /// The gradient of a weighted sum of L and the estimates of tr H and tr H², laid out like θ. Returns L and the estimates.
 ///
-/// `draw` counts draws: the random numbers are a function of it and of the seed. Takes [`Sampling::workspace_len`] elements of workspace.
+/// The random numbers are a function of `draw` and the seed: count `draw` up for new ones. Takes [`Sampling::workspace_len`] elements of
+/// workspace.
 ///
 /// # Errors
 ///

@@ -1,16 +1,17 @@
-//! The way back from the pairs' coefficients to what the sweep needs: hats of the kept samples' logits and pre-activations, and V̂.
+//! From the coefficients of the pairs to what the sweep needs: the derivatives with respect to the kept samples' logits and
+//! pre-activations, and V̂.
 //!
-//! In the symbols of [`features`](super::features) and with the sums of [`pairs`](super::pairs) for ĝ, ζ̂, π̂, f̂, μ̂ and d̂:
+//! With the features of [`features`](super::features), and the sums of [`pairs`](super::pairs) for ĝ, ζ̂, π̂, f̂, Δ̂ and d̂:
 //!
 //! ```text
-//! ζ̂ += π̂∘h + 2ζ∘μ̂       ĝ += π̂∘ζ        f̂ += ζ̂∘v + ζ̃̂∘ṽ        d̂ += μ̂/2        q̂ = d̂∘e        ê = d̂∘q
-//! v̂ = f∘ζ̂               [z | z̃ | r]^ += V [v̂; ṽ̂; q̂]ᵀ            V̂ = [z | z̃ | r] [v̂; ṽ̂; q̂]
-//! ℓ̂ = s∘ŝ/2 + p∘r̂       ẑ = ℓ̂ − p Σ ℓ̂                              (ℓ = log p; the last ẑ is that of the logits)
+//! ζ̂ += π̂∘h + 2ζ∘Δ̂       ĝ += π̂∘ζ        f̂ += ζ̂∘Vᵀξ + (ζ̃)^∘Vᵀξ̃        d̂ += Δ̂/2        q̂ = d̂∘e        ê = d̂∘q
+//! (Vᵀξ)^ = f∘ζ̂          [ξ | ξ̃ | r]^ += V [(Vᵀξ)^; (Vᵀξ̃)^; q̂]ᵀ          V̂ = [ξ | ξ̃ | r] [(Vᵀξ)^; (Vᵀξ̃)^; q̂]
+//! (log p)^ = √p∘(√p)^/2 + p∘r̂       ẑ = (log p)^ − p Σ (log p)^
 //! û = ĝ∘f + f̂∘e + ê∘t
 //! ```
 //!
-//! **Loop order.** One product for the sums of each kind of feature, then passes over all units of all samples, in memory without gaps: what
-//! a sample has of its own, the coefficient between ζ and ζ̃ and the constant part of d̂, is spread over its units first.
+//! **Loop order.** One product for the sums of each kind of feature, then passes over all units of all samples, in contiguous memory.
+//! Numbers that a sample has once, the coefficient between ζ and ζ̃ and the constant part of d̂, are first copied to all of its units.
 
 use crate::kernels::context::Context;
 use crate::kernels::gemm::{self, Addend, Matrix, MatrixMut};
@@ -26,21 +27,21 @@ buffers! {
     pub(super) struct KeptGradients(sizes: Sizes) where {
         let (n, m, k) = (sizes.n, sizes.shape.hidden(), sizes.shape.classes());
     } {
-        /// Of [z | z̃ | r], K×W.
-        zr: [k, sizes.width()],
-        /// Of h, n×M; at last of u.
+        /// Of [ξ | ξ̃ | r], K×`width`.
+        xi_r: [k, sizes.width()],
+        /// Of h, J×M; in the end of u.
         units: [n, m],
-        /// Of ζ, nL×M.
+        /// Of ζ, `vectors`×M.
         zeta: [sizes.vectors(), m],
-        /// The coefficient between ζ and ζ̃, ñ×M.
+        /// The coefficient between ζ and ζ̃, J×M where there is a ζ̃.
         second: [sizes.sketches() - sizes.vectors(), m],
-        /// Of [π; f], (nL + n)×M.
+        /// Of [π; f], `paired`×M.
         pi_f: [sizes.paired(), m],
-        /// Of μ, n×M.
-        mu: [n, m],
-        /// Of d, n×M.
+        /// Of Δ, J×M.
+        delta: [n, m],
+        /// Of d, J×M.
         d: [n, m],
-        /// Of the logits, K×n.
+        /// Of the logits, K×J.
         logits: [k, n],
     }
 }
@@ -66,7 +67,8 @@ pub(super) const fn packing(sizes: Sizes) -> u64 {
 }
 
 impl<'w, T: Element> KeptGradients<'w, T> {
-    /// Goes the way back, once: features and pairs are used up. Writes V̂, what depends on V other than through the logits.
+    /// Computes all derivatives, and overwrites features and pairs. Writes V̂, the derivative with respect to V except through the
+    /// logits.
     pub(super) fn new(
         mut features: KeptFeatures<'w, T>,
         pairs: &KeptPairs<'w, T>,
@@ -97,24 +99,24 @@ impl<'w, T: Element> KeptGradients<'w, T> {
         let (pi_hat, f_hat) = new.pi_f.split_at_mut(vectors * m);
         multiply(pf.rows_range(0..vectors), pi_f.rows_range(vectors..paired), zero, pi_hat);
         multiply(pf.t(), pi_f, zero, f_hat);
-        let y = Matrix::row_major(&*pairs.grams.y, n, n);
-        multiply(y, Matrix::row_major(&*features.buffers.d, n, m), zero, new.mu);
+        let delta_d = Matrix::row_major(&*pairs.grams.delta_d, n, n);
+        multiply(delta_d, Matrix::row_major(&*features.buffers.d, n, m), zero, new.delta);
         for (i, &constant) in pairs.grams.own_d.iter().enumerate() {
             row_mut(new.d, m, i).fill(constant);
         }
-        multiply(y, Matrix::row_major(&*features.buffers.mu, n, m), add, new.d);
+        multiply(delta_d, Matrix::row_major(&*features.buffers.delta, n, m), add, new.d);
         isa.run(UnitsBack { features: &mut features, pairs, gradients: &mut new });
 
-        let (zr, vq_hat) =
-            (Matrix::row_major(&*features.buffers.zr, k, width), Matrix::row_major(&*features.buffers.vq, width, m));
-        multiply(zr, vq_hat, zero, v_hat);
-        multiply(zr, Matrix::row_major(&*pairs.grams.classes, width, width), zero, new.zr);
-        multiply(Matrix::row_major(v, k, m), vq_hat.t(), add, new.zr);
+        let (xi_r, vq_hat) =
+            (Matrix::row_major(&*features.buffers.xi_r, k, width), Matrix::row_major(&*features.buffers.vq, width, m));
+        multiply(xi_r, vq_hat, zero, v_hat);
+        multiply(xi_r, Matrix::row_major(&*pairs.grams.classes, width, width), zero, new.xi_r);
+        multiply(Matrix::row_major(v, k, m), vq_hat.t(), add, new.xi_r);
         isa.run(LogitsBack { features: &features, gradients: &mut new });
         new
     }
 
-    /// From the derivatives of unit-long features to those of v, ṽ and q, in their places, and of u.
+    /// Turns the derivatives with respect to the features of units into those with respect to Vᵀξ, Vᵀξ̃ and q, in their places, and u.
     #[inline(always)]
     fn units_back<S: Simd>(&mut self, simd: S, features: &mut KeptFeatures<'_, T>, pairs: &KeptPairs<'_, T>) {
         let Sizes { n, shape, second, .. } = features.sizes;
@@ -139,36 +141,36 @@ impl<'w, T: Element> KeptGradients<'w, T> {
         while first < vectors {
             let range = first..first + len;
             let vector = [&features.buffers.zeta[range.clone()], &self.zeta[range.clone()], &pi_hat[range.clone()]];
-            let inputs = [vector[0], vector[1], vector[2], &*self.mu, &*features.buffers.h, f];
+            let inputs = [vector[0], vector[1], vector[2], &*self.delta, &*features.buffers.h, f];
             let out = [&mut *self.units, &mut *f_hat, &mut vq[range]];
-            map_registers!(T, S, simd, [zeta, zeta_hat, pi_hat, mu_hat, h, f] = inputs, [h_hat, f_hat, v] = out => {
-                let zeta_hat = (zeta + zeta).mul_add(mu_hat, pi_hat.mul_add(h, zeta_hat));
+            map_registers!(T, S, simd, [zeta, zeta_hat, pi_hat, delta_hat, h, f] = inputs, [h_hat, f_hat, v] = out => {
+                let zeta_hat = (zeta + zeta).mul_add(delta_hat, pi_hat.mul_add(h, zeta_hat));
                 [pi_hat.mul_add(zeta, h_hat), zeta_hat.mul_add(v, f_hat), zeta_hat * f]
             });
             first += len;
         }
         let half = T::Lanes::<S>::splat(simd, T::HALF);
-        let inputs = [&*f_hat, &*self.mu, &*self.d, f, &*features.buffers.e, &*features.buffers.t];
-        map_registers!(T, S, simd, [f_hat, mu_hat, d_hat, f, e, t] = inputs, [h_hat, q] = [&mut *self.units, q] => {
-            let d_hat = half.mul_add(mu_hat, d_hat);
+        let inputs = [&*f_hat, &*self.delta, &*self.d, f, &*features.buffers.e, &*features.buffers.t];
+        map_registers!(T, S, simd, [f_hat, delta_hat, d_hat, f, e, t] = inputs, [h_hat, q] = [&mut *self.units, q] => {
+            let d_hat = half.mul_add(delta_hat, d_hat);
             [(d_hat * q).mul_add(t, f_hat.mul_add(e, h_hat * f)), d_hat * e]
         });
     }
 
-    /// From the derivatives of z, z̃ and r to those of the logits.
+    /// Turns the derivatives with respect to ξ, ξ̃ and r into those with respect to the logits.
     ///
-    /// ẑ is what it was if a multiple of p is added to ℓ̂; it is added so that ℓ̂ vanishes at the most probable class, and nothing
-    /// cancels where the network is certain.
+    /// Adding a multiple of p to (log p)^ does not change ẑ. It is added such that (log p)^ is zero at the most probable class; so
+    /// nothing cancels where the network is certain.
     #[inline(always)]
     fn logits_back<S: Simd>(&mut self, simd: S, features: &KeptFeatures<'_, T>) {
         let Sizes { n, shape, .. } = features.sizes;
         let (k, sketches, width) = (shape.classes(), features.sizes.sketches(), features.sizes.width());
         let [one, half] = [T::ONE, T::HALF].map(|x| T::Lanes::<S>::splat(simd, x));
         let (p, pivot) = (&*features.roots.p, &*features.roots.pivot);
-        features.roots.back(simd, self.zr, width);
+        features.roots.back(simd, self.xi_r, width);
         for samples in registers::<T, S>(n) {
             let at = |row: usize| row + samples.start..row + samples.end;
-            // ℓ̂, and its quotient by p at the most probable class.
+            // (log p)^, and its quotient by p at the most probable class.
             let (mut shift, mut largest) = (T::Lanes::<S>::zero(simd), T::Lanes::<S>::zero(simd));
             for class in 0..k {
                 let place = at(class * sketches);
@@ -176,10 +178,10 @@ impl<'w, T: Element> KeptGradients<'w, T> {
                 let mut logit = T::Lanes::<S>::zero(simd);
                 let mut first = 0;
                 while first < sketches {
-                    logit = logit + get(simd, &self.zr[at(class * width + first)]);
+                    logit = logit + get(simd, &self.xi_r[at(class * width + first)]);
                     first += n;
                 }
-                let logit = half.mul_add(logit, p * get(simd, &self.zr[at(class * width + sketches)]));
+                let logit = half.mul_add(logit, p * get(simd, &self.xi_r[at(class * width + sketches)]));
                 (shift, largest) = (pivot.mul_add(logit, shift), pivot.mul_add(p, largest));
                 put(logit, &mut self.logits[at(class * n)]);
             }

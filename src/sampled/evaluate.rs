@@ -1,4 +1,4 @@
-//! One sampled evaluation: plain SGD's forward pass over the batch, all else over the kept samples, one backward sweep.
+//! One sampled evaluation: SGD's forward pass over the batch, the penalty over the kept samples, one backward sweep.
 
 use crate::batch::Batch;
 use crate::count::{largest, product, sum};
@@ -62,8 +62,9 @@ const fn workspace_elements(plan: &Plan, size: usize, sketch: bool) -> u64 {
 
 /// What a sampled step costs.
 impl Sampling {
-    /// How many samples of a full batch are kept: those asked for, or the most that cost at most [`SHARE`](Self::SHARE) of the loss gradient,
-    /// from [`LEAST`](Self::LEAST) to [`MOST`](Self::MOST); all, of a smaller batch.
+    /// How many samples of a full batch are kept: those asked for, or as many as cost at most [`SHARE`](Self::SHARE) of the loss
+    /// gradient, but no fewer than [`LEAST`](Self::LEAST) and no more than [`MOST`](Self::MOST). Of a batch with fewer samples all are
+    /// kept.
     pub const fn subset_len(&self, plan: &Plan) -> usize {
         let (shape, samples) = (plan.shape(), plan.samples());
         let wanted = match self.subset {
@@ -106,8 +107,8 @@ const fn packing(plan: &Plan, size: usize, sketch: bool) -> u64 {
     largest(&[gradient_packing(plan), sizes.feature_packing(), pairs::packing(sizes), back::packing(sizes)])
 }
 
-/// Writes the gradient of an objective; the random numbers are those of the `draw`-th evaluation. Nothing is written unless the values are
-/// finite; the gradient may not be. Returns L and the estimates.
+/// Writes the gradient of an objective, with the random numbers of the `draw`-th evaluation. Writes nothing unless the values are finite;
+/// the gradient itself may not be finite. Returns L and the estimates.
 #[allow(clippy::too_many_arguments, reason = "those of every gradient, and how it is drawn")]
 pub(crate) fn differentiate_sampled<T: Element>(
     plan: &Plan,
@@ -119,7 +120,7 @@ pub(crate) fn differentiate_sampled<T: Element>(
     gradient: &mut [T],
     scratch: &mut [T],
 ) -> Result<(f64, Estimate)> {
-    // The penalty is little beside the loss.
+    // The penalty is cheap beside the loss.
     workers::awake(plan.threads(), sweep::flops(plan.shape(), plan.samples()), |threads| {
         let shape = plan.shape();
         let gradient = ParametersMut::new(shape, gradient)?;

@@ -1,11 +1,11 @@
-//! What the pairs of kept samples are made of.
+//! The features of the kept samples, from which pairs are formed.
 //!
-//! n kept samples with L vectors z each (see [`sketch`](super::sketch)), in columns `ln + i`; of single random vectors there is a second,
-//! independent one, z̃. Class-long quantities are class-major, side by side: `[z | z̃ | r]`, K rows of `W = nL + ñ + n` columns. Unit-long
-//! ones are sample-major.
+//! J samples are kept. Each has one random vector ξ, or K − 1 fixed ones (see [`sketch`](super::sketch)); the l-th vector of sample i is
+//! column `l J + i`. Where ξ is random there is a second, independent one, ξ̃. Quantities of classes are class-major, side by side:
+//! `[ξ | ξ̃ | r]`, K rows of [`width`](Sizes::width) columns. Quantities of units are sample-major.
 //!
 //! ```text
-//! [v; ṽ; q] = [z | z̃ | r]ᵀ V        ζ = f∘v        π = ζ∘h        d = e∘q        μ = Σ_l ζ² + d/2
+//! [Vᵀξ; Vᵀξ̃; q] = [ξ | ξ̃ | r]ᵀ V        ζ = f∘Vᵀξ        π = ζ∘h        d = e∘q        Δ = Σ ζ² + d/2
 //! ```
 
 use crate::activation::Activation;
@@ -20,12 +20,12 @@ use crate::sampled::sketch::{self, Roots, Signs, get, put, registers};
 use crate::simd::{Element, Kernel, Lanes, Simd};
 use crate::workspace::{Arena, buffers, row, row_mut};
 
-/// Sizes of everything about the kept samples.
+/// Sizes of all quantities of the kept samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sizes {
-    /// Number of samples.
+    /// J, the number of kept samples.
     pub n: usize,
-    /// Vectors a sample.
+    /// Vectors ξ of a sample.
     pub l: usize,
     /// Whether there is a second, independent vector.
     pub second: bool,
@@ -33,23 +33,23 @@ pub(super) struct Sizes {
 }
 
 impl Sizes {
-    /// Of `n` samples. With two classes one vector is all there is: nothing is random but its sign, which does not matter.
+    /// The sizes for `n` kept samples. With two classes one vector is enough: only its sign is random, and the sign does not matter.
     pub(super) const fn new(shape: Shape, n: usize, sketch: bool) -> Self {
         let others = shape.classes() - 1;
         Self { n, l: if sketch { 1 } else { others }, second: sketch && others > 1, shape }
     }
 
-    /// Number of vectors z.
+    /// Number of vectors ξ.
     pub(super) const fn vectors(self) -> usize {
         self.n.saturating_mul(self.l)
     }
 
-    /// Columns of `[z | z̃]`.
+    /// Columns of `[ξ | ξ̃]`.
     pub(super) const fn sketches(self) -> usize {
         if self.second { self.vectors().saturating_add(self.n) } else { self.vectors() }
     }
 
-    /// Columns of `[z | z̃ | r]`.
+    /// Columns of `[ξ | ξ̃ | r]`.
     pub(super) const fn width(self) -> usize {
         self.sketches().saturating_add(self.n)
     }
@@ -59,7 +59,7 @@ impl Sizes {
         self.vectors().saturating_add(self.n)
     }
 
-    /// Flops of features and their way back, but for what each unit has of its own.
+    /// Flops of features and their derivatives, without elementwise work.
     pub(super) const fn feature_flops(self) -> u64 {
         product(&[6, self.width(), self.shape.classes(), self.shape.hidden()])
     }
@@ -80,24 +80,24 @@ buffers! {
     pub(super) struct Buffers(sizes: Sizes) where {
         let (n, d, m, k) = (sizes.n, sizes.shape.inputs(), sizes.shape.hidden(), sizes.shape.classes());
     } {
-        /// Inputs, n×D.
+        /// Inputs, J×D.
         x: [n, d],
-        /// [z | z̃ | r], K×W.
-        zr: [k, sizes.width()],
-        /// [v; ṽ; q], W×M; on the way back their derivatives.
+        /// [ξ | ξ̃ | r], K×`width`.
+        xi_r: [k, sizes.width()],
+        /// [Vᵀξ; Vᵀξ̃; q], `width`×M; later their derivatives.
         vq: [sizes.width(), m],
-        /// h, n×M, as are the next two.
+        /// h, J×M, as are the next two.
         h: [n, m],
         e: [n, m],
         t: [n, m],
-        /// [ζ; ζ̃], (nL + ñ)×M.
+        /// [ζ; ζ̃], `sketches`×M.
         zeta: [sizes.sketches(), m],
-        /// [π; f], (nL + n)×M.
+        /// [π; f], `paired`×M.
         pi_f: [sizes.paired(), m],
-        /// d, n×M.
+        /// d, J×M.
         d: [n, m],
-        /// μ, n×M.
-        mu: [n, m],
+        /// Δ, J×M.
+        delta: [n, m],
     }
 }
 
@@ -110,7 +110,7 @@ pub(super) struct KeptFeatures<'w, T> {
 }
 
 impl<'w, T: Element> KeptFeatures<'w, T> {
-    /// Features of the samples that stand at `rows` in the batch.
+    /// Computes the features of the samples in the rows `rows` of the batch.
     pub(super) fn new(
         sizes: Sizes,
         activation: Activation,
@@ -128,13 +128,13 @@ impl<'w, T: Element> KeptFeatures<'w, T> {
         elementwise::activate_with_derivatives(isa, activation, h, &mut pi_f[sizes.vectors() * m..], e, t);
         isa.run(Sketch { features: &mut new, random });
 
-        let (zr, v) = (Matrix::row_major(&*new.buffers.zr, k, width), Matrix::row_major(forward.v, k, m));
-        context.set(MatrixMut::row_major(new.buffers.vq, width, m), zr.t(), v);
+        let (xi_r, v) = (Matrix::row_major(&*new.buffers.xi_r, k, width), Matrix::row_major(forward.v, k, m));
+        context.set(MatrixMut::row_major(new.buffers.vq, width, m), xi_r.t(), v);
         isa.run(Combine { features: &mut new });
         new
     }
 
-    /// Copies x, u (where h will be), p and r of the kept samples.
+    /// Copies x, u (to the place of h), p and r of the kept samples.
     fn gather(&mut self, samples: &Forward<'_, T>, rows: &[u32]) {
         let Sizes { n, shape, .. } = self.sizes;
         let (d, m, k) = (shape.inputs(), shape.hidden(), shape.classes());
@@ -144,22 +144,22 @@ impl<'w, T: Element> KeptFeatures<'w, T> {
             row_mut(buffers.x, d, i).copy_from_slice(row(samples.x, d, sample));
             row_mut(buffers.h, m, i).copy_from_slice(row(samples.u, m, sample));
             let classes = row(samples.p, k, sample).iter().zip(row(samples.r, k, sample));
-            let rows = self.roots.p.chunks_exact_mut(sketches).zip(buffers.zr.chunks_exact_mut(width));
-            for ((roots, zr), (&p, &r)) in rows.zip(classes) {
+            let rows = self.roots.p.chunks_exact_mut(sketches).zip(buffers.xi_r.chunks_exact_mut(width));
+            for ((roots, xi_r), (&p, &r)) in rows.zip(classes) {
                 roots[i..].iter_mut().step_by(n).for_each(|root| *root = p);
-                zr[sketches + i] = r;
+                xi_r[sketches + i] = r;
             }
         }
     }
 
-    /// ζ, ζ̃, π, d and μ from v, ṽ, q and the activation's derivatives.
+    /// Computes ζ, ζ̃, π, d and Δ from Vᵀξ, Vᵀξ̃, q and the activation's derivatives.
     #[inline(always)]
     fn combine<S: Simd>(&mut self, simd: S) {
         let Sizes { n, l, second, shape } = self.sizes;
         let m = shape.hidden();
         let (vectors, sketches) = (self.sizes.vectors(), self.sizes.sketches());
         let half = T::Lanes::<S>::splat(simd, T::HALF);
-        let Buffers { vq, h, e, zeta: all_zeta, pi_f, d: all_d, mu: all_mu, .. } = &mut self.buffers;
+        let Buffers { vq, h, e, zeta: all_zeta, pi_f, d: all_d, delta: all_delta, .. } = &mut self.buffers;
         let (pi, f) = pi_f.split_at_mut(vectors * m);
         for i in 0..n {
             for units in registers::<T, S>(m) {
@@ -168,10 +168,10 @@ impl<'w, T: Element> KeptFeatures<'w, T> {
                 let f: T::Lanes<S> = get(simd, &f[at(i)]);
                 let e: T::Lanes<S> = get(simd, &e[at(i)]);
                 let d = e * get(simd, &vq[at(sketches + i)]);
-                let mut mu = half * d;
+                let mut delta = half * d;
                 for li in (0..l).map(|l| l * n + i) {
                     let zeta = f * get(simd, &vq[at(li)]);
-                    mu = zeta.mul_add(zeta, mu);
+                    delta = zeta.mul_add(zeta, delta);
                     put(zeta, &mut all_zeta[at(li)]);
                     put(zeta * h, &mut pi[at(li)]);
                 }
@@ -179,7 +179,7 @@ impl<'w, T: Element> KeptFeatures<'w, T> {
                     put(f * get(simd, &vq[at(n + i)]), &mut all_zeta[at(n + i)]);
                 }
                 put(d, &mut all_d[at(i)]);
-                put(mu, &mut all_mu[at(i)]);
+                put(delta, &mut all_delta[at(i)]);
             }
         }
     }
@@ -197,10 +197,10 @@ impl<T: Element> Kernel for Sketch<'_, '_, T> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let KeptFeatures { sizes, buffers, roots } = self.features;
-        // With two classes the only vector is the unit vector's, up to a sign that does not matter.
+        // With two classes the only vector is that of the other class, up to a sign that does not matter.
         let signs = if sizes.second { Signs::Random(self.random) } else { Signs::Units { samples: sizes.n } };
         roots.prepare(simd, signs);
-        roots.write(simd, buffers.zr, sizes.width());
+        roots.write(simd, buffers.xi_r, sizes.width());
     }
 }
 

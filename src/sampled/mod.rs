@@ -1,80 +1,84 @@
 //! HSR at about the price of SGD: an unbiased estimate of both traces and their gradients, linear in the batch.
 //!
-//! The exact tr H² couples all pairs of a batch of N, and every pair costs a multiple of K·M. Two ingredients, each unbiased by itself, take
-//! both factors away:
+//! The exact tr H² couples all pairs of a batch of N, and every pair costs a multiple of K·M. Two methods, each unbiased by itself, avoid
+//! both factors:
 //!
-//! 1. **A sketch of the classes.** S of a sample is replaced by `z zᵀ` with a random z of mean square S. Hutchinson's idea, on K numbers
-//!    instead of P; the inner products of matrices that a pair needs become inner products of vectors.
-//! 2. **A subset of the samples.** r of them, preferably those about which the network is uncertain, with weights that make up for the
-//!    others.
+//! 1. **A sketch of the classes.** `ξ ξᵀ` with a random ξ replaces S of a sample; its mean is S. This is Hutchinson's idea, on K numbers
+//!    instead of P. Inner products of matrices, one for each pair, become inner products of vectors.
+//! 2. **A subset of the samples.** J of them are kept, with weights that make up for the others. Samples about which the network is
+//!    uncertain are more likely to be kept.
 //!
 //! # The sketch
 //!
-//! With `s = √p`, c the most probable class, and independent signs ε of the other classes (`ε_c = 0`),
+//! With independent signs of the classes, `sign_top = 0` at the most probable class, and `1_top` its unit vector,
 //!
 //! ```text
-//! z = s ∘ ( ε − (s·ε)/(1 + s_c) (s + e_c) )                 E z zᵀ = S
+//! ξ = √p ∘ ( sign − shift (√p + 1_top) )        shift = (√p·sign)/(1 + √p_top)        𝔼 ξ ξᵀ = S
 //! ```
 //!
-//! because the reflection that maps `e_c` to −s has, in its other columns, an orthonormal basis of the complement of s. For two classes
-//! nothing is random but z's sign, which cancels. All of the exact expression (see [`crate::hessian`]) that is linear in S and in S' has
-//! `z zᵀ` and `z' z'ᵀ` in their places; with `ζ = f ∘ Vᵀz`, `d = e∘q`, the term of a pair in N² tr H² becomes
+//! because the reflection that maps `1_top` to −√p has, in its other columns, an orthonormal basis of the vectors orthogonal to √p. For
+//! two classes only the sign of ξ is random, and it cancels. In the exact expression (see [`crate::hessian`]) `ξ ξᵀ` and `ξ' ξ'ᵀ` replace
+//! S and S'. With `ζ = f∘Vᵀξ`, `d = e∘q`, the term of a pair in N² tr H² becomes
 //!
 //! ```text
-//! κ = ω² + 2 Ga ( (z·r')((ζ∘h)·f') + (r·z')(f·(ζ'∘h')) + (r·r')(f·f') ) + Ga² ( ζ²·d' + d·ζ'² + d·d' )
-//! ω = (z·z') Gg + Ga ζ·ζ'
+//! κ = ψ² + 2 Ga ( (ξ·r')((ζ∘h)·f') + (r·ξ')(f·(ζ'∘h')) + (r·r')(f·f') ) + Ga² ( ζ²·d' + d·ζ'² + d·d' )
+//! ψ = (ξ·ξ') Gg + Ga ζ·ζ'
 //! ```
 //!
-//! whose mean over both samples' signs is the exact term. A sample paired with itself has ω² from two independent z: `ω̃ = (z·z̃) Gg + Ga ζ·ζ̃`.
+//! whose mean over the signs of both samples is the exact term. For a pair of a sample with itself, two independent ξ take the place of
+//! one: `ψ̃²` with `ψ̃ = (ξ·ξ̃) Gg + Ga ζ·ζ̃`.
 //!
 //! # The subset
 //!
-//! Priority sampling (Duffield, Lund, Thorup, *Priority sampling for estimation of arbitrary subset sums*, J. ACM 54, 2007): scores
-//! `(1 − α) σ/mean(σ) + α` with `σ = 1 − ‖p‖²`, priorities score/u with uniform u, and of the r largest priorities, with the (r+1)-th as τ,
-//! weights `w = max(1, τ/score)`. Then `E w_i 1_i = 1` and, for i ≠ j, `E w_i w_j 1_i 1_j = 1`.
+//! Priority sampling (Duffield, Lund, Thorup, *Priority sampling for estimation of arbitrary subset sums*, J. ACM 54, 2007). A sample has
+//! the score `(1 − α) υ/mean(υ) + α` with `υ = 1 − ‖p‖²`, and the priority `score/uniform`, where `uniform` is a random number in (0, 1].
+//! The J samples of the largest priorities are kept, with the weights `w_i = max(1, τ/score)`; τ is the next largest priority. Then
+//! `𝔼 w_i 1_i = 1` and, for i ≠ j, `𝔼 w_i w_j 1_i 1_j = 1`.
 //!
 //! # The estimates
 //!
 //! ```text
-//! t̂2 = c Σ_{i≠j kept} w_i w_j κ_ij + s Σ_{i kept} w_i κ_ii
-//! t̂1 = (1/N) Σ_{i kept} w_i ( ‖z‖²‖g‖² + ‖a‖² ( ‖ζ‖² + Σ d ) )
+//! E2 = w_cross Σ_{i≠j kept} w_i w_j κ_ij + w_self Σ_{i kept} w_i κ_ii
+//! E1 = (1/N) Σ_{i kept} w_i ( ‖ξ‖²‖g‖² + ‖a‖² ( ‖ζ‖² + Σ d ) )
 //! ```
 //!
-//! with the weights s and c of the plan's [`PairWeights`](crate::PairWeights): with those of a data set of T samples, t̂2 of a mini-batch is
-//! an unbiased estimate of the data set's tr H²; with the batch's own it is one of the batch's, which is too high for the data set.
+//! w_self and w_cross are those of the plan's [`PairWeights`](crate::PairWeights). With the weights of a data set of T samples, E2 of a
+//! mini-batch is an unbiased estimate of the data set's tr H². With the batch's own weights it estimates the batch's tr H², which is on
+//! average larger than the data set's.
 //!
 //! # The step
 //!
-//! Λ is a function of both traces, and the mean of a ratio is not the ratio of means. Its slopes are therefore taken at running averages,
-//! and held constant ([`Averages`]):
+//! Λ is a function of both traces, and the mean of a ratio is not the ratio of means. So its slopes are taken at running averages, and
+//! held constant ([`Averages`]):
 //!
 //! ```text
-//! m = T1/P        s² = max(T2, γ t̂2)/P − m²
-//! ∇Λ ≈ ∇t̂1/P + √(P−1)/(2s) ( ∇t̂2/P − 2m ∇t̂1/P )
-//! T1 ← β T1 + (1 − β) t̂1,  T2 likewise, afterwards; the first step's averages are its own estimates
+//! m = Ē1/P        s² = max(Ē2, γ E2)/P − m²
+//! ∇Λ ≈ ∇E1/P + √(P−1)/(2s) ( ∇E2/P − 2m ∇E1/P )
+//! Ē1 ← β Ē1 + (1 − β) E1,  Ē2 likewise, afterwards; the first step's averages are its own estimates
 //! ```
 //!
-//! # What is unbiased, and what nearly so
+//! # What is unbiased, and what is not
 //!
 //! | quantity | its mean |
 //! |---|---|
-//! | t̂1, t̂2 and their gradients | exactly those of the batch, or the data set, for any r ≥ 2, α, sketch or not |
+//! | E1, E2 and their gradients | exactly those of the batch, or of the data set, for any J ≥ 2 and any α, with or without the sketch |
 //! | the step's gradient, given the averages, with guard γ = 0 | exactly ∇(L + ρΛ) with Λ's slopes at the averages |
-//! | the same with the default guard γ = 1/4 | smaller where t̂2 comes out more than four times its average: rare outliers are bounded |
-//! | the slopes | those of averages that lag some `1/(1 − β)` steps behind |
+//! | the same with the default guard γ = 1/4 | smaller where E2 is more than four times its average: the guard bounds rare outliers |
+//! | the slopes | those of averages that are about `1/(1 − β)` steps old |
 //!
 //! # When to use which
 //!
-//! [`Penalty::Sampled`](crate::Penalty) on mini-batches: its noise averages out over steps as the noise of the batches does, and it costs less than SAM.
-//! [`Penalty::Exact`](crate::Penalty) where exactness is the point, or affordable: full-batch training of small networks, two classes, or a check of
-//! the other. Without the sketch (`sketch: false`) a subset's pairs are exact, at about K² times the cost.
+//! [`Penalty::Sampled`](crate::Penalty) on mini-batches: its noise averages out over steps, as the noise of the batches does, and it
+//! costs less than SAM. [`Penalty::Exact`](crate::Penalty) where exactness matters or is affordable: full-batch training of small
+//! networks, two classes, or a check of the sampled one. Without the sketch (`sketch: false`) the pairs of the subset are exact, at about
+//! K² times the cost.
 //!
-//! The noise grows with η ρ. Where training is unstable (η ρ of 0.05 and above, in experiments on digits), keep more samples, set γ = 1, or lower
-//! the learning rate. On images, 32 samples are worth their time. The repository's `docs/sampled.md` has figures: flatness and accuracy against SGD, SAM and the exact penalty at equal
-//! epochs and at equal time, for all parameters and activations.
+//! The noise grows with η ρ. Where training is unstable (η ρ of 0.05 and above, in experiments on digits), keep more samples, set γ = 1,
+//! or lower the learning rate. On images, 32 samples are worth their time. The repository's `docs/sampled.md` has figures: flatness and
+//! accuracy against SGD, SAM and the exact penalty, at equal epochs and at equal time, for all parameters and activations.
 //!
-//! A step's random numbers are a function of the seed and of [`State::steps`](crate::State): a training that is stored and resumed goes on to the
-//! last bit. The feature `rand_core` adds `Hsr::step_with`, which takes each step's seed from a generator of the caller's.
+//! A step's random numbers are a function of the seed and of [`State::steps`](crate::State): a training that is stored and resumed
+//! continues with the same bits. The feature `rand_core` adds `Hsr::step_with`, which takes each step's seed from the caller's generator.
 
 mod back;
 pub(crate) mod evaluate;
@@ -95,38 +99,39 @@ use crate::number::sqrt;
 /// How both traces are estimated.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sampling {
-    /// r, how many samples are kept, at least 2; `None`: as many as [`Sampling::subset_len`] says.
+    /// J, how many samples are kept, at least 2; `None`: as many as [`Sampling::subset_len`] says.
     pub subset: Option<NonZeroUsize>,
     /// Whether S is sketched by a random vector, or taken exactly by K − 1 vectors.
     pub sketch: bool,
-    /// α, in [[`LEAST_ALPHA`](Self::LEAST_ALPHA), 1]: the share of the scores that is the same for all samples. 1 keeps all with the same
-    /// probability.
+    /// α, in [[`LEAST_ALPHA`](Self::LEAST_ALPHA), 1]: the share of the scores that is the same for all samples. With 1 all samples are
+    /// equally likely to be kept.
     pub alpha: f64,
-    /// β, in [0, 1): how much of the averages of the traces a step keeps.
+    /// β, in [0, 1): the share of the averages of the traces that a step keeps.
     pub beta: f64,
-    /// γ, in [0, 1]: an estimate of tr H² counts at least so much in the slopes of its own step.
+    /// γ, in [0, 1]: in the slopes of a step, tr H² is at least γ times the step's own estimate.
     pub guard: f64,
-    /// Where the random numbers come from, with the count of steps.
+    /// Seed of the random numbers, which also depend on the count of steps.
     pub seed: u64,
 }
 
 impl Sampling {
-    /// Automatic subset, sketched, α = 0.1, β = 0.95, γ = 1/4, and this seed.
+    /// An automatic subset, the sketch, α = 0.1, β = 0.95, γ = 1/4, and this seed.
     pub const fn new(seed: u64) -> Self {
         Self { subset: None, sketch: true, alpha: 0.1, beta: 0.95, guard: 0.25, seed }
     }
 
-    /// The smallest α: with less, a sample of no uncertainty would hardly ever be kept, and then with a weight beyond all use.
+    /// The smallest α, 2⁻²⁰. With less, a certain sample would hardly ever be kept, and if it were, its weight would be useless.
     pub const LEAST_ALPHA: f64 = 1.0 / (1 << 20) as f64;
 
-    /// The largest share of the loss gradient's flops that an automatic subset may add.
+    /// The largest share of the loss gradient's flops that an automatic subset may add, where more than [`LEAST`](Self::LEAST) samples
+    /// are kept.
     pub const SHARE: f64 = 0.15;
     /// The smallest and the largest automatic subset.
     pub const LEAST: usize = 8;
     /// See [`LEAST`](Self::LEAST).
     pub const MOST: usize = 16;
 
-    /// Whether all parameters are in their ranges.
+    /// Checks that all parameters are in their ranges.
     ///
     /// # Errors
     ///
@@ -160,9 +165,9 @@ impl Default for Sampling {
 /// Estimates of both traces.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub struct Estimate {
-    /// t̂1
+    /// E1
     pub trace: f64,
-    /// t̂2; can be negative.
+    /// E2; can be negative.
     pub trace_of_square: f64,
     /// How many samples were kept.
     pub kept: usize,
@@ -173,11 +178,11 @@ pub struct Estimate {
 /// Running averages of the estimates: plain data, part of an optimizer's [`State`](crate::State).
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub struct Averages {
-    /// T1
+    /// Ē1
     pub trace: f64,
-    /// T2
+    /// Ē2
     pub trace_of_square: f64,
-    /// Estimates that went in, modulo 2⁶⁴; before the first, the averages are not read.
+    /// Number of estimates in the averages, modulo 2⁶⁴; while it is 0 the averages are not read.
     pub count: u64,
 }
 
@@ -201,7 +206,7 @@ impl Averages {
 
     /// Slopes of Λ at the averages, guarded by the estimate.
     ///
-    /// H has M + 1 directions of zero curvature, so that `m² ≤ (P − M − 1)/P · tr H²/P`. Estimates need not obey; m is held within.
+    /// H has M + 1 directions of zero curvature, so `m² ≤ (P − M − 1)/P · tr H²/P`. Estimates may violate this; m is then limited to it.
     pub(crate) fn slopes(&self, estimate: &Estimate, guard: f64, shape: Shape) -> BoundSlopes {
         let Self { trace, trace_of_square, .. } = if self.count == 0 { self.with(estimate, 0.0) } else { *self };
         let square = trace_of_square.max(guard * estimate.trace_of_square).max(0.0);
@@ -210,13 +215,13 @@ impl Averages {
     }
 }
 
-/// What [`sampled_gradient`](crate::sampled_gradient) takes the gradient of: a weighted sum.
+/// The weighted sum whose gradient [`sampled_gradient`](crate::sampled_gradient) computes.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub struct Mixture {
     /// Weight of L.
     pub loss: f64,
-    /// Weight of t̂1.
+    /// Weight of E1.
     pub trace: f64,
-    /// Weight of t̂2.
+    /// Weight of E2.
     pub trace_of_square: f64,
 }

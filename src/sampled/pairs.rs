@@ -1,32 +1,32 @@
 //! The pairs of kept samples: values of the two traces, and the coefficients of their derivatives.
 //!
-//! In the symbols of [`features`](super::features), a prime marking the second sample:
+//! With the features of [`features`](super::features):
 //!
 //! ```text
-//! Ga = x·x' + 1    Gg = h·h' + 1    Zz = z·z'    Zr = z·r'    Rr = r·r'    Zζ = ζ·ζ'    Πf = π·f'    Ff = f·f'    Y = μ·d'
-//! ω = Zz Gg + Ga Zζ
-//! κ = Σ_ll' ω² + 2 Ga ( Σ_l Zr Πf + (Σ_l Zr Πf)ᵀ + Rr Ff ) + Ga² ( Y + Yᵀ )
-//! t̂2 = Σ_ij W κ            W_ij = w_i w_j c for i ≠ j, W_ii = w_i s, with the weights s, c of self and cross pairs
-//! t̂1 = (1/N) Σ_i w_i ( Gg Σ_l Zz + Ga ( Σ_l Zζ + Σ d ) )_ii
+//! Ga = x·x' + 1    Gg = h·h' + 1    ξξ = ξ·ξ'    ξr = ξ·r'    rr = r·r'    ζζ = ζ·ζ'    πf = π·f'    ff = f·f'    Δd = Δ·d'
+//! ψ = ξξ Gg + Ga ζζ
+//! κ = Σ ψ² + 2 Ga ( Σ ξr πf + (Σ ξr πf)ᵀ + rr ff ) + Ga² ( Δd + (Δd)ᵀ )                 Σ over the vectors of both samples, or of one
+//! E2 = Σ_ij w_ij κ_ij      w_ij = w_i w_j w_cross for i ≠ j,  w_ii = w_i w_self
+//! E1 = (1/N) Σ_i w_i ( Gg Σ ξξ + Ga ( Σ ζζ + Σ d ) )_ii
 //! ```
 //!
-//! Where z is random, κ of a sample with itself has all but ω² right in the mean; that becomes `ω̃²`, `ω̃ = (z·z̃) Gg + Ga ζ·ζ̃`: once t̂1 is
-//! known, z·z̃ and ζ·ζ̃ stand on the diagonals of Zz and Zζ.
+//! Where ξ is random, all of κ of a sample with itself has the right mean except ψ². There `ψ̃²` takes its place,
+//! `ψ̃ = (ξ·ξ̃) Gg + Ga ζ·ζ̃`: once E1 is known, ξ·ξ̃ and ζ·ζ̃ stand on the diagonals of ξξ and ζζ.
 //!
-//! As W and κ are symmetric, the derivative with respect to a sample's features is twice that of its own side of each pair. With
-//! `Ω = 4 W ω`, and t̂1 on the diagonals:
+//! As w_ij and κ are symmetric, the derivative with respect to a sample's features is twice that of its own side of each pair. With
+//! `Ω_ij = 4 w_ij ψ_ij`, and the terms of E1 on the diagonals:
 //!
 //! ```text
-//! ẑ = Σ' Ω Gg z' + 4 W Ga Πf r'        r̂ = Σ' 4 W Ga ( Ff r' + (Πf)ᵀ z' )        ĝ = Σ' (Σ_ll' Ω Zz) h'        ζ̂ = Σ' Ω Ga ζ'
-//! π̂ = Σ' 4 W Ga Zr f'        f̂ = Σ' 4 W Ga ( Rr f' + (Zr)ᵀ π' )        μ̂ = Σ' 2 W Ga² d'        d̂ = Σ' 2 W Ga² μ'
+//! ξ̂ = Σ' Ω Gg ξ' + 4 w_ij Ga πf r'        r̂ = Σ' 4 w_ij Ga ( ff r' + (πf)ᵀ ξ' )        ĝ = Σ' (Σ Ω ξξ) h'        ζ̂ = Σ' Ω Ga ζ'
+//! π̂ = Σ' 4 w_ij Ga ξr f'        f̂ = Σ' 4 w_ij Ga ( rr f' + (ξr)ᵀ π' )        Δ̂ = Σ' 2 w_ij Ga² d'        d̂ = Σ' 2 w_ij Ga² Δ'
 //! ```
 //!
-//! With ω̃ in place of ω, half of what concerns z and ζ on the diagonal is between z and z̃, ζ and ζ̃, either way.
+//! With ψ̃ in place of ψ, the coefficient on the diagonal acts between ξ and ξ̃ and between ζ and ζ̃, half of it in each direction.
 //!
-//! **Loop order.** Every Gram matrix is one product over all pairs, in memory without gaps. One pass over the pairs gives the values; a
-//! second one, when the slopes of Λ are known, replaces the Gram matrices by coefficients. Their sums are [`back`](super::back)'s.
+//! **Loop order.** Every Gram matrix is one product over all pairs, in contiguous memory. One pass over the pairs gives the values. When
+//! the slopes of Λ are known, a second one replaces the Gram matrices by coefficients. [`back`](super::back) forms their sums.
 //!
-//! **Cost**, multiply–adds a pair for L = 1: `D + 3K + 5M` for the Gram matrices, `9K + 7M` for the sums.
+//! **Cost**, multiply–adds a pair with one vector a sample: `D + 3K + 5M` for the Gram matrices, `9K + 7M` for the sums.
 
 use core::ops::Range;
 
@@ -42,9 +42,9 @@ use crate::workspace::{Arena, buffers, pieces, row, row_mut};
 /// The weights of the estimate's terms.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Weights<'a, T> {
-    /// w of every kept sample.
+    /// w_i of every kept sample.
     pub samples: &'a [T],
-    /// s and c: weights of a pair of a sample with itself and of two different ones.
+    /// w_self and w_cross.
     pub pairs: (f64, f64),
     /// 1/N.
     pub mean: f64,
@@ -55,28 +55,28 @@ buffers! {
     pub(super) struct Grams(sizes: Sizes) where {
         let (n, vectors, width) = (sizes.n, sizes.vectors(), sizes.width());
     } {
-        /// W, n×n.
+        /// w_ij, J×J.
         weights: [n, n],
-        /// Ga, n×n.
+        /// Ga, J×J.
         ga: [n, n],
-        /// Gg, n×n.
+        /// Gg, J×J.
         gg: [n, n],
         /// Coefficients of h.
         gg_hat: [n, n],
-        /// Zz, nL×nL.
-        zz: [vectors, vectors],
-        /// [z | z̃ | r]ᵀ r, W×n: Zr, what is not needed, and Rr.
-        zr: [width, n],
-        /// Zζ, nL×nL.
+        /// ξξ, `vectors`×`vectors`.
+        xi_xi: [vectors, vectors],
+        /// [ξ | ξ̃ | r]ᵀ r, `width`×J: ξr, ξ̃·r (not needed), and rr.
+        xi_r: [width, n],
+        /// ζζ, `vectors`×`vectors`.
         zeta: [vectors, vectors],
-        /// [π; f] fᵀ, (nL + n)×n.
+        /// [π; f] fᵀ, `paired`×J.
         pf: [sizes.paired(), n],
-        /// Y, n×n.
-        y: [n, n],
-        /// Coefficients between [z | z̃ | r] and [z | z̃ | r], W×W.
+        /// Δd, J×J.
+        delta_d: [n, n],
+        /// Coefficients between [ξ | ξ̃ | r] and [ξ | ξ̃ | r], `width`×`width`.
         classes: [width, width],
-        /// Of a sample and itself: Σ_l ‖z‖².
-        own_z: [n],
+        /// Of a sample and itself: Σ ‖ξ‖².
+        own_xi: [n],
         /// Of a sample and itself: the coefficient between ζ and ζ̃.
         own_zeta: [n],
         /// Of a sample and itself: Σ d; then the constant part of d̂.
@@ -140,25 +140,25 @@ impl<'w, T: Element> KeptPairs<'w, T> {
         let mut multiply = |a: Matrix<'_, T>, b: Matrix<'_, T>, out: &mut [T]| {
             context.set(MatrixMut::row_major(out, a.rows(), b.cols()), a, b);
         };
-        let Grams { ga, gg, zz, zr: gram_zr, zeta: gram_zeta, pf, y, .. } = &mut new.grams;
+        let Grams { ga, gg, xi_xi, xi_r: gram_xi_r, zeta: gram_zeta, pf, delta_d, .. } = &mut new.grams;
         let x = Matrix::row_major(&*features.x, n, d);
         multiply(x, x.t(), ga);
         let h = Matrix::row_major(&*features.h, n, m);
         multiply(h, h.t(), gg);
-        let zr = Matrix::row_major(&*features.zr, k, width);
-        let z = zr.cols_range(0..vectors);
-        multiply(z.t(), z, zz);
-        multiply(zr.t(), zr.cols_range(sizes.sketches()..width), gram_zr);
+        let xi_r = Matrix::row_major(&*features.xi_r, k, width);
+        let xi = xi_r.cols_range(0..vectors);
+        multiply(xi.t(), xi, xi_xi);
+        multiply(xi_r.t(), xi_r.cols_range(sizes.sketches()..width), gram_xi_r);
         let zeta = Matrix::row_major(features.zeta, vectors, m);
         multiply(zeta, zeta.t(), gram_zeta);
         let pi_f = Matrix::row_major(&*features.pi_f, paired, m);
         multiply(pi_f, pi_f.rows_range(vectors..paired).t(), pf);
-        let [mu, d] = [&*features.mu, &*features.d].map(|rows| Matrix::row_major(rows, n, m));
-        multiply(mu, d.t(), y);
+        let [delta, d] = [&*features.delta, &*features.d].map(|rows| Matrix::row_major(rows, n, m));
+        multiply(delta, d.t(), delta_d);
         new
     }
 
-    /// t̂1 and t̂2.
+    /// E1 and E2.
     pub(super) fn values(
         &mut self,
         isa: InstructionSet,
@@ -168,13 +168,12 @@ impl<'w, T: Element> KeptPairs<'w, T> {
         isa.run(Values { pairs: self, features, weights })
     }
 
-    /// Replaces the Gram matrices by the coefficients of `trace_slope · t̂1 + square_slope · t̂2`.
+    /// Replaces the Gram matrices by the coefficients of `trace_slope · E1 + square_slope · E2`.
     pub(super) fn differentiate(&mut self, isa: InstructionSet, weights: Weights<'_, T>, slopes: [f64; 2]) {
         isa.run(Coefficients { pairs: self, weights, slopes });
     }
 
-    /// Where ω of pairs of vectors stands: ranges of pairs, and the first of each in Zz and Zζ. With one vector a sample these are the
-    /// same places.
+    /// The places of ψ: ranges of pairs, and the matching ranges of ξξ and ζζ. With one vector a sample the two are the same.
     #[inline(always)]
     fn spans(sizes: Sizes) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
         let Sizes { n, l, .. } = sizes;
@@ -203,7 +202,7 @@ impl<'w, T: Element> KeptPairs<'w, T> {
         }
     }
 
-    /// N t̂1. Puts what concerns a sample and itself in place.
+    /// N E1. Then puts the entries for a sample with itself in place.
     #[inline(always)]
     fn diagonals<S: Simd>(&mut self, simd: S, features: &KeptFeatures<'_, T>, weights: Weights<'_, T>) -> f64 {
         let Sizes { n, l, second, shape } = self.sizes;
@@ -213,14 +212,14 @@ impl<'w, T: Element> KeptPairs<'w, T> {
         let mut trace = 0.0;
         for i in 0..n {
             let d = sum_registers!(T, S, simd, [d] = [row(features.buffers.d, m, i)] => d).reduce_sum();
-            let (mut z, mut zeta) = (T::ZERO, d);
+            let (mut xi, mut zeta) = (T::ZERO, d);
             for li in (0..l).map(|l| (l * n + i) * (vectors + 1)) {
-                z += self.grams.zz[li];
+                xi += self.grams.xi_xi[li];
                 zeta += self.grams.zeta[li];
             }
-            (self.grams.own_z[i], self.grams.own_d[i]) = (z, d);
+            (self.grams.own_xi[i], self.grams.own_d[i]) = (xi, d);
             let own = i * (n + 1);
-            trace += weights.samples[i].to_f64() * (self.grams.gg[own] * z + self.grams.ga[own] * zeta).to_f64();
+            trace += weights.samples[i].to_f64() * (self.grams.gg[own] * xi + self.grams.ga[own] * zeta).to_f64();
             if second {
                 let rows = [row(features.buffers.zeta, m, i), row(features.buffers.zeta, m, n + i)];
                 let inner = sum_registers!(T, S, simd, [zeta, second] = rows => zeta * second);
@@ -232,30 +231,30 @@ impl<'w, T: Element> KeptPairs<'w, T> {
                 let mut inner = T::Lanes::<S>::zero(simd);
                 for class in (0..shape.classes()).map(|class| class * width) {
                     let at = |first: usize| class + first + samples.start..class + first + samples.end;
-                    let z: T::Lanes<S> = get(simd, &features.buffers.zr[at(0)]);
-                    inner = z.mul_add(get(simd, &features.buffers.zr[at(n)]), inner);
+                    let xi: T::Lanes<S> = get(simd, &features.buffers.xi_r[at(0)]);
+                    inner = xi.mul_add(get(simd, &features.buffers.xi_r[at(n)]), inner);
                 }
-                // By way of the coefficient's place, which is free until later.
+                // The place of the coefficient is free until later, and holds the products for now.
                 put(inner, &mut self.grams.own_zeta[samples.clone()]);
                 for i in samples {
-                    self.grams.zz[i * (n + 1)] = self.grams.own_zeta[i];
+                    self.grams.xi_xi[i * (n + 1)] = self.grams.own_zeta[i];
                 }
             }
         }
         trace
     }
 
-    /// t̂2.
+    /// E2.
     #[inline(always)]
     fn square<S: Simd>(&self, simd: S) -> f64 {
         let Sizes { n, l, .. } = self.sizes;
         let (mut squares, mut residuals) = (0.0, 0.0);
         for (pairs, vectors) in Self::spans(self.sizes) {
             let [w, ga, gg] = [&*self.grams.weights, &*self.grams.ga, &*self.grams.gg].map(|x| &x[pairs.clone()]);
-            let inputs = [w, ga, gg, &self.grams.zz[vectors.clone()], &self.grams.zeta[vectors]];
-            let sum = sum_registers!(T, S, simd, [w, ga, gg, zz, zeta] = inputs => {
-                let omega = zz.mul_add(gg, ga * zeta);
-                w * omega * omega
+            let inputs = [w, ga, gg, &self.grams.xi_xi[vectors.clone()], &self.grams.zeta[vectors]];
+            let sum = sum_registers!(T, S, simd, [w, ga, gg, xi_xi, zeta] = inputs => {
+                let psi = xi_xi.mul_add(gg, ga * zeta);
+                w * psi * psi
             });
             squares += sum.reduce_sum().to_f64();
         }
@@ -265,12 +264,18 @@ impl<'w, T: Element> KeptPairs<'w, T> {
             let [w, ga] = [&*self.grams.weights, &*self.grams.ga].map(|x| &x[pairs.clone()]);
             let mut sum = T::Lanes::<S>::zero(simd);
             for first in (0..l).map(|l| l * n * n) {
-                let inputs = [w, ga, &self.grams.zr[at(first)], &self.grams.pf[at(first)]];
-                sum = sum + sum_registers!(T, S, simd, [w, ga, zr, pf] = inputs => w * ga * (zr * pf));
+                let inputs = [w, ga, &self.grams.xi_r[at(first)], &self.grams.pf[at(first)]];
+                sum = sum + sum_registers!(T, S, simd, [w, ga, xi_r, pf] = inputs => w * ga * (xi_r * pf));
             }
-            let inputs =
-                [w, ga, &self.grams.zr[at(first_rr)], &self.grams.pf[at(first_ff)], &self.grams.y[pairs.clone()]];
-            let rest = sum_registers!(T, S, simd, [w, ga, rr, ff, y] = inputs => w * ga * rr.mul_add(ff, ga * y));
+            let inputs = [
+                w,
+                ga,
+                &self.grams.xi_r[at(first_rr)],
+                &self.grams.pf[at(first_ff)],
+                &self.grams.delta_d[pairs.clone()],
+            ];
+            let rest =
+                sum_registers!(T, S, simd, [w, ga, rr, ff, delta_d] = inputs => w * ga * rr.mul_add(ff, ga * delta_d));
             residuals += (sum + sum + rest).reduce_sum().to_f64();
         }
         squares + 2.0 * residuals
@@ -285,20 +290,20 @@ impl<'w, T: Element> KeptPairs<'w, T> {
         for (pairs, vectors) in Self::spans(self.sizes) {
             let inputs = [&*self.grams.weights, &*self.grams.ga, &*self.grams.gg].map(|x| &x[pairs.clone()]);
             let out =
-                [&mut self.grams.zz[vectors.clone()], &mut self.grams.zeta[vectors], &mut self.grams.gg_hat[pairs]];
-            map_registers!(T, S, simd, [w, ga, gg] = inputs, [zz, zeta, gg_hat] = out => {
-                let omega = four * w * zz.mul_add(gg, ga * zeta);
-                [omega * gg, omega * ga, omega.mul_add(zz, gg_hat)]
+                [&mut self.grams.xi_xi[vectors.clone()], &mut self.grams.zeta[vectors], &mut self.grams.gg_hat[pairs]];
+            map_registers!(T, S, simd, [w, ga, gg] = inputs, [xi_xi, zeta, gg_hat] = out => {
+                let omega = four * w * xi_xi.mul_add(gg, ga * zeta);
+                [omega * gg, omega * ga, omega.mul_add(xi_xi, gg_hat)]
             });
         }
         for first in (0..l).map(|l| l * n * n) {
-            let out = [&mut self.grams.zr[first..][..n * n], &mut self.grams.pf[first..][..n * n]];
-            map_registers!(T, S, simd, [w, ga] = [&*self.grams.weights, &*self.grams.ga], [zr, pf] = out => {
+            let out = [&mut self.grams.xi_r[first..][..n * n], &mut self.grams.pf[first..][..n * n]];
+            map_registers!(T, S, simd, [w, ga] = [&*self.grams.weights, &*self.grams.ga], [xi_r, pf] = out => {
                 let coefficient = four * w * ga;
-                [coefficient * pf, coefficient * zr]
+                [coefficient * pf, coefficient * xi_r]
             });
         }
-        let out = [&mut self.grams.zr[sketches * n..], &mut self.grams.pf[vectors * n..], &mut *self.grams.y];
+        let out = [&mut self.grams.xi_r[sketches * n..], &mut self.grams.pf[vectors * n..], &mut *self.grams.delta_d];
         map_registers!(T, S, simd, [w, ga] = [&*self.grams.weights, &*self.grams.ga], [rr, ff, _x0] = out => {
             let coefficient = four * w * ga;
             [coefficient * ff, coefficient * rr, half * coefficient * ga]
@@ -309,32 +314,32 @@ impl<'w, T: Element> KeptPairs<'w, T> {
             let own = i * (n + 1);
             let (ga, gg) = (self.grams.ga[own], self.grams.gg[own]);
             let trace = T::from_f64(2.0 * trace_slope * weights.mean * weights.samples[i].to_f64());
-            self.grams.gg_hat[own] += trace * self.grams.own_z[i];
+            self.grams.gg_hat[own] += trace * self.grams.own_xi[i];
             self.grams.own_d[i] = T::HALF * trace * ga;
             if second {
-                let z = T::HALF * self.grams.zz[own];
-                (self.grams.classes[(n + i) * width + i], self.grams.classes[i * width + n + i]) = (z, z);
+                let xi = T::HALF * self.grams.xi_xi[own];
+                (self.grams.classes[(n + i) * width + i], self.grams.classes[i * width + n + i]) = (xi, xi);
                 self.grams.own_zeta[i] = T::HALF * self.grams.zeta[own];
-                (self.grams.zz[own], self.grams.zeta[own]) = (T::ZERO, T::ZERO);
+                (self.grams.xi_xi[own], self.grams.zeta[own]) = (T::ZERO, T::ZERO);
             }
             for li in (0..l).map(|l| (l * n + i) * (vectors + 1)) {
-                self.grams.zz[li] += trace * gg;
+                self.grams.xi_xi[li] += trace * gg;
                 self.grams.zeta[li] += trace * ga;
             }
         }
         for li in 0..vectors {
-            let (zz, zr) = (row(self.grams.zz, vectors, li), row(self.grams.zr, n, li));
+            let (xi_xi, xi_r) = (row(self.grams.xi_xi, vectors, li), row(self.grams.xi_r, n, li));
             let out = row_mut(self.grams.classes, width, li);
-            map_registers!(T, S, simd, [zz] = [zz], [_x0] = [&mut out[..vectors]] => [zz]);
-            map_registers!(T, S, simd, [zr] = [zr], [_x0] = [&mut out[sketches..]] => [zr]);
+            map_registers!(T, S, simd, [xi_xi] = [xi_xi], [_x0] = [&mut out[..vectors]] => [xi_xi]);
+            map_registers!(T, S, simd, [xi_r] = [xi_r], [_x0] = [&mut out[sketches..]] => [xi_r]);
             // The coefficients between r and z are those between z and r.
-            for (j, &zr) in zr.iter().enumerate() {
-                self.grams.classes[(sketches + j) * width + li] = zr;
+            for (j, &xi_r) in xi_r.iter().enumerate() {
+                self.grams.classes[(sketches + j) * width + li] = xi_r;
             }
         }
         for i in 0..n {
             let out = &mut row_mut(self.grams.classes, width, sketches + i)[sketches..];
-            map_registers!(T, S, simd, [rr] = [row(self.grams.zr, n, sketches + i)], [_x0] = [out] => [rr]);
+            map_registers!(T, S, simd, [rr] = [row(self.grams.xi_r, n, sketches + i)], [_x0] = [out] => [rr]);
         }
     }
 }

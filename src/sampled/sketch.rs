@@ -1,19 +1,19 @@
-//! Vectors z with `E z zᵀ = S`, or `Σ z zᵀ = S`, and the way back from their derivatives.
+//! Vectors ξ with `𝔼 ξ ξᵀ = S`, or `Σ ξ ξᵀ = S`, and their derivatives.
 //!
-//! With `s = √p` and c the most probable class, the reflection `I − v vᵀ/(1 + s_c)`, `v = s + e_c`, maps `e_c` to `−s`; its columns other
-//! than c are therefore an orthonormal basis of the complement of s, and `S = diag(s)(I − s sᵀ)diag(s)` is `Z Zᵀ` with
-//! `Z = diag(s)·(these columns)`. For any ε with `ε_c = 0`
+//! With `1_top` the unit vector of the most probable class, the reflection `I − (√p + 1_top)(√p + 1_top)ᵀ/(1 + √p_top)` maps `1_top` to
+//! `−√p`. So its other columns are an orthonormal basis of the vectors orthogonal to √p. As `S = diag(√p)(I − √p √pᵀ)diag(√p)`, S is the
+//! sum of `ξ ξᵀ` over the vectors `ξ = √p ∘ column`. A sum of these, with factors `sign` of the classes and `sign_top = 0`, is
 //!
 //! ```text
-//! z = Z ε = s ∘ ( ε − t (s + e_c) )         t = (s·ε)/(1 + s_c)
+//! ξ = √p ∘ ( sign − shift (√p + 1_top) )         shift = (√p·sign)/(1 + √p_top)
 //! ```
 //!
-//! so that independent signs give `E z zᵀ = S` with one vector, and the unit vectors of the other classes give S itself with K − 1.
-//! With ε and c held fixed z is a smooth function of p. Its derivative is taken with respect to log p, `ŝ∘s/2`: a derivative with respect
-//! to p would be divided by s, which vanishes where the network is certain.
+//! Independent signs give `𝔼 ξ ξᵀ = S` with one vector; the unit vectors of the other classes give S itself with K − 1. With the signs
+//! and the most probable class held fixed, ξ is a smooth function of p. Its derivative is taken with respect to log p, `√p∘(√p)^/2`: a
+//! derivative with respect to p would be divided by √p, which is nearly zero where the network is certain.
 //!
-//! Everything here is class-major, K rows of one column a vector, so that loops run over vectors: those of all samples, one draw after the
-//! other, so that registers are full even where few samples are kept.
+//! Everything here is class-major: K rows with one column for each vector. Loops run over the vectors of all samples, one draw after the
+//! other, so registers are full even where few samples are kept.
 
 use core::ops::Range;
 
@@ -21,12 +21,13 @@ use crate::random::Random;
 use crate::simd::{Element, Lanes, Simd};
 use crate::workspace::{Arena, buffers};
 
-/// ε of every vector.
+/// The signs of every vector.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Signs {
     /// Independent signs.
     Random(Random),
-    /// Of so many samples, the unit vectors of all classes other than c: the vectors of the first one, then of the second …
+    /// The unit vectors of all classes but the most probable one, for this number of samples: the first vector of each sample, then the
+    /// second of each …
     Units { samples: usize },
 }
 
@@ -35,9 +36,9 @@ const WORD: usize = 64;
 
 /// Writes independent signs of `columns` vectors, K×columns.
 #[inline(always)]
-fn write_signs<T: Element>(random: Random, columns: usize, epsilon: &mut [T]) {
+fn write_signs<T: Element>(random: Random, columns: usize, sign: &mut [T]) {
     let mut index = 0;
-    for class in epsilon.chunks_exact_mut(columns) {
+    for class in sign.chunks_exact_mut(columns) {
         for signs in class.chunks_mut(WORD) {
             spread_bits(random.word(index), signs);
             index += 1;
@@ -61,15 +62,15 @@ fn spread_bits<T: Element>(word: u64, signs: &mut [T]) {
     }
 }
 
-/// Writes the unit vectors, given which classes are the most probable ones.
-fn write_units<T: Element>(samples: usize, columns: usize, pivot: &[T], epsilon: &mut [T]) {
-    epsilon.fill(T::ZERO);
+/// Writes the unit vectors, given the most probable classes.
+fn write_units<T: Element>(samples: usize, columns: usize, pivot: &[T], sign: &mut [T]) {
+    sign.fill(T::ZERO);
     for column in 0..columns {
         let (mut others, wanted) = (0, column / samples);
         for place in (column..pivot.len()).step_by(columns) {
             if pivot[place] == T::ZERO {
                 if others == wanted {
-                    epsilon[place] = T::ONE;
+                    sign[place] = T::ONE;
                 }
                 others += 1;
             }
@@ -99,11 +100,11 @@ pub(super) fn registers<T: Element, S: Simd>(len: usize) -> impl Iterator<Item =
 buffers! {
     struct Buffers(columns: usize, classes: usize) {
         p: [classes, columns],
-        s: [classes, columns],
+        root: [classes, columns],
         pivot: [classes, columns],
-        epsilon: [classes, columns],
+        sign: [classes, columns],
         inverse: [columns],
-        t: [columns],
+        shift: [columns],
     }
 }
 
@@ -116,14 +117,14 @@ pub(super) struct Roots<'w, T> {
     /// p of each vector's sample, K×columns: the input.
     pub p: &'w mut [T],
     /// √p.
-    s: &'w mut [T],
-    /// e_c.
+    root: &'w mut [T],
+    /// 1_top.
     pub pivot: &'w mut [T],
-    epsilon: &'w mut [T],
-    /// 1/(1 + s_c), one a vector.
+    sign: &'w mut [T],
+    /// 1/(1 + √p_top), one for each vector.
     inverse: &'w mut [T],
-    /// t, one a vector.
-    t: &'w mut [T],
+    /// shift, one for each vector.
+    shift: &'w mut [T],
 }
 
 /// Elements that [`Roots::new`] takes.
@@ -132,10 +133,10 @@ pub(super) const fn elements(columns: usize, classes: usize) -> u64 {
 }
 
 impl<'w, T: Element> Roots<'w, T> {
-    /// p is left to be written.
+    /// Takes the buffers. The caller writes p.
     pub(super) fn new(columns: usize, classes: usize, arena: &mut Arena<'w, T>) -> Self {
-        let Buffers { p, s, pivot, epsilon, inverse, t } = Buffers::cut(columns, classes, arena);
-        Self { columns, classes, p, s, pivot, epsilon, inverse, t }
+        let Buffers { p, root, pivot, sign, inverse, shift } = Buffers::cut(columns, classes, arena);
+        Self { columns, classes, p, root, pivot, sign, inverse, shift }
     }
 
     /// The places of a register of vectors in each class, in rows of `width`.
@@ -145,7 +146,7 @@ impl<'w, T: Element> Roots<'w, T> {
         (0..self.classes).map(move |class| class * width + start..class * width + end)
     }
 
-    /// Everything that follows from p.
+    /// Computes everything that follows from p.
     #[inline(always)]
     pub(super) fn prepare<S: Simd>(&mut self, simd: S, signs: Signs) {
         let columns = self.columns;
@@ -155,70 +156,72 @@ impl<'w, T: Element> Roots<'w, T> {
             for place in self.places(&vectors, columns) {
                 largest = largest.max(get(simd, &self.p[place]));
             }
-            // The first of equals.
+            // Of several largest classes the first one.
             let mut open = one;
             for place in self.places(&vectors, columns) {
                 let p: T::Lanes<S> = get(simd, &self.p[place.clone()]);
                 let pivot = T::Lanes::<S>::select(p.eq(largest), open, zero);
                 open = open - pivot;
                 put(pivot, &mut self.pivot[place.clone()]);
-                put(p.sqrt(), &mut self.s[place]);
+                put(p.sqrt(), &mut self.root[place]);
             }
             put(one / (one + largest.sqrt()), &mut self.inverse[vectors]);
         }
         match signs {
-            Signs::Random(random) => write_signs(random, columns, self.epsilon),
-            Signs::Units { samples } => write_units(samples, columns, self.pivot, self.epsilon),
+            Signs::Random(random) => write_signs(random, columns, self.sign),
+            Signs::Units { samples } => write_units(samples, columns, self.pivot, self.sign),
         }
         for vectors in registers::<T, S>(columns) {
-            let mut t = zero;
+            let mut shift = zero;
             for place in self.places(&vectors, columns) {
-                let (s, pivot) =
-                    (get::<T::Lanes<S>>(simd, &self.s[place.clone()]), get(simd, &self.pivot[place.clone()]));
-                let epsilon = (one - pivot) * get(simd, &self.epsilon[place.clone()]);
-                t = s.mul_add(epsilon, t);
-                put(epsilon, &mut self.epsilon[place]);
+                let (root, pivot) =
+                    (get::<T::Lanes<S>>(simd, &self.root[place.clone()]), get(simd, &self.pivot[place.clone()]));
+                let sign = (one - pivot) * get(simd, &self.sign[place.clone()]);
+                shift = root.mul_add(sign, shift);
+                put(sign, &mut self.sign[place]);
             }
-            put(t * get(simd, &self.inverse[vectors.clone()]), &mut self.t[vectors]);
+            put(shift * get(simd, &self.inverse[vectors.clone()]), &mut self.shift[vectors]);
         }
     }
 
-    /// Writes z into the first columns of rows of `width`.
+    /// Writes ξ into the first columns of rows of `width`.
     #[inline(always)]
-    pub(super) fn write<S: Simd>(&self, simd: S, z: &mut [T], width: usize) {
+    pub(super) fn write<S: Simd>(&self, simd: S, xi: &mut [T], width: usize) {
         for vectors in registers::<T, S>(self.columns) {
-            let t: T::Lanes<S> = get(simd, &self.t[vectors.clone()]);
+            let shift: T::Lanes<S> = get(simd, &self.shift[vectors.clone()]);
             for (place, out) in self.places(&vectors, self.columns).zip(self.places(&vectors, width)) {
-                let s: T::Lanes<S> = get(simd, &self.s[place.clone()]);
+                let root: T::Lanes<S> = get(simd, &self.root[place.clone()]);
                 let pivot = get(simd, &self.pivot[place.clone()]);
-                put(s * t.neg_mul_add(s + pivot, get(simd, &self.epsilon[place])), &mut z[out]);
+                put(root * shift.neg_mul_add(root + pivot, get(simd, &self.sign[place])), &mut xi[out]);
             }
         }
     }
 
-    /// Turns ẑ, in the first columns of rows of `width`, into `s∘ŝ`.
+    /// Turns ξ̂, in the first columns of rows of `width`, into `√p∘(√p)^`.
     ///
     /// ```text
-    /// t̂ = −Σ ẑ s (s + e_c)       ŝ = ẑ∘(ε − t (2s + e_c)) + t̂ (ε − t e_c)/(1 + s_c)
+    /// (shift)^ = −Σ ξ̂ √p (√p + 1_top)
+    /// (√p)^ = ξ̂∘(sign − shift (2√p + 1_top)) + (shift)^ (sign − shift 1_top)/(1 + √p_top)
     /// ```
     #[inline(always)]
-    pub(super) fn back<S: Simd>(&self, simd: S, z_hat: &mut [T], width: usize) {
+    pub(super) fn back<S: Simd>(&self, simd: S, xi_hat: &mut [T], width: usize) {
         let columns = self.columns;
         for vectors in registers::<T, S>(columns) {
-            let t: T::Lanes<S> = get(simd, &self.t[vectors.clone()]);
-            let mut t_hat = T::Lanes::<S>::zero(simd);
+            let shift: T::Lanes<S> = get(simd, &self.shift[vectors.clone()]);
+            let mut shift_hat = T::Lanes::<S>::zero(simd);
             for (place, hat) in self.places(&vectors, columns).zip(self.places(&vectors, width)) {
-                let s: T::Lanes<S> = get(simd, &self.s[place.clone()]);
+                let root: T::Lanes<S> = get(simd, &self.root[place.clone()]);
                 let pivot = get(simd, &self.pivot[place]);
-                t_hat = (s * get(simd, &z_hat[hat])).neg_mul_add(s + pivot, t_hat);
+                shift_hat = (root * get(simd, &xi_hat[hat])).neg_mul_add(root + pivot, shift_hat);
             }
-            let t_hat = t_hat * get(simd, &self.inverse[vectors.clone()]);
+            let shift_hat = shift_hat * get(simd, &self.inverse[vectors.clone()]);
             for (place, hat) in self.places(&vectors, columns).zip(self.places(&vectors, width)) {
-                let s: T::Lanes<S> = get(simd, &self.s[place.clone()]);
+                let root: T::Lanes<S> = get(simd, &self.root[place.clone()]);
                 let pivot: T::Lanes<S> = get(simd, &self.pivot[place.clone()]);
-                let epsilon: T::Lanes<S> = get(simd, &self.epsilon[place]);
-                let direct = get::<T::Lanes<S>>(simd, &z_hat[hat.clone()]) * t.neg_mul_add(s + s + pivot, epsilon);
-                put(s * t_hat.mul_add(t.neg_mul_add(pivot, epsilon), direct), &mut z_hat[hat]);
+                let sign: T::Lanes<S> = get(simd, &self.sign[place]);
+                let direct =
+                    get::<T::Lanes<S>>(simd, &xi_hat[hat.clone()]) * shift.neg_mul_add(root + root + pivot, sign);
+                put(root * shift_hat.mul_add(shift.neg_mul_add(pivot, sign), direct), &mut xi_hat[hat]);
             }
         }
     }
@@ -244,7 +247,7 @@ mod tests {
         logits.iter().flat_map(|z| [z[0].exp() / sums[0], z[1].exp() / sums[1]]).collect()
     }
 
-    /// Runs with the roots of these probabilities, K×columns.
+    /// Runs with the vectors of these probabilities, K×columns.
     fn with_roots<O>(p: &[f64], signs: Signs, run: impl FnOnce(&mut Roots<'_, f64>) -> O) -> O {
         let columns = p.len() / CLASSES;
         let mut memory = vec![f64::NAN; elements(columns, CLASSES) as usize];
@@ -254,12 +257,12 @@ mod tests {
         run(&mut roots)
     }
 
-    /// z of these probabilities.
+    /// ξ of these probabilities.
     fn vectors(p: &[f64], signs: Signs) -> Vec<f64> {
         with_roots(p, signs, |roots| {
-            let mut z = vec![0.0; p.len()];
-            roots.write(Scalar::new(), &mut z, p.len() / CLASSES);
-            z
+            let mut xi = vec![0.0; p.len()];
+            roots.write(Scalar::new(), &mut xi, p.len() / CLASSES);
+            xi
         })
     }
 
@@ -268,9 +271,9 @@ mod tests {
         p.chunks(2).flat_map(|p| p.repeat(draws)).collect()
     }
 
-    /// Whether the mean, or the sum, of z zᵀ over the draws, two columns each, is the covariance.
-    fn check_covariance(p: &[f64], z: &[f64], draws: usize, divisor: f64) {
-        let at = |class: usize, draw: usize, i: usize| z[2 * draws * class + 2 * draw + i];
+    /// Whether the mean, or the sum, of ξ ξᵀ over the draws, two columns each, is the covariance.
+    fn check_covariance(p: &[f64], xi: &[f64], draws: usize, divisor: f64) {
+        let at = |class: usize, draw: usize, i: usize| xi[2 * draws * class + 2 * draw + i];
         for k in 0..CLASSES {
             for l in 0..CLASSES {
                 for i in 0..2 {
@@ -285,33 +288,33 @@ mod tests {
     #[test]
     fn unit_vectors_give_the_covariance() {
         let (p, draws) = (probabilities(&logits()), CLASSES - 1);
-        let z = vectors(&repeated(&p, draws), Signs::Units { samples: 2 });
-        check_covariance(&p, &z, draws, 1.0);
+        let xi = vectors(&repeated(&p, draws), Signs::Units { samples: 2 });
+        check_covariance(&p, &xi, draws, 1.0);
     }
 
-    /// Signs of eight patterns, two columns each, in place of random ones.
+    /// Eight patterns of signs, two columns each, in place of random ones.
     #[test]
     fn all_signs_give_the_covariance_in_the_mean() {
         const PATTERNS: usize = 8;
         let p = probabilities(&logits());
         let signs = Signs::Random(Random::new(1, 2, Stream::Signs));
-        let z = with_roots(&repeated(&p, PATTERNS), signs, |roots| {
+        let xi = with_roots(&repeated(&p, PATTERNS), signs, |roots| {
             assert_eq!(roots.pivot, (0..CLASSES).flat_map(|k| [f64::from(k == 1); 2 * PATTERNS]).collect::<Vec<_>>());
             for (class, bit) in [(0, 0), (2, 1), (3, 2)] {
                 for pattern in 0..PATTERNS {
-                    roots.epsilon[2 * (PATTERNS * class + pattern)..][..2]
+                    roots.sign[2 * (PATTERNS * class + pattern)..][..2]
                         .fill(f64::from((pattern >> bit & 1) as u8) * 2.0 - 1.0);
                 }
             }
             for column in 0..2 * PATTERNS {
-                let inner = (0..CLASSES).map(|k| 2 * PATTERNS * k + column).map(|at| roots.s[at] * roots.epsilon[at]);
-                roots.t[column] = inner.sum::<f64>() * roots.inverse[column];
+                let inner = (0..CLASSES).map(|k| 2 * PATTERNS * k + column).map(|at| roots.root[at] * roots.sign[at]);
+                roots.shift[column] = inner.sum::<f64>() * roots.inverse[column];
             }
-            let mut z = vec![0.0; 2 * PATTERNS * CLASSES];
-            roots.write(Scalar::new(), &mut z, 2 * PATTERNS);
-            z
+            let mut xi = vec![0.0; 2 * PATTERNS * CLASSES];
+            roots.write(Scalar::new(), &mut xi, 2 * PATTERNS);
+            xi
         });
-        check_covariance(&p, &z, PATTERNS, PATTERNS as f64);
+        check_covariance(&p, &xi, PATTERNS, PATTERNS as f64);
     }
 
     #[test]
@@ -322,15 +325,15 @@ mod tests {
         let largest = |column: usize| {
             (0..CLASSES).fold(0, |a, b| if p[b * columns + column] > p[a * columns + column] { b } else { a })
         };
-        let epsilon = with_roots(&p, Signs::Random(random), |roots| roots.epsilon.to_vec());
-        for (at, epsilon) in epsilon.iter().enumerate() {
-            assert_eq!(epsilon.abs(), f64::from(at / columns != largest(at % columns)), "{at}");
+        let sign = with_roots(&p, Signs::Random(random), |roots| roots.sign.to_vec());
+        for (at, sign) in sign.iter().enumerate() {
+            assert_eq!(sign.abs(), f64::from(at / columns != largest(at % columns)), "{at}");
         }
-        // Six standard deviations; neighbours in a row and in a column are as often alike as not.
+        // Six standard deviations. Neighbours in a row and in a column are as often alike as not.
         let bound = 6.0 * ((CLASSES * columns) as f64).sqrt();
-        assert!(epsilon.iter().sum::<f64>().abs() <= bound);
+        assert!(sign.iter().sum::<f64>().abs() <= bound);
         for distance in [1, 64, columns] {
-            let alike = epsilon.iter().zip(&epsilon[distance..]).map(|(a, b)| a * b).sum::<f64>();
+            let alike = sign.iter().zip(&sign[distance..]).map(|(a, b)| a * b).sum::<f64>();
             assert!(alike.abs() <= bound, "{distance}: {alike}");
         }
     }
@@ -338,15 +341,15 @@ mod tests {
     #[test]
     fn the_way_back_is_the_derivative() {
         let signs = Signs::Random(Random::new(3, 0, Stream::Signs));
-        let z_hat: Vec<f64> = (0..2 * CLASSES).map(|i| (1.3 * i as f64 + 0.2).sin()).collect();
+        let xi_hat: Vec<f64> = (0..2 * CLASSES).map(|i| (1.3 * i as f64 + 0.2).sin()).collect();
         let p = probabilities(&logits());
-        let mut out = z_hat.clone();
+        let mut out = xi_hat.clone();
         with_roots(&p, signs, |roots| roots.back(Scalar::new(), &mut out, 2));
         for at in 0..2 * CLASSES {
             let moved = |step: f64| {
                 let mut p = p.clone();
                 p[at] *= step.exp();
-                vectors(&p, signs).iter().zip(&z_hat).map(|(z, hat)| z * hat).sum::<f64>()
+                vectors(&p, signs).iter().zip(&xi_hat).map(|(xi, hat)| xi * hat).sum::<f64>()
             };
             let slope = (moved(1e-5) - moved(-1e-5)) / 2e-5;
             assert!((slope - out[at] / 2.0).abs() <= 1e-9, "{at}: {slope} {}", out[at] / 2.0);

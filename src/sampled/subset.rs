@@ -1,14 +1,16 @@
-//! Which samples the estimate is made of: priority sampling (Duffield, Lund, Thorup, J. ACM 54, 2007).
+//! The choice of the samples from which the estimate is made: priority sampling (Duffield, Lund, Thorup, J. ACM 54, 2007).
 //!
-//! With `σ = 1 − ‖p‖²`, which is tr S and nearly zero for a sample that is classified with certainty, and uniform `u ∈ (0, 1]`,
+//! With `υ = 1 − ‖p‖²`, which is tr S and nearly zero for a sample that is classified with certainty, and a random number `uniform` in
+//! (0, 1],
 //!
 //! ```text
-//! score = (1 − α) σ/mean(σ) + α        priority = score/u
+//! score = (1 − α) υ/mean(υ) + α        priority = score/uniform
 //! ```
 //!
-//! The r samples of the largest priorities are kept: those whose rank `u/score` is smallest. With τ the (r+1)-th largest priority their weights are `w = max(1, τ/score)`, and
-//! `E[w_i 1_i] = 1`, `E[w_i w_j 1_i 1_j] = 1` for i ≠ j: weighted sums over kept samples, and over pairs of them, are unbiased. (The weights
-//! are not divided by their sum: that would be biased.) With r at least the batch's size all are kept, with weight 1.
+//! The J samples of the largest priorities are kept: those whose ranks `uniform/score` are smallest. With τ the next largest priority
+//! their weights are `w_i = max(1, τ/score)`. Then `𝔼[w_i 1_i] = 1` and `𝔼[w_i w_j 1_i 1_j] = 1` for i ≠ j: weighted sums over kept
+//! samples, and over pairs of them, are unbiased. (The weights are not divided by their sum: that would add a bias.) If J is at least the
+//! batch's size, all samples are kept, with weight 1.
 
 use crate::hessian::forward::Forward;
 use crate::kernels::vector::{map_registers, sum_registers};
@@ -22,7 +24,7 @@ use crate::workspace::{Arena, buffers};
 pub(crate) struct Subset<'w, T> {
     /// Their rows in the batch, ascending.
     pub rows: &'w [u32],
-    /// w, one a kept sample.
+    /// w_i, one for each kept sample.
     pub weights: &'w [T],
 }
 
@@ -35,13 +37,13 @@ buffers! {
     }
 }
 
-/// Elements that [`Subset::draw`] takes for `n` samples of which `size` are to be kept.
+/// Elements that [`Subset::draw`] takes to keep `size` of `n` samples.
 pub(super) const fn elements(n: usize, size: usize) -> u64 {
     Buffers::elements(n, size)
 }
 
 impl<'w, T: Element> Subset<'w, T> {
-    /// Keeps `size` samples, or all if there are no more.
+    /// Keeps `size` samples, or all if the batch has no more.
     pub(super) fn draw(
         isa: InstructionSet,
         samples: &Forward<'_, T>,
@@ -69,7 +71,7 @@ impl<'w, T: Element> Subset<'w, T> {
         let [limit, next] = isa.run(Smallest { scores, ranks, alpha, size });
         let mut len = 0;
         for ((index, &rank), &score) in (0..).zip(&*ranks).zip(&*scores) {
-            // Written in any case, kept in some: no branch to mispredict. There are at most `size` of these.
+            // Written for every sample, kept for some: no branch to mispredict. At most `size` are kept.
             (rows[len], weights[len]) = (index, score);
             len += usize::from(rank <= limit);
         }
@@ -80,7 +82,7 @@ impl<'w, T: Element> Subset<'w, T> {
         Self { rows: &rows[..len], weights: &weights[..len] }
     }
 
-    /// Number of samples kept: r, or fewer in the rare case of equal priorities.
+    /// Number of kept samples: J, or fewer in the rare case of equal priorities.
     pub(crate) fn len(&self) -> usize {
         self.rows.len()
     }
@@ -100,7 +102,7 @@ impl<T: Element> Kernel for Uncertainties<'_, T> {
     fn run<S: Simd>(self, simd: S) {
         let k = self.classes;
         let rest = |square: T| if square < T::ONE { T::ONE - square } else { T::ZERO };
-        // Four at a time: sums over the lanes of four registers take little more than those of one.
+        // Four rows at a time: the sums over the lanes of four registers take little longer than that of one.
         let (fours, others) = self.out.as_chunks_mut::<4>();
         let (p, p_others) = self.p.split_at(4 * fours.len() * k);
         for (out, p) in fours.iter_mut().zip(p.chunks_exact(4 * k)) {
@@ -116,8 +118,8 @@ impl<T: Element> Kernel for Uncertainties<'_, T> {
     }
 }
 
-/// Turns uncertainties into scores, and uniform numbers into ranks u/score. Returns a limit that `size` ranks do not exceed, and the
-/// smallest rank above it, 1/τ.
+/// Turns uncertainties into scores, and uniform numbers into ranks. Returns a limit that `size` ranks do not exceed, and the smallest
+/// rank above it, 1/τ.
 struct Smallest<'a, T> {
     scores: &'a mut [T],
     ranks: &'a mut [T],
@@ -143,14 +145,15 @@ impl<T: Element> Kernel for Smallest<'_, T> {
     }
 }
 
-/// By interpolation between limits that too few and too many ranks do not exceed, and bisection, in turn.
+/// Finds the limit between one that too few ranks do not exceed and one that too many do not exceed, by interpolation and bisection in
+/// turn.
 ///
-/// Ranks are nearly uniform near zero, so that interpolation needs some five passes. Where ranks are equal, the limit is the one below.
+/// Ranks are nearly uniform near zero, so interpolation needs about five passes. Where several ranks are equal, the limit is below them.
 #[inline(always)]
 fn limit<T: Element, S: Simd>(simd: S, ranks: &[T], size: usize) -> [T; 2] {
     let one = T::Lanes::<S>::splat(simd, T::ONE);
     let zero = T::Lanes::<S>::zero(simd);
-    // Partial registers count the zeros that fill them.
+    // The zeros that fill a partial register must not be counted.
     let lanes = T::Lanes::<S>::LANES;
     let padding = T::from_usize(ranks.len().next_multiple_of(lanes) - ranks.len());
     let wanted = T::from_usize(size);
@@ -200,7 +203,7 @@ mod tests {
 
     const N: usize = 7;
 
-    /// A batch whose probabilities go from uncertain to certain; all else is not read.
+    /// A batch whose probabilities go from uncertain to certain; nothing else of it is read.
     fn with_samples<O>(run: impl FnOnce(&Forward<'_, f64>) -> O) -> O {
         let p: Vec<f64> = (0..N).flat_map(|n| [1.0 - 0.5 / (1 << n) as f64, 0.5 / (1 << n) as f64]).collect();
         let shape = Shape::new(1, 1, 2).unwrap();
@@ -288,7 +291,7 @@ mod tests {
                 assert_eq!(next, ((size + 1) as f64).powi(3));
             }
         }
-        // Of equal ranks none is kept if not all can be.
+        // If not all of several equal ranks can be kept, none is.
         let [limit, next] = limit::<f64, _>(Scalar::new(), &[3.0, 1.0, 2.0, 2.0, 2.0], 2);
         assert_eq!((count(&[3.0, 1.0, 2.0, 2.0, 2.0], limit), next), (1, 2.0));
     }

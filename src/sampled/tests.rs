@@ -36,7 +36,7 @@ impl Case {
         Batch::new(self.plan.shape(), &self.inputs, Targets::Distributions(&self.targets)).unwrap()
     }
 
-    /// t̂1, t̂2 and their gradients, in a row.
+    /// E1, E2 and their gradients, in a row.
     fn estimates(&self, sampling: &Sampling, counter: u64) -> Vec<f64> {
         let mut gradient = vec![0.0; self.theta.len()];
         let mut workspace = vec![f64::NAN; sampling.workspace_len(&self.plan).unwrap()];

@@ -5,7 +5,7 @@ use core::fmt;
 use core::str::FromStr;
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
-/// An instruction set, chosen at run time. Ordered from the narrowest to the widest.
+/// An instruction set, chosen at run time. The order is from the narrowest to the widest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum InstructionSet {
@@ -19,17 +19,17 @@ pub enum InstructionSet {
     Avx512 = 8,
 }
 
-/// The supported sets, a bit each; 0 until they are first asked for. Every thread finds the same, so a race is harmless.
+/// The supported sets, one bit each; 0 until they are first needed. All threads find the same sets, so a race is harmless.
 static SUPPORTED: AtomicU8 = AtomicU8::new(0);
-/// The set that is used where nothing names another; 0 until it is first asked for.
+/// The default set; 0 until it is first needed.
 static CURRENT: AtomicU8 = AtomicU8::new(0);
 
 impl InstructionSet {
     /// All of them, in order.
     pub const ALL: [Self; 4] = [Self::Portable, Self::Neon, Self::Avx2, Self::Avx512];
 
-    /// The instruction set that is used where nothing names another: with feature `std` the one named by the environment variable
-    /// `FLATMIN_INSTRUCTION_SET` (`portable`, `neon`, `avx2` or `avx512`), if it is supported; else the widest supported. Decided once.
+    /// The default instruction set. With feature `std` it is the one that the environment variable `FLATMIN_INSTRUCTION_SET` names
+    /// (`portable`, `neon`, `avx2` or `avx512`), if that is supported; else the widest supported one. Decided once.
     #[inline]
     pub fn current() -> Self {
         match CURRENT.load(Relaxed) {
@@ -53,7 +53,7 @@ impl InstructionSet {
         Self::ALL.into_iter().filter(|set| set.is_supported())
     }
 
-    /// The name that the environment variable takes.
+    /// The name, as the environment variable takes it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Portable => "portable",
@@ -128,7 +128,7 @@ fn detect() -> u8 {
     supported
 }
 
-/// (AVX2 and FMA, those and AVX-512F): the CPU has the instructions, and the operating system saves the registers.
+/// (AVX2 and FMA, the same and AVX-512F): the CPU has the instructions, and the operating system saves the registers.
 #[cfg(target_arch = "x86_64")]
 #[allow(unused_unsafe)] // CPUID is a safe function since Rust 1.94.
 fn x86() -> (bool, bool) {

@@ -31,7 +31,7 @@ impl InstructionSet {
         self.run_portable(kernel)
     }
 
-    /// Where `wide` would make its registers of arrays, code for one number at a time is half as long.
+    /// Where `wide` would use arrays for registers, code for one number at a time is half as long.
     #[inline(always)]
     fn run_portable<K: Kernel>(self, kernel: K) -> K::Output {
         if cfg!(any(target_feature = "sse2", target_feature = "neon", target_feature = "simd128")) {
@@ -41,8 +41,8 @@ impl InstructionSet {
         }
     }
 
-    /// Runs a plain loop compiled for this instruction set, for the compiler to vectorize. With AVX-512 it is compiled for AVX2: such loops
-    /// mostly wait for memory, and a third copy of each would lengthen the code for little.
+    /// Runs a plain loop compiled for this instruction set; the compiler vectorizes it. For AVX-512 it is compiled for AVX2: such loops
+    /// mostly wait for memory, and a third copy of each would gain little and lengthen the code.
     ///
     /// The closure is inlined into the instruction set's trampoline; what it calls should be inlined too.
     #[inline(always)]

@@ -25,7 +25,7 @@ impl Element for f64 {
     type Lanes<S: Simd> = S::F64;
 }
 
-/// Token of an instruction set: the proof that the CPU has it. Sealed.
+/// Token of an instruction set: it proves that the CPU has the set. Sealed.
 pub trait Simd: sealed::Sealed + Copy + Debug + 'static {
     /// Register of `f32`.
     type F32: Lanes<Scalar = f32, Simd = Self>;
@@ -34,8 +34,8 @@ pub trait Simd: sealed::Sealed + Copy + Debug + 'static {
     /// Number of vector registers.
     const REGISTERS: usize;
 
-    /// Runs `kernel` inside a function compiled for this instruction set. That function is never inlined, so within a
-    /// large kernel the hot loop may be a kernel of its own, with the registers to itself.
+    /// Runs `kernel` inside a function compiled for this instruction set. That function is never inlined: within a large kernel the hot
+    /// loop may be a kernel of its own, which has all registers to itself.
     fn run<K: Kernel>(self, kernel: K) -> K::Output;
 }
 
@@ -54,7 +54,7 @@ pub trait Mask: Copy + Debug + BitAnd<Output = Self> + BitOr<Output = Self> + No
     fn any(self) -> bool;
 }
 
-/// Panics where a slice and a register do not go together. One short call for all checks of a kernel, whose code it would else double.
+/// Panics where a slice does not fit a register. One short call for all checks: panics in place would double the code of a kernel.
 #[inline(always)]
 fn check(condition: bool) {
     #[cold]
@@ -84,7 +84,7 @@ pub trait Lanes:
     const FUSED: bool;
     /// Whether partial loads cost about as much as full ones.
     const MASKED_LOADS: bool;
-    /// Whether they cost just as much, so that code for full ones alone is not worth its length.
+    /// Whether partial loads cost exactly as much, so that separate code for full ones would only be longer.
     const FREE_MASKS: bool = false;
 
     /// The token: a register exists only where its instruction set does.
@@ -152,7 +152,7 @@ pub trait Lanes:
     fn reduce_sums(registers: [Self; 4]) -> [Self::Scalar; 4] {
         registers.map(Self::reduce_sum)
     }
-    /// Operations that [`reduce_sums`](Self::reduce_sums) takes for each of its sums, about.
+    /// About how many operations [`reduce_sums`](Self::reduce_sums) takes for each of its sums.
     const SUM_OPERATIONS: usize = 8;
     /// Maximum of all lanes, in the order of [`reduce_sum`](Self::reduce_sum).
     fn reduce_max(self) -> Self::Scalar;
@@ -233,14 +233,14 @@ pub trait Lanes:
         }
     }
 
-    /// `len` numbers of `source` from `start` on, at most `LANES`, and 0 in the other lanes. Panics if it ends before.
+    /// `len` numbers of `source` from `start` on, at most `LANES`, and 0 in the other lanes. Panics if `source` has fewer.
     #[inline(always)]
     fn load_at(simd: Self::Simd, source: &[Self::Scalar], start: usize, len: usize) -> Self {
         check(start <= source.len());
         Self::load_first(simd, &source[start..], len)
     }
 
-    /// Writes the first `len` lanes, at most `LANES`, to `target` from `start` on. Panics if it ends before.
+    /// Writes the first `len` lanes, at most `LANES`, to `target` from `start` on. Panics if `target` has fewer.
     #[inline(always)]
     fn store_at(self, target: &mut [Self::Scalar], start: usize, len: usize) {
         check(start <= target.len());
@@ -263,8 +263,8 @@ pub trait Lanes:
         unsafe { self.store_partial_ptr(target.as_mut_ptr(), target.len()) }
     }
 
-    /// Writes the first `len` lanes to the beginning of `target`, at most `LANES`. Panics if it is shorter. All of them by a full store: a
-    /// load soon after would wait until a masked one has reached the cache.
+    /// Writes the first `len` lanes to the beginning of `target`, at most `LANES`. Panics if it is shorter. If these are all lanes it
+    /// takes a full store: a load soon after a masked store would wait until that has reached the cache.
     #[inline(always)]
     fn store_first(self, target: &mut [Self::Scalar], len: usize) {
         check(len <= target.len() && len <= Self::LANES);

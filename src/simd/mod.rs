@@ -1,13 +1,13 @@
 //! Instruction sets behind one small trait.
 //!
-//! A value of a token type ([`Scalar`], [`Portable`], `Avx2`, `Avx512`, `Neon`) is the proof that the CPU has that
-//! instruction set, and registers ([`Lanes`]) are made only with a token. So operations on registers are safe functions,
-//! and the `unsafe` of the intrinsics stays in this module.
+//! A value of a token type ([`Scalar`], [`Portable`], `Avx2`, `Avx512`, `Neon`) proves that the CPU has that instruction set, and
+//! registers ([`Lanes`]) are made only with a token. So operations on registers are safe functions, and the `unsafe` of the intrinsics
+//! stays in this module.
 //!
-//! Code is written once, as a [`Kernel`] generic over the token; [`InstructionSet::run`] picks the token at run time and
-//! [`Simd::run`] compiles the kernel for it: a trampoline, the only function with `#[target_feature]`, into which the
-//! kernel is inlined. A function that is not inlined into a trampoline loses the instruction set and calls every
-//! intrinsic as a function, so everything between the two is `#[inline(always)]`.
+//! Code is written once, as a [`Kernel`] generic over the token. [`InstructionSet::run`] picks the token at run time, and [`Simd::run`]
+//! compiles the kernel for it: in a trampoline, the only function with `#[target_feature]`, into which the kernel is inlined. A function
+//! that is not inlined into a trampoline is compiled without the instruction set and calls every intrinsic as a function. So everything
+//! between the two is `#[inline(always)]`.
 //!
 //! | token | registers | present |
 //! |---|---|---|

@@ -1,5 +1,5 @@
-//! Registers of 128 bits by the crate `wide`, whose instructions are those of the build: SSE2, NEON, SIMD128, or arrays.
-//! Multiply–add is two roundings unless the build has fused multiply–add.
+//! Registers of 128 bits by the crate `wide`, with the instructions of the build: SSE2, NEON, SIMD128, or arrays. Multiply–add rounds
+//! twice unless the build has fused multiply–add.
 
 use super::lanes::{Kernel, Lanes, Mask, Simd, sealed};
 use super::register::{mask, register};
@@ -57,7 +57,7 @@ mask! {
     any(a) => cast::<u64x2, u128>(a) != 0;
 }
 
-/// The first `len` numbers at `source`, and zeros. Not inlined: the ends of rows are many, and rarely take long.
+/// The first `len` numbers at `source`, and zeros. Not inlined: many loops have such an end, and few spend time there.
 ///
 /// # Safety
 /// `source` is valid for reads of `len` numbers.

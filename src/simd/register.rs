@@ -2,9 +2,9 @@
 
 /// Defines `$name`, a register of `$lanes` numbers `$scalar` held in `$register`, whose token is `$simd`.
 ///
-/// The tables name the intrinsic of each operation; their arguments are the bare registers. `vectors` return a register,
-/// `masks` a mask, `memory` defines loads and stores (`$simd`, pointers and lengths are passed through), `folds` lists the
-/// permutations that bring the other half, quarter, ... of the lanes to the front. `rest` is copied as it stands.
+/// The tables name the intrinsic of each operation; their arguments are the bare registers. `vectors` return a register, `masks` a mask.
+/// `memory` defines loads and stores; `$simd`, pointers and lengths are passed through. `folds` lists the permutations that bring the
+/// other half, quarter, ... of the lanes to the front. `rest` is copied unchanged.
 macro_rules! register {
     (
         $(#[$doc:meta])*

@@ -1,5 +1,5 @@
-//! One number a register: the oracle of the other instruction sets, and the tail path of loops that want one.
-//! Multiply–add is two roundings.
+//! Registers of one number: the reference for the other instruction sets, and the code for loops over single numbers. Multiply–add rounds
+//! twice.
 
 use super::lanes::{Kernel, Lanes, Mask, Simd, sealed};
 use super::register::{mask, register};

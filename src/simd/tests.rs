@@ -243,7 +243,7 @@ impl<T: Element> Kernel for Powers<T> {
     }
 }
 
-/// The suite of every instruction set; [`promised_sets_are_there`] tells when one ran as `Portable` for want of the CPU.
+/// The suite of every instruction set; [`promised_sets_are_there`] fails when one ran as `Portable` because the CPU lacks it.
 macro_rules! suites {
     ($($(#[$cfg:meta])? $f32:ident, $f64:ident: $set:ident;)*) => {$(
         $(#[$cfg])?

@@ -1,4 +1,4 @@
-//! The output–hidden block: `Q = Σ (a⊗h) bᵀ`, `Σ a bᵀ` and, on the diagonals, `Σ a (r⊗f)ᵀ`.
+//! The output–hidden block: `H_oh = Σ (a⊗h) Bᵀ` and `Σ a Bᵀ`; `Σ a (r⊗f)ᵀ` is added on the diagonals.
 
 use core::ops::Range;
 
@@ -15,7 +15,7 @@ use crate::simd::Element;
 use crate::simd::{Kernel, Lanes, Simd};
 use crate::workspace::{Arena, buffers, row, row_mut};
 
-/// Value and adjoints of a sample.
+/// Work for value and derivatives of a sample.
 pub(super) const fn work(shape: Shape) -> Work {
     let m = shape.hidden();
     Work::new(product(&[6, shape.classes() - 1, shape.inputs() + 1, m, m]), 2)
@@ -31,7 +31,7 @@ buffers! {
         b: [tile, r, m],
         b_hat: [tile, r, m],
         rf: [tile, r, m],
-        q: [d + 1, m, r, m],
+        block: [d + 1, m, r, m],
         ones: [d + 1, r, m],
         diagonals: [d + 1, r, m],
     }
@@ -61,7 +61,8 @@ impl<T: Element> BlockSum<'_, '_, T> {
         let (isa, forward, shape) = (context.isa, self.forward, self.forward.shape);
         let (d, m, r) = (shape.inputs(), shape.hidden(), shape.classes() - 1);
         let (rm, am) = (r * m, (d + 1) * m);
-        let Buffers { a, ah, ah_hat, b, b_hat, rf, q, ones, diagonals } = Buffers::cut(shape, forward.n, &mut arena);
+        let Buffers { a, ah, ah_hat, b, b_hat, rf, block, ones, diagonals } =
+            Buffers::cut(shape, forward.n, &mut arena);
 
         for rows in tiles(forward.n) {
             let (beta, height) = (if rows.start == 0 { T::ZERO } else { T::ONE }, rows.len());
@@ -70,24 +71,24 @@ impl<T: Element> BlockSum<'_, '_, T> {
             let ah = Matrix::row_major(ah, height, am);
             let (b, rf) = (&b[..height * rm], &rf[..height * rm]);
             let (b, rf) = (Matrix::row_major(b, height, rm), Matrix::row_major(rf, height, rm));
-            context.product(MatrixMut::row_major(q, am, rm), T::ONE, ah.t(), b, Addend::scaled(beta));
+            context.product(MatrixMut::row_major(block, am, rm), T::ONE, ah.t(), b, Addend::scaled(beta));
             context.product(MatrixMut::row_major(ones, d + 1, rm), T::ONE, a.t(), b, Addend::scaled(beta));
             context.product(MatrixMut::row_major(diagonals, d + 1, rm), T::ONE, a.t(), rf, Addend::scaled(beta));
         }
-        // The diagonals go into Q, and come back whole.
+        // Adds the diagonals to the block, then reads back the sums.
         for (i, diagonals) in diagonals.chunks_exact_mut(rm).enumerate() {
             for (at, entry) in diagonals.iter_mut().enumerate() {
                 let j = at % m;
-                let place = &mut q[(i * m + j) * rm + at];
+                let place = &mut block[(i * m + j) * rm + at];
                 *place += *entry;
                 *entry = *place;
             }
         }
-        let square = dot(isa, q, q) + dot(isa, ones, ones);
+        let square = dot(isa, block, block) + dot(isa, ones, ones);
 
         let Some(gradients) = gradients else { return 2.0 * self.weight * square };
         let factor = T::from_f64(4.0 * self.weight);
-        let (q, ones) = (Matrix::row_major(q, am, rm), Matrix::row_major(ones, d + 1, rm));
+        let (block, ones) = (Matrix::row_major(block, am, rm), Matrix::row_major(ones, d + 1, rm));
         let diagonals = Matrix::row_major(diagonals, d + 1, rm);
         for rows in tiles(forward.n) {
             let height = rows.len();
@@ -96,10 +97,10 @@ impl<T: Element> BlockSum<'_, '_, T> {
                 let ah = Matrix::row_major(ah, height, am);
                 let (a, b) = (Matrix::row_major(a, height, d + 1), &b[..height * rm]);
                 let mut to = MatrixMut::row_major(b_hat, height, rm);
-                context.product(to.reborrow(), factor, ah, q, Addend::Zero);
+                context.product(to.reborrow(), factor, ah, block, Addend::Zero);
                 context.product(to, factor, a, ones, Addend::Output(T::ONE));
                 let to = MatrixMut::row_major(ah_hat, height, am);
-                context.product(to, factor, Matrix::row_major(b, height, rm), q.t(), Addend::Zero);
+                context.product(to, factor, Matrix::row_major(b, height, rm), block.t(), Addend::Zero);
                 let rf_hat = MatrixMut::row_major(rf, height, rm);
                 context.product(rf_hat, factor, a, diagonals, Addend::Zero);
             }
@@ -149,7 +150,8 @@ impl<T: Element> BlockSum<'_, '_, T> {
     }
 }
 
-/// The way back of a tile of samples from their rows a⊗h and r⊗f: `ĥ += Σ_i a_i (ah)^_i`, `f̂ += Σ_l r_l (rf)^_l`, `r̂_l += (rf)^_l·f`.
+/// Derivatives of a tile of samples from those of their rows a⊗h and r⊗f: `ĥ += Σ_i a_i (ah)^_i`, `f̂ += Σ_k r_k (rf)^_k`,
+/// `r̂_k += (rf)^_k·f`.
 struct BackOfCross<'a, 's, 'h, T> {
     shape: Shape,
     rows: Range<usize>,

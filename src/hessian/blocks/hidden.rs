@@ -1,4 +1,4 @@
-//! The hidden–hidden block: `Q = Σ (aaᵀ) Aᵀ`, both flat.
+//! The hidden–hidden block: `H_hh = Σ (aaᵀ) Aᵀ`, both flat.
 
 use core::ops::Range;
 
@@ -14,7 +14,7 @@ use crate::network::Shape;
 use crate::simd::{Element, InstructionSet};
 use crate::workspace::{Arena, buffers, row, row_mut};
 
-/// Value and adjoints of a sample.
+/// Work for value and derivatives of a sample.
 pub(super) const fn work(shape: Shape) -> Work {
     let products = product(&[4, triangle(shape.inputs() + 1), triangle(shape.hidden())]);
     Work::sum(&[Work::new(products, 2), factors::work_of_a(shape)])
@@ -25,7 +25,7 @@ buffers! {
         let (m, r, tile) = (shape.hidden(), shape.classes() - 1, tile_len(n));
         let (m2, d2) = (triangle(m), triangle(shape.inputs() + 1));
     } {
-        q: [d2, m2],
+        block: [d2, m2],
         a: [tile, m2],
         a_hat: [tile, m2],
         aa: [tile, d2],
@@ -56,9 +56,9 @@ impl<T: Element> BlockSum<'_, '_, T> {
         let (isa, forward, shape) = (context.isa, self.forward, self.forward.shape);
         let (d, m) = (shape.inputs(), shape.hidden());
         let (rm, m2, d2) = ((shape.classes() - 1) * m, triangle(m), triangle(d + 1));
-        let Buffers { q, a, a_hat, aa, b } = Buffers::cut(shape, forward.n, &mut arena);
+        let Buffers { block, a, a_hat, aa, b } = Buffers::cut(shape, forward.n, &mut arena);
 
-        // The wider of the two factors is that with columns.
+        // The wider of the two factors gives the columns of the product.
         let wide = m2 >= d2;
         for rows in tiles(forward.n) {
             let (beta, height) = (if rows.start == 0 { T::ZERO } else { T::ONE }, rows.len());
@@ -74,21 +74,21 @@ impl<T: Element> BlockSum<'_, '_, T> {
             let a = Matrix::row_major(a, height, m2);
             let aa = Matrix::row_major(aa, height, d2);
             if wide {
-                context.product(MatrixMut::row_major(q, d2, m2), T::ONE, aa.t(), a, Addend::scaled(beta));
+                context.product(MatrixMut::row_major(block, d2, m2), T::ONE, aa.t(), a, Addend::scaled(beta));
             } else {
-                context.product(MatrixMut::row_major(q, m2, d2), T::ONE, a.t(), aa, Addend::scaled(beta));
+                context.product(MatrixMut::row_major(block, m2, d2), T::ONE, a.t(), aa, Addend::scaled(beta));
             }
         }
-        let square = self.weight * dot(isa, q, q);
+        let square = self.weight * dot(isa, block, block);
 
         let Some(gradients) = gradients else { return square };
         let factor = T::from_f64(2.0 * self.weight);
-        let q = if wide { Matrix::row_major(q, d2, m2) } else { Matrix::row_major(q, m2, d2).t() };
+        let block = if wide { Matrix::row_major(block, d2, m2) } else { Matrix::row_major(block, m2, d2).t() };
         for rows in tiles(forward.n) {
             self.write_inputs(isa, &rows, aa);
             let aa = Matrix::row_major(aa, rows.len(), d2);
             let out = MatrixMut::row_major(a_hat, rows.len(), m2);
-            context.product(out, factor, aa, q, Addend::Zero);
+            context.product(out, factor, aa, block, Addend::Zero);
             for chunk in chunks(rows.clone()) {
                 let mut chunk_factors = ChunkFactors::new(shape, forward.n, context);
                 chunk_factors.load(factors, &chunk);

@@ -1,20 +1,20 @@
 //! tr H² by the explicit blocks of H, linear in the number of samples.
 //!
-//! In the basis of contrasts (see [`factors`](super::factors)), with `R₂`, `M₂`, `D₂` for R(R+1)/2, M(M+1)/2, (D+1)(D+2)/2 and e for an
-//! entry of a flat symmetric matrix, each block is a sum over samples:
+//! In the basis of contrasts (see [`factors`](super::factors)) each block is a sum over samples; kl is an entry of a flat symmetric
+//! matrix:
 //!
-//! | block | formed as | multiply–adds a sample, value and adjoints |
+//! | block | formed as | multiply–adds a sample, value and derivatives |
 //! |---|---|---|
-//! | [output–output](output) | for each e of S: `Q_e = Σ S_e h hᵀ` and `Σ S_e h`, `Σ S_e` | `1.5 R₂M²` |
-//! | [output–hidden](cross) | `Q = Σ (a⊗h) bᵀ`, one product; `Σ a bᵀ` and, on the diagonals, `Σ a (r⊗f)ᵀ` | `3 R(D+1)M²` |
-//! | [hidden–hidden](hidden) | `Q = Σ (aaᵀ) Aᵀ`, both flat, one product | `2 D₂M₂`, and A itself, `R(M₂ + M²)` |
+//! | [output–output](output) | for each entry of S: `H_kl = Σ S_kl h hᵀ` and `Σ S_kl h`, `Σ S_kl` | `1.5 R₂M²` |
+//! | [output–hidden](cross) | `H_oh = Σ (a⊗h) Bᵀ`, one product; `Σ a Bᵀ` and, on the diagonals, `Σ a (r⊗f)ᵀ` | `3 R(D+1)M²` |
+//! | [hidden–hidden](hidden) | `H_hh = Σ (aaᵀ) Aᵀ`, both flat, one product | `2 D₂M₂`, and A itself, `R(M₂ + M²)` |
 //! | [all](whole), K = 2, D ≤ 4 | H itself, one symmetric product | `1.5 (D+2)²M²` |
 //!
-//! then squared, and multiplied with the factors on either side for the derivatives of the other. No outer product of a sample with M²
-//! entries is written but A. A is visited in tiles of samples, twice, and so are the rows a⊗h.
+//! The value of a block is its squared norm. The derivative with respect to a factor is the block times the other factor. Of the M²
+//! entries that a sample adds to a block, only those of A are written. A and the rows a⊗h are formed in tiles of samples, twice.
 //!
-//! **Self pairs.** Squaring the sum weighs all pairs alike. Where self pairs weigh differently, the difference is added sample by
-//! sample by [`pairs`], each sample being a batch of its own.
+//! **Self pairs.** The square of the sum weighs all pairs alike. Where w_self differs from w_cross, [`pairs`] adds the difference sample
+//! by sample, each sample as a batch of its own.
 //!
 //! **Memory**: one block at a time, a tile of rows, and N numbers.
 
@@ -36,7 +36,7 @@ use crate::simd::Element;
 use crate::workspace::Arena;
 use sum::BlockSum;
 
-/// Value and adjoints for `n` samples, all pairs weighing alike.
+/// Work for value and derivatives of `n` samples, all pairs weighing alike.
 pub(crate) const fn work(shape: Shape, n: usize) -> Work {
     let sample = if whole::applies(shape) {
         whole::work(shape)
@@ -53,7 +53,7 @@ pub(crate) const fn elements(shape: Shape, n: usize) -> u64 {
     } else {
         largest(&[output::elements(shape, n), cross::elements(shape, n), hidden::elements(shape, n)])
     };
-    // The correction for self pairs comes after the blocks, in the same memory.
+    // The correction for self pairs comes after the blocks and uses the same memory.
     largest(&[blocks, pairs::elements(shape, 1, Form::Flat)])
 }
 
@@ -73,7 +73,7 @@ pub(crate) const fn worker_elements(shape: Shape, n: usize) -> u64 {
     largest(&[factors::chunk::chunk_elements(shape, n), pairs::worker_elements(shape, 1, Form::Flat)])
 }
 
-/// Sums over all pairs of samples; adds the derivatives to the gradients, if there are any.
+/// Sums over all pairs of samples. Adds the derivatives to the gradients, if any are given.
 pub(crate) fn add<T: Element>(
     forward: &Forward<'_, T>,
     (self_weight, cross_weight): (f64, f64),

@@ -1,4 +1,4 @@
-//! The output–output block: `Q_e = Σ S_e h hᵀ` entry by entry of S.
+//! The output–output block, for one entry of S at a time: `H_kl = Σ S_kl h hᵀ`.
 
 use crate::count::{Work, product};
 use crate::hessian::blocks::sum::{BlockSum, tile_len, tiles};
@@ -12,7 +12,7 @@ use crate::simd::Element;
 use crate::simd::{Kernel, Lanes, Simd};
 use crate::workspace::{Arena, buffers, row, row_mut};
 
-/// Value and adjoints of a sample. On small networks each entry's pass over the rows takes longer than its products.
+/// Work for value and derivatives of a sample. On small networks the pass over the rows takes longer, for each entry, than the products.
 pub(super) const fn work(shape: Shape) -> Work {
     let r2 = triangle(shape.classes() - 1);
     let products = Work::new(product(&[3, r2, shape.hidden(), shape.hidden()]), 2);
@@ -22,7 +22,7 @@ pub(super) const fn work(shape: Shape) -> Work {
 buffers! {
     struct Buffers(shape: Shape, n: usize) where { let m = shape.hidden(); } {
         weights: [n],
-        q: [m, m],
+        block: [m, m],
         y: [tile_len(n), m],
         sums: [triangle(shape.classes() - 1), m],
     }
@@ -50,7 +50,7 @@ impl<T: Element> BlockSum<'_, '_, T> {
     ) -> f64 {
         let (isa, n, shape) = (context.isa, self.forward.n, self.forward.shape);
         let (m, r2) = (shape.hidden(), triangle(shape.classes() - 1));
-        let Buffers { weights, q, y, sums } = Buffers::cut(shape, n, &mut arena);
+        let Buffers { weights, block, y, sums } = Buffers::cut(shape, n, &mut arena);
         let h = Matrix::row_major(self.forward.h, n, m);
         let s = Matrix::row_major(&*factors.s, n, r2);
         context.set(MatrixMut::row_major(sums, r2, m), s.t(), h);
@@ -62,15 +62,15 @@ impl<T: Element> BlockSum<'_, '_, T> {
                 *weight = s[e];
                 total += s[e].to_f64();
             }
-            context.gram(MatrixMut::row_major(q, m, m), T::ONE, h.t(), Some(weights), T::ZERO, Triangle::Both);
-            square += dot(isa, q, q) + 2.0 * dot(isa, sums, sums) + total * total;
+            context.gram(MatrixMut::row_major(block, m, m), T::ONE, h.t(), Some(weights), T::ZERO, Triangle::Both);
+            square += dot(isa, block, block) + 2.0 * dot(isa, sums, sums) + total * total;
 
             let Some(gradients) = gradients.as_deref_mut() else { continue };
             let (twice, total) = (T::from_f64(2.0 * self.weight), T::from_f64(total));
             for tile in tiles(n) {
                 let rows = Matrix::row_major(&self.forward.h[tile.start * m..tile.end * m], tile.len(), m);
                 let out = MatrixMut::row_major(y, tile.len(), m);
-                context.product(out, T::ONE, rows, Matrix::row_major(q, m, m), Addend::Row(sums));
+                context.product(out, T::ONE, rows, Matrix::row_major(block, m, m), Addend::Row(sums));
                 isa.run(BackOfOutput {
                     s: &weights[tile.clone()],
                     h: &self.forward.h[tile.start * m..tile.end * m],
@@ -88,18 +88,18 @@ impl<T: Element> BlockSum<'_, '_, T> {
     }
 }
 
-/// The way back of a tile of samples from `y = Q_e h + Σ S_e h`, one row each:
-/// `ĥ += 4w S_e y` and `Ŝ_e += 2w ( h·(y + Σ S_e h) + Σ S_e )`.
+/// Derivatives of a tile of samples from `y = H_kl h + Σ S_kl h`, one row each: `ĥ += 4 w_cross S_kl y` and
+/// `Ŝ_kl += 2 w_cross ( h·(y + Σ S_kl h) + Σ S_kl )`.
 struct BackOfOutput<'a, T> {
     s: &'a [T],
     h: &'a [T],
     y: &'a [T],
     sums: &'a [T],
     total: T,
-    /// 2w
+    /// 2 w_cross
     twice: T,
     h_hat: &'a mut [T],
-    /// Ŝ_e of the samples, a stride apart.
+    /// Ŝ_kl of the samples, a stride apart.
     s_hat: &'a mut [T],
     stride: usize,
 }

@@ -5,7 +5,7 @@ use core::ops::Range;
 use crate::hessian::forward::Forward;
 use crate::workspace::pieces;
 
-/// Samples a tile.
+/// Samples in a tile.
 const TILE: usize = 64;
 
 pub(super) const fn tile_len(n: usize) -> usize {

@@ -1,18 +1,20 @@
 //! All blocks at once, for two classes and few inputs: H in the basis of contrasts, as one symmetric matrix.
 //!
-//! With `R = 1` S, r and d/e are numbers or rows, and the Gauss–Newton part of a sample is of rank one:
+//! With `R = 1` S and r are numbers, C and d are rows, and the Gauss–Newton part of a sample is of rank one. `∂z = [a⊗C; g]` is the
+//! derivative of the one logit contrast with respect to the parameters, (D+2)M + 1 numbers:
 //!
 //! ```text
-//! H = Σ s g̃ g̃ᵀ + residuals        g̃ = [g; 1],   g = [a⊗c; h],   c = v∘f            (D+2)M numbers and one
-//! residuals: Σ r f_j a_i  where h_j meets a_i c_j,   Σ d_j a_i a_l  where a_i c_j meets a_l c_j
-//! ĝ = 4w s (H g̃)      ŝ = 2w g̃ᵀ H g̃      and for the residuals the diagonals of H's blocks, multiplied back by a and aaᵀ
+//! H = Σ S ∂z ∂zᵀ + residuals
+//! residuals: Σ r f_j a_i  where h_j meets a_i C_j,   Σ d_j a_i a_l  where a_i C_j meets a_l C_j
+//! (∂z)^ = 4 w_cross S H ∂z      Ŝ = 2 w_cross ∂zᵀ H ∂z      and for the residuals the diagonals of H's blocks, times a and aaᵀ
 //! ```
 //!
-//! **Loop order.** Tiles of samples, twice: `H += Gᵀ diag(s) G`, one product, of which the lower triangle is formed; then `G H`, another,
-//! and one pass over its rows. The last column of g̃, 1, is kept out of both: its products are column sums.
+//! **Loop order.** Two passes over tiles of samples. With the rows ∂z of a tile as a matrix, the first adds `rowsᵀ diag(S) rows` to H,
+//! one product of which only the lower triangle is formed. The second forms `rows H`, and passes over the result once. The last entry of
+//! ∂z, 1, is left out of both: its products are column sums.
 //!
-//! Multiply–adds a sample: `(D+2)²M²/2` and `(D+2)²M²`. Block by block it would take some fewer (`19.5 M²` in place of `24 M²` for two
-//! inputs), but in products so small, with a pass over all rows between them, that it took longer.
+//! Multiply–adds a sample: `(D+2)²M²/2` and `(D+2)²M²`. Block by block it would take somewhat fewer (`19.5 M²` instead of `24 M²` for two
+//! inputs). But these would be small products with passes over all rows between them, which took longer.
 
 use core::ops::Range;
 
@@ -30,7 +32,7 @@ use crate::network::Shape;
 use crate::simd::{Element, InstructionSet, Kernel, Lanes, Simd};
 use crate::workspace::{Arena, buffers, pieces, row, row_mut};
 
-/// Samples a tile: enough that H, which every tile is added to, is read seldom.
+/// Samples in a tile: enough that H, to which every tile is added, is seldom read.
 const TILE: usize = 256;
 
 const fn tile_len(n: usize) -> usize {
@@ -42,12 +44,12 @@ pub(super) const fn applies(shape: Shape) -> bool {
     shape.classes() == 2 && shape.inputs() <= 4
 }
 
-/// Numbers of g.
+/// Numbers of ∂z, without the last.
 const fn width(shape: Shape) -> usize {
     shape.hidden().saturating_mul(shape.inputs().saturating_add(2))
 }
 
-/// Value and adjoints of a sample.
+/// Work for value and derivatives of a sample.
 pub(super) const fn work(shape: Shape) -> Work {
     Work::new(product(&[3, width(shape), width(shape)]), 1)
 }
@@ -57,8 +59,8 @@ buffers! {
         let (a_len, m, tile) = (shape.inputs() + 1, shape.hidden(), tile_len(n));
         let d2 = triangle(a_len);
     } {
-        g: [tile, width(shape)],
-        y: [tile, width(shape)],
+        dz: [tile, width(shape)],
+        h_dz: [tile, width(shape)],
         a: [tile, a_len],
         aa: [tile, d2],
         rf: [tile, m],
@@ -89,10 +91,10 @@ pub(super) const fn packing_elements(shape: Shape, n: usize) -> u64 {
     ])
 }
 
-/// What a tile of samples brings into H, one row a sample each.
+/// What a tile of samples adds to H, one row a sample.
 struct TileRows<'w, T> {
-    /// g
-    g: &'w mut [T],
+    /// ∂z, without the last entry
+    dz: &'w mut [T],
     /// a
     a: &'w mut [T],
     /// aaᵀ, flat
@@ -113,23 +115,23 @@ impl<T: Element> BlockSum<'_, '_, T> {
         let (isa, forward, shape) = (context.isa, self.forward, self.forward.shape);
         let (n, d, m, width) = (forward.n, shape.inputs(), shape.hidden(), width(shape));
         let (am, d2) = ((d + 1) * m, triangle(d + 1));
-        let Buffers { g, y, a, aa, rf, h, sums, cross, hidden } = Buffers::cut(shape, n, &mut arena);
-        let mut rows = TileRows { g, a, aa, rf };
+        let Buffers { dz, h_dz, a, aa, rf, h, sums, cross, hidden } = Buffers::cut(shape, n, &mut arena);
+        let mut rows = TileRows { dz, a, aa, rf };
 
         let mut total = 0.0;
         for tile in pieces(0..n, TILE) {
             let (beta, height) = (if tile.start == 0 { T::ZERO } else { T::ONE }, tile.len());
             self.write_rows(isa, factors, &tile, &mut rows);
-            let g = Matrix::row_major(rows.g, height, width);
+            let dz = Matrix::row_major(rows.dz, height, width);
             let a = Matrix::row_major(rows.a, height, d + 1);
             let aa = Matrix::row_major(rows.aa, height, d2);
             let rf = Matrix::row_major(rows.rf, height, m);
             let residual_d = Matrix::row_major(&factors.d[tile.start * m..tile.end * m], height, m);
             let s = &factors.s[tile];
             let out = MatrixMut::row_major(h, width, width);
-            context.gram(out, T::ONE, g.t(), Some(s), beta, Triangle::Lower);
+            context.gram(out, T::ONE, dz.t(), Some(s), beta, Triangle::Lower);
             let s_row = Matrix::row_major(s, 1, height);
-            context.product(MatrixMut::row_major(sums, 1, width), T::ONE, s_row, g, Addend::scaled(beta));
+            context.product(MatrixMut::row_major(sums, 1, width), T::ONE, s_row, dz, Addend::scaled(beta));
             context.product(MatrixMut::row_major(cross, d + 1, m), T::ONE, a.t(), rf, Addend::scaled(beta));
             context.product(MatrixMut::row_major(hidden, d2, m), T::ONE, aa.t(), residual_d, Addend::scaled(beta));
             total += s.iter().map(|s| s.to_f64()).sum::<f64>();
@@ -148,9 +150,9 @@ impl<T: Element> BlockSum<'_, '_, T> {
         for tile in pieces(0..n, TILE) {
             let height = tile.len();
             self.write_rows(isa, factors, &tile, &mut rows);
-            let out = MatrixMut::row_major(y, height, width);
-            let g = Matrix::row_major(rows.g, height, width);
-            context.product(out, T::ONE, g, Matrix::row_major(h, width, width), Addend::Row(sums));
+            let out = MatrixMut::row_major(h_dz, height, width);
+            let dz = Matrix::row_major(rows.dz, height, width);
+            context.product(out, T::ONE, dz, Matrix::row_major(h, width, width), Addend::Row(sums));
             let aa = Matrix::row_major(rows.aa, height, d2);
             let d_hat = MatrixMut::row_major(gradients.d.rows_mut(&tile), height, m);
             context.add(d_hat, aa, Matrix::row_major(hidden, d2, m));
@@ -162,7 +164,7 @@ impl<T: Element> BlockSum<'_, '_, T> {
                 shape,
                 tile,
                 rows: &rows,
-                y,
+                h_dz,
                 sums,
                 total: T::from_f64(total),
                 twice,
@@ -174,7 +176,7 @@ impl<T: Element> BlockSum<'_, '_, T> {
         squares
     }
 
-    /// The rows of a tile of samples.
+    /// Writes the rows of a tile of samples.
     fn write_rows(
         &self,
         isa: InstructionSet,
@@ -191,7 +193,7 @@ impl<T: Element> BlockSum<'_, '_, T> {
                 a[..d].copy_from_slice(x);
                 a[d] = T::ONE;
                 write_outer_with_one(x, row_mut(rows.aa, triangle(d + 1), i));
-                let (of_c, of_h) = row_mut(rows.g, width, i).split_at_mut((d + 1) * m);
+                let (of_c, of_h) = row_mut(rows.dz, width, i).split_at_mut((d + 1) * m);
                 for (ac, &a) in of_c.chunks_exact_mut(m).zip(&*a) {
                     for ((ac, &v), &f) in ac.iter_mut().zip(&*factors.v).zip(f) {
                         *ac = a * (v * f);
@@ -206,7 +208,7 @@ impl<T: Element> BlockSum<'_, '_, T> {
         });
     }
 
-    /// Adds the residuals to H, and leaves the whole entries of H in their places.
+    /// Adds the residuals to H, and leaves the complete entries of H in their places.
     fn add_residuals(&self, h: &mut [T], cross: &mut [T], hidden: &mut [T]) {
         let shape = self.forward.shape;
         let (a, m, width) = (shape.inputs() + 1, shape.hidden(), width(shape));
@@ -231,8 +233,8 @@ impl<T: Element> BlockSum<'_, '_, T> {
         }
     }
 
-    /// Turns the entries of H where residuals go in into the derivatives of the value: `4w` off the diagonal blocks, `2w` times aaᵀ,
-    /// whose flat form has √2 off its diagonal.
+    /// Turns the entries of H at the residuals' places into derivatives of the value: `4 w_cross` times the entry in the off-diagonal
+    /// blocks; in the hidden block `2 w_cross` times aaᵀ, whose flat form has √2 off its diagonal.
     fn scale_residuals(&self, cross: &mut [T], hidden: &mut [T]) {
         let (a, m) = (self.forward.shape.inputs() + 1, self.forward.shape.hidden());
         let four = T::from_f64(4.0 * self.weight);
@@ -245,17 +247,17 @@ impl<T: Element> BlockSum<'_, '_, T> {
     }
 }
 
-/// The way back of a tile of samples from `y = H g̃`, one row each, without the last entry.
+/// Derivatives of a tile of samples from `H ∂z`, one row each, without the last entry.
 struct BackOfWhole<'a, 's, 'f, 'h, T> {
     shape: Shape,
     tile: Range<usize>,
-    /// g and a, and the derivative with respect to r f.
+    /// ∂z and a, and the derivative with respect to r f.
     rows: &'a TileRows<'a, T>,
-    y: &'a [T],
+    h_dz: &'a [T],
     /// The last row of H, and its last entry.
     sums: &'a [T],
     total: T,
-    /// 2w
+    /// 2 w_cross
     twice: T,
     forward: &'a Forward<'s, T>,
     factors: &'a Factors<'f, T>,
@@ -271,7 +273,7 @@ impl<T: Element> Kernel for BackOfWhole<'_, '_, '_, '_, T> {
         let (d, m, width) = (self.shape.inputs(), self.shape.hidden(), width(self.shape));
         let splat = |x: T| T::Lanes::<S>::splat(simd, x);
         for (i, n) in self.tile.clone().enumerate() {
-            let (a, g, y) = (row(self.rows.a, d + 1, i), row(self.rows.g, width, i), row(self.y, width, i));
+            let (a, dz, h_dz) = (row(self.rows.a, d + 1, i), row(self.rows.dz, width, i), row(self.h_dz, width, i));
             let (f, rf_hat) = (row(self.forward.f, m, n), row(self.rows.rf, m, i));
             let (f_hat, g_hat, v_hat) =
                 (self.gradients.f.row_mut(n), self.gradients.g.row_mut(n), self.gradients.v.row_mut(0));
@@ -284,13 +286,13 @@ impl<T: Element> Kernel for BackOfWhole<'_, '_, '_, '_, T> {
                 let mut c_hat = T::Lanes::<S>::zero(simd);
                 for (i, &a) in a.iter().enumerate() {
                     let at = i * m + start;
-                    let y = read(y, at);
-                    s_hat = read(g, at).mul_add(y + read(self.sums, at), s_hat);
-                    c_hat = splat(a).mul_add(y, c_hat);
+                    let h_dz = read(h_dz, at);
+                    s_hat = read(dz, at).mul_add(h_dz + read(self.sums, at), s_hat);
+                    c_hat = splat(a).mul_add(h_dz, c_hat);
                 }
                 let at = (d + 1) * m + start;
-                let h = read(y, at);
-                s_hat = read(g, at).mul_add(h + read(self.sums, at), s_hat);
+                let h = read(h_dz, at);
+                s_hat = read(dz, at).mul_add(h + read(self.sums, at), s_hat);
 
                 let (c_hat, f, rf_hat) = (factor * c_hat, read(f, start), read(rf_hat, start));
                 r_hat = rf_hat.mul_add(f, r_hat);

@@ -1,4 +1,4 @@
-//! The larger factors, of a chunk of samples at a time, and the way back from their derivatives.
+//! The larger factors, for a chunk of samples at a time, and their derivatives.
 
 use core::f64::consts::{FRAC_1_SQRT_2, SQRT_2};
 use core::ops::Range;
@@ -36,7 +36,7 @@ buffers! {
     }
 }
 
-/// The larger factors, of a chunk of samples at a time, in a worker's scratch.
+/// The larger factors of a chunk of samples, in a worker's scratch.
 #[derive(Debug)]
 pub(crate) struct ChunkFactors<'w, T> {
     buffers: Buffers<'w, T>,
@@ -49,7 +49,7 @@ pub(crate) const fn chunk_elements(shape: Shape, n: usize) -> u64 {
 }
 
 impl<'w, T: Element> ChunkFactors<'w, T> {
-    /// For batches of up to `n` samples. What is left of the worker's scratch is packing space.
+    /// Takes the buffers for batches of up to `n` samples. The rest of the worker's scratch is packing space.
     pub(crate) fn new(shape: Shape, n: usize, context: &'w mut Context<'_, T>) -> Self {
         let (buffers, context) = context.carve(|arena| Buffers::cut(shape, n, arena));
         Self { buffers, context }
@@ -107,13 +107,14 @@ impl<'w, T: Element> ChunkFactors<'w, T> {
         isa.run(HiddenFactor { c, b, d: row(factors.d, m, n), flat });
     }
 
-    /// Adds the way back from B̂ (R×M each; zero if absent) and Â of the loaded samples `range` to the gradients.
+    /// Adds to the gradients of the samples `range`, which must be loaded, given B̂ (R×M each; zero if absent) and Â.
     ///
     /// ```text
-    /// Ŝ += (C Â + B̂) Cᵀ      Ĉ = S Y,  Y = 2 C Â + B̂      f̂_j += Σ_k Y_kj (SV)_kj      V̂ += Ĉ diag(f)      d̂_j += Â_jj
+    /// Ŝ += (C Â + B̂) Cᵀ      Ĉ = S (2 C Â + B̂)      f̂_j += Σ_k (2 C Â + B̂)_kj (SV)_kj      V̂ += Ĉ diag(f)      d̂_j += Â_jj
     /// ```
     ///
-    /// With `diag(f)` moved to the left factors, Ŝ of all samples is one product with V, and V̂ one product of all S with all Y.
+    /// With `diag(f)` moved to the left factors, Ŝ of all samples is one product with V, and V̂ is one product of all S with all
+    /// `(2CÂ + B̂) diag(f)`.
     pub(crate) fn back(
         &mut self,
         samples: &Forward<'_, T>,
@@ -188,7 +189,7 @@ fn scale_columns<T: Element>(isa: InstructionSet, v: &[T], f: &[T], c: &mut [T])
     });
 }
 
-/// flat += the derivative with respect to a flat symmetric matrix, given that with respect to each entry of the full one, n×n.
+/// Adds the derivative with respect to a flat symmetric matrix, given the derivatives with respect to the entries of the full one, n×n.
 fn fold_into<T: Element>(full: &[T], flat: &mut [T], n: usize) {
     let half_root2 = T::from_f64(FRAC_1_SQRT_2);
     let mut rest = flat;
@@ -202,7 +203,8 @@ fn fold_into<T: Element>(full: &[T], flat: &mut [T], n: usize) {
     }
 }
 
-/// f̂ of a sample, and what the products with V and S take: `y`, CÂ, becomes `(2CÂ + B̂) diag(f)`; `b_sum`, B̂, `(CÂ + B̂) diag(f)`.
+/// Adds to f̂ of a sample, and prepares the products with V and S: `y`, which holds CÂ, becomes `(2CÂ + B̂) diag(f)`; `b_sum`, which
+/// holds B̂, becomes `(CÂ + B̂) diag(f)`.
 struct BackOfSample<'a, T> {
     y: &'a mut [T],
     b_sum: &'a mut [T],
@@ -242,15 +244,15 @@ struct HiddenFactor<'a, T> {
 impl<T: Element> Kernel for HiddenFactor<'_, T> {
     type Output = ();
 
-    /// By registers of columns from left to right, in each by four rows from below. Whole registers are stored: what a row has left of the
-    /// diagonal falls on the ends of rows above it, which are written later.
+    /// Goes through registers of columns from left to right, and in each through four rows at a time from the last to the first. Whole
+    /// registers are stored: what a row writes left of the diagonal lands on the ends of rows above it, which are written later.
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         const ROWS: usize = 4;
         let Self { c, b, d, flat } = self;
         let (m, lanes) = (d.len(), <T::Lanes<S> as Lanes>::LANES);
         let root2 = T::Lanes::<S>::splat(simd, T::from_f64(SQRT_2));
-        // Where entry (j, 0) would be.
+        // The place that entry (j, 0) would have.
         let origin = |j: usize| j * m - j * (j + 1) / 2;
         for start in (0..m).step_by(lanes) {
             let len = lanes.min(m - start);
@@ -269,7 +271,7 @@ impl<T: Element> Kernel for HiddenFactor<'_, T> {
                 }
                 end = first;
             }
-            // The diagonal has no √2; it is summed anew rather than divided.
+            // The diagonal has no factor √2; it is summed again rather than divided.
             let mut diagonal = T::Lanes::<S>::load_at(simd, d, start, len);
             for (c, b) in c.chunks_exact(m).zip(b.chunks_exact(m)) {
                 let [c, b] = [&c[start..], &b[start..]];

@@ -1,4 +1,4 @@
-//! Derivatives with respect to the factors, to which every term of an objective adds.
+//! Derivatives with respect to the factors. Every term of an objective adds to them.
 
 use crate::count::{product, sum};
 use crate::hessian::contrasts::triangle;
@@ -9,7 +9,7 @@ use crate::simd::{Element, InstructionSet};
 use crate::workspace::{Arena, rows};
 
 rows! {
-    /// Derivatives of an objective with respect to what H is made of.
+    /// Derivatives of an objective with respect to the factors of H.
     pub(crate) struct FactorGradients(shape: Shape) where {
         let (m, r) = (shape.hidden(), shape.classes() - 1);
     } {
@@ -23,31 +23,31 @@ rows! {
         f: [m],
         /// ĝ without its last entry, M numbers.
         g: [m],
-        /// V̂, what depends on V other than through q and z: R×M each, to be added up.
+        /// V̂, R×M for each chunk: the derivative with respect to V, except through q and z. The chunks are added up at the end.
         v: [r.saturating_mul(m); CHUNK],
-        /// The derivative with respect to p/scale of what depends on p other than through S and r, K numbers.
+        /// The derivative with respect to p̄ = p/scale, except through S and r, K numbers.
         p: [shape.classes()],
     }
 }
 
-/// Derivative of an objective with respect to A, of one sample after the other.
+/// Derivative of an objective with respect to A, for one sample after the other.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum HiddenGradient<'a, T> {
     /// Nothing.
     Zero,
-    /// Diagonal matrices, M numbers each, for CᵀSC alone: d has its derivative elsewhere.
+    /// Diagonal matrices, M numbers each, which act on CᵀSC only: the derivative with respect to d is kept elsewhere.
     Diagonal(&'a [T]),
     /// Flat, like A itself, M₂ numbers each.
     Flat(&'a [T]),
 }
 
-/// Elements that [`FactorGradients::zeroed`] takes, and [`Factors::into_adjoints`](super::Factors::into_adjoints) after it.
+/// Elements that [`FactorGradients::zeroed`] and [`Factors::into_adjoints`](super::Factors::into_adjoints) take.
 pub(crate) const fn gradient_elements(shape: Shape, n: usize) -> u64 {
     sum(&[FactorGradients::elements(shape, n), product(&[shape.classes(), shape.hidden()])])
 }
 
 impl<'w, T: Element> FactorGradients<'w, T> {
-    /// All zero, of `n` samples.
+    /// Gradients of `n` samples, all zero.
     pub(crate) fn zeroed(shape: Shape, n: usize, arena: &mut Arena<'w, T>) -> Self {
         let mut new = Self::cut(shape, &(0..n), arena);
         new.for_each(|all| all.fill(T::ZERO));

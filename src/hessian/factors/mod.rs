@@ -1,7 +1,7 @@
-//! What a sample contributes to H, as flat rows of numbers, and the way back from their derivatives.
+//! What a sample contributes to H, as flat rows of numbers, and how its derivatives become those of the network's quantities.
 //!
-//! H is a mean over samples of Kronecker products. In the basis of [contrasts](super::contrasts), in which V stands for QᵀV (R×M),
-//! S for QᵀSQ (R×R) and r for Qᵀr, a sample's share has the factors
+//! H is a mean over samples of Kronecker products. In the basis of [contrasts](super::contrasts) V stands for QᵀV (R×M), S for QᵀSQ (R×R)
+//! and r for Qᵀr. The part of a sample has the factors
 //!
 //! ```text
 //! S                                   R×R        output–output:  S ⊗ g gᵀ
@@ -10,9 +10,10 @@
 //! C = V diag(f),  d = e∘q,  q = Vᵀr
 //! ```
 //!
-//! **Range.** S and r, and with them H, are linear in how uncertain or wrong the network is, and tr H² is quadratic: near certainty it would
-//! underflow long before H does. So S and r are kept divided by a `scale`, a power of two near the largest entry of either in the batch, and
-//! all that is made of them (q, d, B, A) with them. tr H is `scale` times what the divided factors give, tr H² its square times that.
+//! **Range.** S and r are small where the network is certain and right, and so is H, which is linear in them. tr H² is quadratic: it
+//! would underflow long before H does. So S and r are stored divided by `scale`, a power of two near the largest entry of either in the
+//! batch. What is made of them (q, d, B, A) is divided with them. tr H is `scale` times the value of the scaled factors, tr H² is
+//! `scale²` times it.
 //!
 //! Symmetric factors are stored flat (see [`contrasts`](super::contrasts)).
 
@@ -64,7 +65,7 @@ pub(crate) struct Factors<'w, T> {
     pub d: &'w mut [T],
     /// q, N×M.
     q: &'w mut [T],
-    /// V, R×M.
+    /// V, R×M: QᵀV.
     pub v: &'w mut [T],
     /// V_k∘V_l for k ≤ l, R₂×M, flat as S is: times √2 where k < l.
     pub vv: &'w mut [T],
@@ -89,13 +90,13 @@ pub(crate) const fn packing_elements(shape: Shape, n: usize) -> u64 {
     largest(&[gemm::largest_workspace(&own), gemm::largest_workspace(&of_trace)])
 }
 
-/// A sample: SV, forward and back, Ŝ and V̂.
+/// For one sample: SV, its derivative, Ŝ and V̂.
 pub(crate) const fn work(shape: Shape) -> Work {
     let (m, r) = (shape.hidden(), shape.classes() - 1);
     Work::new(product(&[8, r, r, m]), 4)
 }
 
-/// A sample: forming A, and CÂ.
+/// For one sample: A, and CÂ.
 pub(crate) const fn work_of_a(shape: Shape) -> Work {
     let (m, r) = (shape.hidden(), shape.classes() - 1);
     Work::new(sum(&[product(&[2, r, triangle(m)]), product(&[2, r, m, m])]), 2)
@@ -144,7 +145,7 @@ impl<'w, T: Element> Factors<'w, T> {
         self.contrasts.reduce(width, rows, reduced, sum);
     }
 
-    /// Leaves the basis of contrasts: turns the gradients into the adjoints that the [sweep](super::sweep) starts from.
+    /// Leaves the basis of contrasts: turns the gradients into the adjoints from which the [sweep](super::sweep) starts.
     ///
     /// ```text
     /// q̂ = d̂∘e      ê = d̂∘q      r̂ += V q̂      V̂ += r q̂ᵀ      p̂ = ((from Ŝ) + Q r̂)/scale      V̂ ← Q V̂
@@ -184,7 +185,7 @@ impl<'w, T: Element> Factors<'w, T> {
     }
 }
 
-/// The way from the basis of contrasts back to classes: what it reads of all samples.
+/// Turns gradients in the basis of contrasts into gradients by class. This part is shared by all samples.
 struct WayToClasses<'a, 's, 'c, T> {
     forward: &'a Forward<'s, T>,
     contrasts: &'a Contrasts<'c, T>,
@@ -192,9 +193,9 @@ struct WayToClasses<'a, 's, 'c, T> {
     scale: f64,
 }
 
-/// And of some, which workers split.
+/// The rows of some samples, which the workers split.
 struct RowsToClasses<'a, T> {
-    /// d and q, which are not needed after this: they turn into q̂ and ê.
+    /// d and q are not needed afterwards: they become q̂ and ê.
     d: &'a mut [T],
     q: &'a mut [T],
     d_hat: &'a [T],
@@ -209,7 +210,7 @@ impl<T: Element> WayToClasses<'_, '_, '_, T> {
         let (isa, n, forward) = (context.isa, range.len(), self.forward);
         let (m, k) = (forward.shape.hidden(), forward.shape.classes());
         let (r, r2) = (k - 1, triangle(k - 1));
-        // Contrasts are taken class by class, which costs far more than its few flops.
+        // Contrasts are formed class by class, which takes far longer than their few flops.
         let cost = || product(&[n]).saturating_mul(sum(&[product(&[4, k, m]), product(&[100, k, k])]));
         if let Some(at) = context.cut(n, cost) {
             let ((d, d2), (q, q2)) = (d.split_at_mut(at * m), q.split_at_mut(at * m));

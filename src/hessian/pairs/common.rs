@@ -1,10 +1,11 @@
-//! What both forms of the sum over pairs share: Ga and Gg, the term in r, and ĝ. The term in x, which they share too, has its own module ([`x_term`]).
+//! What both forms of the sum over pairs share: Ga and Gg, the term in r, and ĝ. They share the term χ too; it has its own module
+//! ([`x_term`]).
 //!
 //! ```text
-//! cross block:  2 w Ga (r·r')(f·f')
+//! cross block:  2 w_nn' Ga (r·r')(f·f')
 //! ```
 //!
-//! Multiply–adds a pair: `(D + 2M + R)/2` for the Gram matrices (D of them only where the caller does not keep x·x'), `2M + R` for the hats.
+//! Multiply–adds a pair: `(D + 2M + R)/2` for the Gram matrices (without D where the batch has x·x'), `2M + R` for the gradients.
 
 use crate::bounds::Squares;
 use crate::count::{Work, product, sum};
@@ -21,12 +22,12 @@ use crate::network::Shape;
 use crate::simd::{Element, InstructionSet};
 use crate::workspace::row;
 
-/// Gram matrices and hats of `n` samples.
+/// Flops of Gram matrices and gradients of `n` samples.
 pub(super) const fn work(shape: Shape, n: usize) -> Work {
     let (d, m, r) = (shape.inputs(), shape.hidden(), shape.classes() - 1);
-    let (grams, hats) =
+    let (grams, gradients) =
         (sum(&[product(&[d]), product(&[2, m]), product(&[r])]), sum(&[product(&[2, m]), product(&[r])]));
-    let own = product(&[n, n]).saturating_mul(sum(&[grams, hats, hats]));
+    let own = product(&[n, n]).saturating_mul(sum(&[grams, gradients, gradients]));
     Work::new(own.saturating_add(x_term::flops(shape, n)), 2)
 }
 
@@ -37,7 +38,7 @@ pub(super) const fn packing_elements(shape: Shape, n: usize) -> u64 {
     gemm::largest_workspace(&[[t, d, t], [t, m, t], [t, r, t], [t, t, m], [t, t, r], x[0], x[1]])
 }
 
-/// Forms weights and Gram matrices of a tile, or of some of its rows.
+/// Forms the weights and Gram matrices of a tile, or of some of its rows.
 pub(super) fn form<T: Element>(
     sum: &PairSum<'_, '_, T>,
     tile: &Tile,
@@ -74,7 +75,7 @@ pub(super) fn form<T: Element>(
     });
 }
 
-/// Turns the Gram matrices of a tile into coefficients; returns its share of the term in r·r'. To be called after the form's.
+/// Turns the Gram matrices of a tile into coefficients; returns its part of the term in r·r'. Call it after the form's `combine`.
 pub(super) fn combine_tile<T: Element>(isa: InstructionSet, tile: &Tile, grams: &mut Grams<'_, T>) -> Squares {
     let Grams { weights, ga, rr, ff, .. } = grams;
     let (weights, ga) = (&weights[..tile.len()], &mut ga[..tile.len()]);
@@ -83,7 +84,7 @@ pub(super) fn combine_tile<T: Element>(isa: InstructionSet, tile: &Tile, grams: 
     Squares { cross: tile.count() * cross, ..Squares::default() }
 }
 
-/// Adds the derivatives of the terms in x and r, and ĝ, to the gradients of one side.
+/// Adds the derivatives of χ and of the term in r, and ĝ, to the gradients of one side.
 pub(super) fn spread<T: Element>(
     sum: &PairSum<'_, '_, T>,
     features: &Features<'_, T>,
@@ -101,7 +102,7 @@ pub(super) fn spread<T: Element>(
     SampleRows::of_batch(forward.h, m).spread(grams.gg, part, &mut gradients.g, context);
 }
 
-/// Turns the Gram matrices of a tile into coefficients, row by row; returns the share of the term in r·r'.
+/// Turns the Gram matrices of a tile into coefficients, row by row; returns the part of the term in r·r'.
 #[inline(always)]
 fn combine<T: Element>(width: usize, weights: &[T], ga: &mut [T], rr: &mut [T], ff: &mut [T]) -> f64 {
     let mut total = 0.0;

@@ -1,7 +1,7 @@
-//! What the sum over pairs keeps of every sample: features, and the derivatives that are collected for them.
+//! What the sum over pairs keeps of every sample: features, and the derivatives with respect to them.
 //!
-//! Features are written once, before the first pair. Every tile that a sample takes part in adds to its derivatives: whoever works on a
-//! tile holds those of the tile's rows and columns, and nobody else does.
+//! Features are written once, before the first pair. Every tile that contains a sample adds to the sample's derivatives. A worker on a
+//! tile holds the derivatives of the tile's rows and columns; no other worker has access to them.
 
 use crate::hessian::contrasts::triangle;
 use crate::hessian::factors::FactorGradients;
@@ -12,14 +12,15 @@ use crate::plan::Form;
 use crate::workspace::rows;
 
 rows! {
-    /// Feature rows of the samples; those of the other form are empty. x goes by pairs or linearly as `samples`, all of the sum, decide.
+    /// Feature rows of the samples; those of the other form are empty. `samples` is the number of samples in the whole sum: it decides
+    /// whether χ is summed by pairs or linearly.
     pub(super) struct Features(shape: Shape, samples: usize, form: Form) where {
         let (m, rm) = (shape.hidden(), shape.hidden().saturating_mul(shape.classes() - 1));
         let flat = matches!(form, Form::Flat);
     } {
-        /// B∘h, RM numbers, and what keeps rows off each other's cache sets.
+        /// B∘h, RM numbers, and padding that keeps rows off each other's cache sets.
         bh: [x_lengths::row_len(shape, samples)],
-        /// r⊗f, RM numbers: where x is linear.
+        /// r⊗f, RM numbers: where χ is summed linearly.
         rf: [if x_lengths::is_linear(shape, samples) { rm } else { 0 }],
         /// A, M₂ numbers: of the flat form, as is B.
         a: [if flat { triangle(m) } else { 0 }],
@@ -35,7 +36,7 @@ rows! {
 }
 
 rows! {
-    /// Derivatives with respect to feature rows, in rows as long as these.
+    /// Derivatives with respect to feature rows, in rows of the same length.
     pub(super) struct FeatureGradients(shape: Shape, samples: usize, form: Form) where {
         let (m, rm) = (shape.hidden(), shape.hidden().saturating_mul(shape.classes() - 1));
         let flat = matches!(form, Form::Flat);
@@ -52,24 +53,25 @@ rows! {
         o: [if flat { 0 } else { m }],
         /// Of d.
         d: [if flat { 0 } else { m }],
-        /// Of p/scale, from tiles in whose columns the sample is, K numbers; those of a block of [`TILE`] samples lie together, a row a
-        /// class. Of the tangent form, as is the next.
+        /// With respect to p̄, K numbers, from the tiles that have the sample in their columns. The numbers of a block of [`TILE`]
+        /// samples lie together, one row a class. Of the tangent form, as is the next.
         p: [if flat { 0 } else { shape.classes() }],
-        /// Û, RM numbers for every block of [`TILE`] samples: from the tiles of whose rows they are, to be added up.
+        /// Û, RM numbers for every block of [`TILE`] samples, from the tiles that have the block in their rows; the blocks are added up
+        /// at the end.
         u: [if flat { 0 } else { rm }; TILE],
     }
 }
 
-/// All derivatives of some samples: what the rows or the columns of a tile are added to.
+/// All derivatives of some samples: of the rows or the columns of a tile.
 #[derive(Debug)]
 pub(super) struct SampleGradients<'w, T> {
     pub features: FeatureGradients<'w, T>,
-    /// If only the value is wanted, nothing.
+    /// `None` if only the value is wanted.
     pub factors: Option<FactorGradients<'w, T>>,
 }
 
 impl<T> SampleGradients<'_, T> {
-    /// Those of the samples before `at`, the first of a block, and of the others.
+    /// The derivatives of the samples before `at`, which must be the first of a block, and those of the others.
     pub(super) fn split_at(self, at: usize) -> (Self, Self) {
         let (features, other_features) = self.features.split_at(at);
         let (factors, other_factors) = self.factors.map(|factors| factors.split_at(at)).unzip();
@@ -85,9 +87,9 @@ impl<T> SampleGradients<'_, T> {
     }
 }
 
-/// What a tile's rows and columns are added to.
+/// The gradients of a tile's rows and columns.
 pub(super) struct TileGradients<'w, T> {
     pub rows: SampleGradients<'w, T>,
-    /// Absent where the columns are among the rows' samples.
+    /// `None` where the columns are among the samples of the rows.
     pub columns: Option<SampleGradients<'w, T>>,
 }

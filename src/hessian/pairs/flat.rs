@@ -1,12 +1,13 @@
-//! The terms in S, B and A by flat rows.
+//! The terms in S, B and A as inner products of flat rows.
 //!
 //! ```text
-//! w ( ⟨S,S'⟩ Gg² + 2 Ga Gg ⟨B,B'⟩ + Ga² ⟨A,A'⟩ )
+//! w_nn' ( ⟨S,S'⟩ Gg² + 2 Ga Gg ⟨B,B'⟩ + Ga² ⟨A,A'⟩ )
 //! ```
 //!
-//! The coefficient of ⟨A,A'⟩ holds no parameter, so A needs no Gram matrix: `Â = Σ' 2w Ga² A'` gives its value `⟨A, Â⟩/2` too.
+//! The coefficient of ⟨A,A'⟩ does not depend on the parameters. So A needs no Gram matrix: `Â = Σ' 2 w_nn' Ga² A'` also gives the value
+//! of the term, `⟨A, Â⟩/2`.
 //!
-//! Multiply–adds a pair: `(R₂ + RM)/2` for the Gram matrices, `R₂ + RM + M₂` for the hats, with `R₂ = R(R+1)/2`, `M₂ = M(M+1)/2`.
+//! Multiply–adds a pair: `(R₂ + RM)/2` for the Gram matrices, `R₂ + RM + M₂` for the gradients.
 
 use core::ops::Range;
 
@@ -29,7 +30,7 @@ use crate::plan::Form;
 use crate::simd::{Element, InstructionSet};
 use crate::workspace::Arena;
 
-/// Flops of Gram matrices and hats for `n` samples.
+/// Flops of Gram matrices and gradients for `n` samples.
 pub(super) const fn work(shape: Shape, n: usize) -> Work {
     let (m, r) = (shape.hidden(), shape.classes() - 1);
     let (r2, m2) = (triangle(r) as u64, triangle(m) as u64);
@@ -121,7 +122,7 @@ impl<T: Element> PairForm<'_, T> for Flat {
     }
 }
 
-/// Turns the Gram matrices of a tile into coefficients, of ĝ too; returns its share of the terms in S and B.
+/// Turns the Gram matrices of a tile into coefficients, including that of ĝ; returns its part of the terms in S and B.
 fn combine_tile<T: Element>(isa: InstructionSet, tile: &Tile, grams: &mut Grams<'_, T>) -> Squares {
     let Grams { weights, ga, gg, ss, bb, .. } = grams;
     let (ss, bb) = (&mut ss[..tile.len()], &mut bb[..tile.len()]);
@@ -129,7 +130,7 @@ fn combine_tile<T: Element>(isa: InstructionSet, tile: &Tile, grams: &mut Grams<
     Squares { output: tile.count() * output, cross: tile.count() * cross, hidden: 0.0 }
 }
 
-/// Turns the Gram matrices of a tile into coefficients, row by row; returns the shares of the output and the cross term.
+/// Turns the Gram matrices of a tile into coefficients, row by row; returns the parts of the output and the cross term.
 #[inline(always)]
 fn combine<T: Element>(width: usize, weights: &[T], ga: &[T], gg: &mut [T], ss: &mut [T], bb: &mut [T]) -> (f64, f64) {
     let (mut output, mut cross) = (0.0, 0.0);

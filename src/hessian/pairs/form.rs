@@ -14,14 +14,15 @@ use crate::plan::Form;
 use crate::simd::{Element, InstructionSet};
 use crate::workspace::Arena;
 
-/// How the terms in S, B and A are computed. A type, so that a program whose plans have one form has none of the other.
+/// How the terms in S, B and A are computed. A type parameter, so that a program whose plans all have one form contains no code of the
+/// other.
 pub(super) trait PairForm<'w, T: Element>: Sized + Sync {
     const FORM: Form;
 
-    /// With what all tiles read besides features.
+    /// Makes what all tiles read besides features.
     fn new(sum: &PairSum<'_, '_, T>, arena: &mut Arena<'w, T>) -> Self;
 
-    /// Computes the feature rows of the samples `chunk`, whose factors these are.
+    /// Computes the feature rows of the samples `chunk`, given their factors.
     fn fill(
         sum: &PairSum<'_, '_, T>,
         factors: &mut ChunkFactors<'_, T>,
@@ -29,10 +30,10 @@ pub(super) trait PairForm<'w, T: Element>: Sized + Sync {
         features: &mut Features<'_, T>,
     );
 
-    /// Forms Gram matrices of a tile, or of some of its rows, of feature rows.
+    /// Forms the Gram matrices of feature rows for a tile, or for some of its rows.
     fn form(features: &Features<'_, T>, tile: &Tile, grams: &mut Grams<'_, T>, context: &mut Context<'_, T>);
 
-    /// Turns the Gram matrices of a tile into coefficients, of ĝ too; returns the tile's share of the terms.
+    /// Turns the Gram matrices of a tile into coefficients, including that of ĝ; returns the tile's part of the terms.
     fn combine(
         &self,
         sum: &PairSum<'_, '_, T>,
@@ -42,7 +43,7 @@ pub(super) trait PairForm<'w, T: Element>: Sized + Sync {
         workers: &mut TileWorkers<'_, T>,
     ) -> Squares;
 
-    /// Multiplies the coefficients of a tile with the features of one side, and adds that to the gradients of the other.
+    /// Multiplies the coefficients of a tile with the features of one side, and adds the result to the gradients of the other side.
     fn spread(
         sum: &PairSum<'_, '_, T>,
         features: &Features<'_, T>,
@@ -52,7 +53,7 @@ pub(super) trait PairForm<'w, T: Element>: Sized + Sync {
         scratch: &mut WorkerScratch<'_, T>,
     );
 
-    /// Twice the term in A, or what is left of it, from the gradients of some samples.
+    /// Twice the term in A, or what the form leaves of it, from the gradients of some samples.
     fn hidden_value(
         isa: InstructionSet,
         range: &Range<usize>,
@@ -60,7 +61,7 @@ pub(super) trait PairForm<'w, T: Element>: Sized + Sync {
         gradients: &FeatureGradients<'_, T>,
     ) -> f64;
 
-    /// Hands over what is not a sample's own.
+    /// Adds the derivatives that belong to no single sample to the gradients.
     fn finish(
         &mut self,
         _isa: InstructionSet,
@@ -70,7 +71,8 @@ pub(super) trait PairForm<'w, T: Element>: Sized + Sync {
     ) {
     }
 
-    /// The way back from the feature rows of the samples `chunk`: adds to B̂ and the gradients, returns Â.
+    /// Turns the derivatives with respect to the feature rows of the samples `chunk` into derivatives with respect to the factors: adds
+    /// to B̂ and the gradients, returns Â.
     fn back<'g>(
         isa: InstructionSet,
         chunk: &Range<usize>,

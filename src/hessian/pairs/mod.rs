@@ -1,27 +1,29 @@
 //! tr H² by pairs of samples.
 //!
 //! ```text
-//! tr H² = Σ_{n,n'} w(n,n') κ(n,n')                                  w: one weight for self pairs, one for cross pairs
+//! tr H² = Σ_{n,n'} w_nn' κ                                          w_nn': w_self for n = n', else w_cross
 //! κ = ⟨S,S'⟩ Gg²                                                    output block
-//!   + 2 Ga ( ⟨B,B'⟩ Gg + x + xᵀ + (r·r')(f·f') )                    cross blocks
+//!   + 2 Ga ( ⟨B,B'⟩ Gg + χ + χᵀ + (r·r')(f·f') )                    cross blocks
 //!   + Ga² ⟨A,A'⟩                                                    hidden block
-//! Ga = x·x' + 1,  Gg = h·h' + 1,  x = ⟨B∘h, (r⊗f)'⟩
+//! Ga = x·x' + 1,  Gg = h·h' + 1,  χ = ⟨B∘h, (r⊗f)'⟩
 //! ```
 //!
 //! in the basis of contrasts, with `R = K − 1` in place of K (see [`factors`](super::factors)).
 //!
-//! **Loop order.** Pairs are visited as tiles, rows × columns, each unordered pair of tiles once. What the terms need of a tile are Gram
-//! matrices; these are formed by matrix products, turned into the coefficients of the derivatives, multiplied with the columns' features
-//! into the rows' hats (and, transposed, with the rows' into the columns'), and dropped. No array of N×N exists. As κ and w are
-//! symmetric, the derivative with respect to a sample's features is twice that of its own side of each pair.
+//! **Loop order.** Pairs are visited as tiles, rows × columns, each unordered pair of tiles once. For each tile, matrix products form the
+//! Gram matrices of its features. These are turned into the coefficients of the derivatives. The coefficients are multiplied with the
+//! features of the columns and added to the gradients of the rows; transposed, with the features of the rows and added to the gradients
+//! of the columns. Then they are dropped: no array of N×N exists. As κ and w_nn' are symmetric, the derivative with respect to a sample's
+//! features is twice that of its own side of each pair.
 //!
-//! **Workers.** The triangle of all pairs is cut into two triangles, one for either half of the samples, which share no sample and so can
-//! be summed at the same time, and the square of the pairs between the halves; a square into four, two and two of which share none. A tile
-//! off the diagonal is visited by two workers: each forms half of its rows, then one adds to the hats of the rows, the other to those of
-//! the columns. All is cut at places that depend on the number of samples alone, and so is the order in which sums are added.
+//! **Workers.** The triangle of all pairs is cut into two triangles, one for each half of the samples, and the square of the pairs
+//! between the halves. The triangles share no sample, so two workers can sum them at the same time. A square is cut into four; two and
+//! two of these share no sample. A tile off the diagonal is visited by two workers: each forms half of its rows, then one adds to the
+//! gradients of the rows, the other to those of the columns. The places of all cuts depend on the number of samples alone, and so does
+//! the order in which sums are added.
 //!
 //! **Forms.** The plan's [`Form`] says how the terms in S, B and A are computed: [`flat`], with feature rows as long as the matrices, or
-//! [`tangent`], through R×R matrices of each pair. The terms in x ([`x_term`]) and r ([`common`]) are the same in both.
+//! [`tangent`], through R×R matrices of each pair. The terms χ ([`x_term`]) and that in r ([`common`]) are the same in both.
 
 mod common;
 mod features;
@@ -63,7 +65,7 @@ pub(crate) const fn cheaper_form(shape: Shape, n: usize) -> Form {
     if tangent.cost < flat.cost { Form::Tangent } else { Form::Flat }
 }
 
-/// Value and derivatives for `n` samples.
+/// Work for value and derivatives of `n` samples.
 pub(crate) const fn work(shape: Shape, n: usize, form: Form) -> Work {
     let own = match form {
         Form::Flat => Work::sum(&[flat::work(shape, n), factors::work_of_a(shape).times(n)]),
@@ -97,7 +99,7 @@ pub(crate) const fn packing_elements(shape: Shape, n: usize, form: Form) -> u64 
     largest(&[common::packing_elements(shape, n), own])
 }
 
-/// Sums over all pairs within `range`; adds the derivatives to the gradients, if there are any.
+/// Sums over all pairs within `range`. Adds the derivatives to the gradients, if any are given.
 #[allow(clippy::too_many_arguments, reason = "one stage of an evaluation: what it reads, what it adds to, and scratch")]
 pub(crate) fn add<T: Element>(
     forward: &Forward<'_, T>,
@@ -117,7 +119,7 @@ pub(crate) fn add<T: Element>(
 }
 
 impl<T: Element> PairSum<'_, '_, T> {
-    /// All of it.
+    /// Runs all stages of the sum.
     fn add<'w, F: PairForm<'w, T>>(
         &self,
         mut gradients: Option<FactorGradients<'_, T>>,
@@ -153,8 +155,8 @@ impl<T: Element> PairSum<'_, '_, T> {
         all.times(n).cost
     }
 
-    /// Computes the feature rows of some samples, chunk by chunk, and sets their gradients to zero: the worker that adds to them first finds
-    /// them in its cache.
+    /// Computes the feature rows of some samples, chunk by chunk, and sets their gradients to zero. The worker that fills them is likely
+    /// to use them first, while they are in its cache.
     fn fill<'w, F: PairForm<'w, T>>(
         &self,
         range: Range<usize>,
@@ -190,7 +192,7 @@ struct Pairs<'a, 'w, T, F> {
 }
 
 impl<'w, T: Element, F: PairForm<'w, T>> Pairs<'_, '_, T, F> {
-    /// With as many workers as pay for some pairs.
+    /// The context with as many workers as pay for this number of pairs.
     fn for_pairs<'b>(&self, pairs: usize, context: Context<'b, T>) -> Context<'b, T> {
         let of_a_tile = || work(self.sum.forward.shape, TILE, F::FORM).cost;
         context.for_cost(|| product(&[pairs]).saturating_mul(of_a_tile() / product(&[TILE, TILE])))
@@ -215,7 +217,7 @@ impl<'w, T: Element, F: PairForm<'w, T>> Pairs<'_, '_, T, F> {
         squares
     }
 
-    /// All pairs of a sample of the rows and another of the columns, once.
+    /// All pairs of a sample of the rows with one of the columns, each once.
     fn square(
         &self,
         rows: Range<usize>,
@@ -247,7 +249,7 @@ impl<'w, T: Element, F: PairForm<'w, T>> Pairs<'_, '_, T, F> {
             (Some(row), Some(column)) => {
                 let (rows, columns) = ([rows.start..row, row..rows.end], [columns.start..column, column..columns.end]);
                 let mut squares = Squares::default();
-                // First those on the diagonal of the square, then the others.
+                // First the two squares on the diagonal, then the two others.
                 for [left, right] in [[0, 1], [1, 0]] {
                     let (above, below) = to_rows.reborrow().split_at(row);
                     let (before, after) = to_columns.reborrow().split_at(column);
@@ -298,7 +300,7 @@ impl<'w, T: Element, F: PairForm<'w, T>> Pairs<'_, '_, T, F> {
         squares
     }
 
-    /// Weights and Gram matrices of a tile, or of some of its rows.
+    /// Forms the weights and Gram matrices of a tile, or of some of its rows.
     fn form(&self, tile: &Tile, grams: &mut Grams<'_, T>, context: &mut Context<'_, T>) {
         common::form(self.sum, tile, grams, context);
         let r2 = triangle(self.sum.forward.shape.classes() - 1);
@@ -319,7 +321,8 @@ impl<'w, T: Element, F: PairForm<'w, T>> Pairs<'_, '_, T, F> {
         common::spread(self.sum, self.features, (tile, side), grams, to, scratch);
     }
 
-    /// Two values that follow from the gradients: 4 Σ' w Ga x, and twice the term in A, or what is left of it.
+    /// Two values that follow from the gradients: the sum of 4 w_nn' Ga χ over all pairs, and twice the term in A, or what the form
+    /// leaves of it.
     fn values(&self, range: Range<usize>, own: &FeatureGradients<'_, T>, context: Context<'_, T>) -> [f64; 2] {
         let context = context.for_cost(|| product(&[8, range.len(), self.features.bh.width()]));
         if let Some(middle) = middle(&range, CHUNK) {
@@ -334,7 +337,7 @@ impl<'w, T: Element, F: PairForm<'w, T>> Pairs<'_, '_, T, F> {
         [of_x, F::hidden_value(isa, &range, self.features, own)]
     }
 
-    /// The way back from the features of some samples, chunk by chunk.
+    /// Turns the derivatives with respect to the features of some samples into those with respect to the factors, chunk by chunk.
     fn back(
         &self,
         range: Range<usize>,

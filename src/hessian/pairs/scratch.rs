@@ -1,4 +1,4 @@
-//! Scratch of the workers that visit a tile: what is formed of the tile, and what each worker has of its own.
+//! Scratch of the workers that visit a tile: what they form of the tile, and what each worker has for itself.
 
 use crate::hessian::contrasts::triangle;
 use crate::hessian::pairs::parts::{self, largest_part};
@@ -12,10 +12,10 @@ use crate::workers::{Helper, both};
 use crate::workspace::buffers;
 
 buffers! {
-    /// Scratch of one worker, besides packing space. What is formed of a tile is in that of the first worker.
+    /// Scratch of one worker, besides packing space. What is formed of a tile lies in the scratch of the first worker.
     struct Buffers(shape: Shape, n: usize, form: Form) where {
         let (m, k, tile, part) = (shape.hidden(), shape.classes(), tile_len(n), largest_part(shape, n));
-        // What the other form needs has no elements.
+        // Buffers of the other form have no elements.
         let (flat, tangent) = match form {
             Form::Flat => (1, 0),
             Form::Tangent => (0, 1),
@@ -29,7 +29,7 @@ buffers! {
         ff: [tile, tile],
         ss: [tile, tile],
         bb: [flat, tile, tile],
-        w: [tangent, part, triangle(k - 1).saturating_add(1), part],
+        psi: [tangent, part, triangle(k - 1).saturating_add(1), part],
         column_p: [tangent, k, part],
         transposed: [tangent, parts::panels_len(part), m],
         scaled: [scaled_len(shape, n, form)],
@@ -38,7 +38,7 @@ buffers! {
     }
 }
 
-/// Numbers of [`WorkerScratch::scaled`]: the largest of what shares it.
+/// Length of [`WorkerScratch::scaled`]: the largest of its uses.
 const fn scaled_len(shape: Shape, n: usize, form: Form) -> usize {
     let (of_x, of_entries) = (x_lengths::scaled_len(shape, n), parts::scaled_len(shape, largest_part(shape, n)));
     if matches!(form, Form::Tangent) && of_entries > of_x { of_entries } else { of_x }
@@ -52,13 +52,13 @@ pub(super) const fn elements(shape: Shape, n: usize, form: Form) -> u64 {
 /// Gram matrices of a tile, or of some of its rows; later the coefficients that are made of them.
 #[derive(Debug)]
 pub(super) struct Grams<'w, T> {
-    /// w of every pair.
+    /// w_nn' of every pair.
     pub weights: &'w mut [T],
     /// Ga.
     pub ga: &'w mut [T],
     /// Gg; the form leaves the coefficients of ĝ in its place.
     pub gg: &'w mut [T],
-    /// Coefficients of Â: 2w Ga².
+    /// Coefficients of Â: 2 w_nn' Ga².
     pub aa: &'w mut [T],
     pub rr: &'w mut [T],
     pub ff: &'w mut [T],
@@ -69,7 +69,7 @@ pub(super) struct Grams<'w, T> {
 }
 
 impl<T> Grams<'_, T> {
-    /// Those of the first `len` pairs, and of the others, which are rows of the tile.
+    /// The first `len` pairs, and the others; both are whole rows of the tile.
     pub(super) fn split_at(&mut self, len: usize) -> (Grams<'_, T>, Grams<'_, T>) {
         let Self { weights, ga, gg, aa, rr, ff, ss, bb } = self;
         let [(weights, weights2), (ga, ga2), (gg, gg2), (aa, aa2), (rr, rr2), (ff, ff2), (ss, ss2), (bb, bb2)] =
@@ -86,13 +86,13 @@ impl<T> Grams<'_, T> {
 #[derive(Debug)]
 pub(super) struct TileScratch<'w, T> {
     pub grams: Grams<'w, T>,
-    /// Entries of Ψ of a part of the tile: of the tangent form, as is the other.
-    pub w: &'w mut [T],
-    /// p̂ of the columns, from half of the rows.
+    /// Entries of Ψ of a part of the tile: of the tangent form, as is the next.
+    pub psi: &'w mut [T],
+    /// The derivative with respect to p̄ of the columns, from half of the rows.
     pub column_p: &'w mut [T],
 }
 
-/// What each worker has of its own.
+/// What each worker has for itself.
 #[derive(Debug)]
 pub(super) struct WorkerScratch<'w, T> {
     /// Rows f of the columns of a part, transposed: of the tangent form.
@@ -101,9 +101,9 @@ pub(super) struct WorkerScratch<'w, T> {
     pub scaled: &'w mut [T],
     /// A row for each entry of a group: of the tangent form, as is the next.
     pub sums: &'w mut [T],
-    /// Θ of a register of pairs, and what it is made of.
+    /// Θ of a register of pairs, and its intermediate results.
     pub registers: &'w mut [T],
-    /// With the rest of the scratch as packing space.
+    /// The context of this worker; the rest of its scratch is packing space.
     pub context: Context<'w, T>,
 }
 
@@ -115,9 +115,9 @@ pub(super) fn cut<'w, T: Element>(
     context: &'w mut Context<'_, T>,
 ) -> (TileScratch<'w, T>, WorkerScratch<'w, T>) {
     let (buffers, context) = context.carve(|arena| Buffers::cut(shape, n, form, arena));
-    let Buffers { weights, ga, gg, aa, rr, ff, ss, bb, w, column_p, transposed, scaled, sums, registers } = buffers;
+    let Buffers { weights, ga, gg, aa, rr, ff, ss, bb, psi, column_p, transposed, scaled, sums, registers } = buffers;
     let grams = Grams { weights, ga, gg, aa, rr, ff, ss, bb };
-    (TileScratch { grams, w, column_p }, WorkerScratch { transposed, scaled, sums, registers, context })
+    (TileScratch { grams, psi, column_p }, WorkerScratch { transposed, scaled, sums, registers, context })
 }
 
 /// The workers that visit a tile: one, or two.
@@ -128,7 +128,7 @@ pub(super) struct TileWorkers<'w, T> {
 }
 
 impl<T: Send> TileWorkers<'_, T> {
-    /// Does both, at the same time if there are two.
+    /// Runs both, at the same time if there are two workers.
     pub(super) fn both<A: Send, B: Send>(
         &mut self,
         one: impl FnOnce(&mut WorkerScratch<'_, T>) -> A + Send,

@@ -11,6 +11,6 @@ pub(super) struct PairSum<'a, 'w, T> {
     pub factors: &'a Factors<'w, T>,
     /// The samples whose pairs are summed.
     pub range: Range<usize>,
-    /// Of a pair of a sample with itself, and of any other.
+    /// w_self and w_cross.
     pub weights: (T, T),
 }

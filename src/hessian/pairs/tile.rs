@@ -1,4 +1,4 @@
-//! Tiles of pairs, and the products that go through them: Gram matrices, and coefficients spread over hats.
+//! Tiles of pairs, and the products on them: Gram matrices, and coefficients times features.
 
 use core::ops::Range;
 
@@ -7,7 +7,7 @@ use crate::kernels::gemm::{Addend, Matrix, MatrixMut, Triangle};
 use crate::simd::Element;
 use crate::workspace::{PerSample, pieces};
 
-/// Samples a tile.
+/// Samples on a side of a tile.
 pub(super) const TILE: usize = 64;
 
 pub(super) const fn tile_len(n: usize) -> usize {
@@ -27,7 +27,7 @@ impl Tile {
         self.rows == self.columns
     }
 
-    /// How often the tile's pairs count in the sum: two different tiles meet twice.
+    /// How often the tile's pairs count in the sum: off the diagonal a tile stands for its mirror image too.
     pub(super) fn count(&self) -> f64 {
         if self.is_diagonal() { 1.0 } else { 2.0 }
     }
@@ -36,13 +36,13 @@ impl Tile {
         self.rows.len() * self.columns.len()
     }
 
-    /// Its first rows, half of them, and the others; the latter are none if there is but one.
+    /// The first half of its rows, and the others; the second half is empty if there is one row.
     pub(super) fn halves(&self) -> [Self; 2] {
         let middle = self.rows.start + self.rows.len().div_ceil(2);
         [self.rows.start..middle, middle..self.rows.end].map(|rows| Self { rows, columns: self.columns.clone() })
     }
 
-    /// The tile cut into smaller ones, of at most `len` samples a side; of a tile on the diagonal those on or above the diagonal.
+    /// The tile cut into parts of at most `len` samples a side; of a tile on the diagonal only the parts on or above the diagonal.
     pub(super) fn parts(&self, len: usize) -> impl Iterator<Item = Self> {
         let (columns, diagonal) = (self.columns.clone(), self.is_diagonal());
         pieces(self.rows.clone(), len).flat_map(move |rows| {
@@ -54,7 +54,7 @@ impl Tile {
     }
 }
 
-/// Which of a tile's samples are added to.
+/// The side of a tile whose gradients are added to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
     Rows,
@@ -62,7 +62,7 @@ pub(super) enum Side {
 }
 
 impl Side {
-    /// The samples that are added to, and those whose features are multiplied.
+    /// The samples whose gradients are added to, and those whose features are multiplied.
     pub(super) fn of(self, tile: &Tile) -> [&Range<usize>; 2] {
         match self {
             Self::Rows => [&tile.rows, &tile.columns],
@@ -70,14 +70,14 @@ impl Side {
         }
     }
 
-    /// Coefficients of the tile, rows × columns, as a matrix whose rows are the samples that are added to.
+    /// The coefficients of the tile, rows × columns, as a matrix that has one row for each sample that is added to.
     pub(super) fn coefficients<'a, T: Element>(self, coefficients: &'a [T], tile: &Tile) -> Matrix<'a, T> {
         let coefficients = Matrix::row_major(&coefficients[..tile.len()], tile.rows.len(), tile.columns.len());
         if self == Self::Rows { coefficients } else { coefficients.t() }
     }
 }
 
-/// Rows of samples, from `first` on: features of one kind.
+/// Rows of features of one kind, of the samples from `first` on.
 #[derive(Clone, Copy)]
 pub(super) struct SampleRows<'a, T> {
     data: &'a [T],
@@ -86,7 +86,7 @@ pub(super) struct SampleRows<'a, T> {
 }
 
 impl<'a, T: Element> SampleRows<'a, T> {
-    /// Of all samples of the batch.
+    /// The rows of all samples of the batch.
     pub(super) fn of_batch(data: &'a [T], width: usize) -> Self {
         Self { data, width, first: 0 }
     }
@@ -103,7 +103,7 @@ impl<'a, T: Element> SampleRows<'a, T> {
         Matrix::row_major(self.of(rows), rows.len(), self.width)
     }
 
-    /// `gram`, rows × columns, becomes the Gram matrix of the tile, or of some of its rows. Off the diagonal, tiles are [`TILE`] rows high.
+    /// Writes the Gram matrix of the tile, or of some of its rows, to `gram`. Off the diagonal, tiles are [`TILE`] rows high.
     pub(super) fn gram(self, tile: &Tile, gram: &mut [T], context: &mut Context<'_, T>) {
         let (left, right) = (self.rows(&tile.rows), self.rows(&tile.columns));
         let out = MatrixMut::row_major(&mut gram[..tile.len()], tile.rows.len(), tile.columns.len());
@@ -114,7 +114,7 @@ impl<'a, T: Element> SampleRows<'a, T> {
         }
     }
 
-    /// Multiplies coefficients, rows × columns, with the features of one side, and adds that to the gradients of the other.
+    /// Multiplies coefficients, rows × columns, with the features of one side, and adds the result to the gradients of the other side.
     pub(super) fn spread(
         self,
         coefficients: &[T],

@@ -1,17 +1,18 @@
-//! The term in x, by far the longest inner products of those that both forms share.
+//! The term χ: of the terms that both forms share it has by far the longest inner products.
 //!
 //! ```text
-//! cross block:  2 w Ga ( x + xᵀ )                                      x = ⟨B∘h, (r⊗f)'⟩
+//! cross block:  2 w_nn' Ga ( χ + χᵀ )                                  χ = ⟨B∘h, (r⊗f)'⟩
 //! ```
 //!
-//! The coefficient of x holds no parameter, so x needs no Gram matrix: `B̂h = Σ' 4w Ga (r⊗f)'` gives its value `⟨B∘h, B̂h⟩` too.
+//! The coefficient of χ does not depend on the parameters. So χ needs no Gram matrix: `(B∘h)^ = Σ' 4 w_nn' Ga (r⊗f)'` also gives the
+//! value of the term, `⟨B∘h, (B∘h)^⟩`.
 //!
-//! **Class by class.** Rows of `r⊗f` and their hats, RM numbers a sample, are never written. Class k of B̂h is a product of the
-//! coefficients, weighted by `r'_k`, with rows f', which stay in a cache for all classes; class k of `(r⊗f)^ = Σ' 4w Ga (B∘h)'`, for a
-//! [`GROUP`] of classes at once, is folded into f̂ and r̂ as soon as it is there.
+//! **Class by class.** The rows r⊗f and their derivatives, RM numbers a sample, are never written. Class k of (B∘h)^ is a product of the
+//! coefficients, weighted by `r'_k`, with the rows f', which stay in a cache for all classes. Classes of `(r⊗f)^ = Σ' 4 w_nn' Ga (B∘h)'`
+//! are formed a [`GROUP`] at a time and folded into f̂ and r̂ at once.
 //!
-//! **Linear.** As Ga has rank D + 1, `Σ' Ga (r⊗f)'` is also `a·Σ' (a⊗r⊗f)'`, linear in the samples: taken where 2(D + 1) < N, with rows
-//! `r⊗f`.
+//! **Linear.** As Ga has rank D + 1, `Σ' Ga (r⊗f)'` is also `a·Σ' (a⊗r⊗f)'`, which is linear in the samples. This is done where 2(D + 1)
+//! < N, and takes rows r⊗f.
 //!
 //! Multiply–adds: `2RM` a pair, or `4(D + 1)RM` a sample.
 
@@ -48,12 +49,12 @@ pub(super) const fn products(shape: Shape, n: usize) -> [[usize; 3]; 2] {
     if is_linear(shape, n) { [[d, n, rm], [n, d, rm]] } else { [[t, t, m]; 2] }
 }
 
-/// Elements for the sum over inputs where x is linear, (D+1)×RM: Σ a ⊗ features. None elsewhere.
+/// Elements for the sum over inputs where χ is linear, (D+1)×RM: Σ a ⊗ features. None elsewhere.
 pub(super) const fn elements(shape: Shape, n: usize) -> u64 {
     if is_linear(shape, n) { product(&[shape.inputs() + 1, shape.classes() - 1, shape.hidden()]) } else { 0 }
 }
 
-/// Computes the feature rows of the samples `chunk`, whose factors these are.
+/// Computes the feature rows of the samples `chunk`, given their factors.
 pub(super) fn fill<T: Element>(
     isa: InstructionSet,
     sum: &PairSum<'_, '_, T>,
@@ -85,7 +86,7 @@ pub(super) fn fill<T: Element>(
     });
 }
 
-/// Adds the derivatives of the term to the gradients of one side, where it goes by pairs; `ga` are the coefficients.
+/// Adds the derivatives of χ to the gradients of one side, where it is summed by pairs; `ga` holds the coefficients.
 pub(super) fn spread<T: Element>(
     sum: &PairSum<'_, '_, T>,
     features: &Features<'_, T>,
@@ -103,7 +104,7 @@ pub(super) fn spread<T: Element>(
     }
 }
 
-/// B̂h of one side, class by class.
+/// (B∘h)^ of one side, class by class.
 fn spread_to_bh<T: Element>(
     sum: &PairSum<'_, '_, T>,
     (tile, side): (&Tile, Side),
@@ -142,7 +143,7 @@ fn spread_to_bh<T: Element>(
     }
 }
 
-/// f̂ and r̂ of one side by way of (r⊗f)^, a group of classes at a time.
+/// f̂ and r̂ of one side through (r⊗f)^, a group of classes at a time.
 fn spread_to_rf<T: Element>(
     sum: &PairSum<'_, '_, T>,
     bh: &PerSample<'_, T>,
@@ -174,7 +175,7 @@ fn spread_to_rf<T: Element>(
     }
 }
 
-/// Some classes of (r⊗f)^ of some samples, folded: into f̂, weighted by r, and into r̂, by inner products with f.
+/// Folds some classes of (r⊗f)^ of some samples: into f̂, weighted by r, and into r̂, by inner products with f.
 struct FoldOfX<'a, T> {
     m: usize,
     /// One matrix of rows a class.
@@ -231,7 +232,7 @@ impl<T: Element> FoldOfX<'_, T> {
     }
 }
 
-/// B̂h and (r⊗f)^ where x is linear: `4 Σ' w Ga features'`, of which only the weight of self pairs takes Ga itself. `inputs` has
+/// (B∘h)^ and (r⊗f)^ where χ is linear: `4 Σ' w_nn' Ga features'`. Only the difference w_self − w_cross takes Ga itself. `inputs` has
 /// [`elements`].
 pub(super) fn spread_by_inputs<T: Element>(
     sum: &PairSum<'_, '_, T>,
@@ -267,7 +268,8 @@ pub(super) fn spread_by_inputs<T: Element>(
     }
 }
 
-/// The way back from the features of x of the samples `chunk`, whose factors these are; writes their part of B̂.
+/// Turns the derivatives with respect to the features of χ into those with respect to the factors, for the samples `chunk`, whose factors
+/// are given. Writes their part of B̂.
 pub(super) fn back<T: Element>(
     isa: InstructionSet,
     sum: &PairSum<'_, '_, T>,
@@ -294,7 +296,7 @@ pub(super) fn back<T: Element>(
     }
 }
 
-/// The way back of a sample from `bh = b∘h`, where `b = sv∘f`, and from `rf = r⊗f` if there are hats of it.
+/// The derivatives of one sample from those of `bh = B∘h`, where `B = SV diag(f)`, and of `rf = r⊗f`, if there are any.
 struct BackOfX<'a, T> {
     h: &'a [T],
     f: &'a [T],
@@ -316,8 +318,8 @@ impl<T: Element> Kernel for BackOfX<'_, T> {
         let m = self.h.len();
         let of_b = self.b_hat.chunks_exact_mut(m).zip(self.sv.chunks_exact(m)).zip(self.bh_hat.chunks_exact(m));
         for ((b_hat, sv), bh_hat) in of_b {
-            let hats = b_hat.iter_mut().zip(&mut *self.g_hat).zip(bh_hat);
-            for (((b_hat, g_hat), &bh_hat), ((&sv, &f), &h)) in hats.zip(sv.iter().zip(self.f).zip(self.h)) {
+            let derivatives = b_hat.iter_mut().zip(&mut *self.g_hat).zip(bh_hat);
+            for (((b_hat, g_hat), &bh_hat), ((&sv, &f), &h)) in derivatives.zip(sv.iter().zip(self.f).zip(self.h)) {
                 *b_hat = bh_hat * h;
                 *g_hat += bh_hat * (sv * f);
             }

@@ -1,16 +1,16 @@
-//! Cross-entropy of softmax: from logits and targets to probabilities, residuals and loss in one visit of a tile.
+//! Cross-entropy of softmax: computes probabilities, residuals and loss from logits and targets in one visit of a tile.
 //!
-//! In the symbols of the softmax module, with target distribution y, `r = p − y` is
+//! With `rest` of the [softmax](super::softmax) module and target distribution y, `r = p − y` is
 //!
 //! ```text
-//! r_k = ((e_k − y_k) − y_k rest) / (1 + rest)
+//! r_k = ((exp(z_k − max z) − y_k) − y_k rest) / (1 + rest)
 //! ```
 //!
-//! For a one-hot target at the largest logit that is `−rest/(1 + rest)`, minus the sum of the other probabilities, with full
-//! relative accuracy where `p_k − 1` would cancel. The loss of a row is
+//! For a one-hot target at the largest logit this is `−rest/(1 + rest)`, minus the sum of the other probabilities: it has full relative
+//! accuracy where `p_k − 1` would cancel. The loss of a row is
 //!
 //! ```text
-//! −Σ y_k ln p_k = Σ y_k (m − z_k) + ln(1 + rest) Σ y_k
+//! −Σ y_k ln p_k = Σ y_k (max z − z_k) + ln(1 + rest) Σ y_k
 //! ```
 //!
 //! a sum of terms that are not negative.
@@ -110,7 +110,7 @@ fn cross_entropy<V: Lanes>(simd: V::Simd, z: &mut impl RowsMut<V>, y: &mut impl 
     for j in 0..z.registers() {
         let target = y.get(j, zero);
         let none = target.eq(V::zero(simd));
-        // A target of 0 counts for nothing, also where the logit is −∞.
+        // A target of 0 adds nothing, even where the logit is −∞.
         let weighted = target * (max - z.get(j, zero));
         below = below + V::select(none, target, weighted);
         mass = mass + target;

@@ -32,7 +32,7 @@ fn reduce<V: Lanes>(x: V, tail: Option<V>) -> Reduced<V> {
     let n = rounded.mul_add(constant(x, core::f64::consts::LOG2_E), shift) - shift;
     let r = n.neg_mul_add(splat(x, V::Scalar::LN_2_HIGH), x);
     let ln_2_low = splat(x, V::Scalar::LN_2_LOW);
-    // A tail is given where the last digits count: then what rounding takes off r goes into the bend.
+    // With a tail, the last digits matter: what rounding takes from r is then added to the second part.
     let (r, rest) = match tail {
         None => (n.neg_mul_add(ln_2_low, r), None),
         Some(tail) => {
@@ -49,7 +49,7 @@ fn reduce<V: Lanes>(x: V, tail: Option<V>) -> Reduced<V> {
     Reduced { n, r, bend: rest.map_or(bend, |rest| bend + rest) }
 }
 
-/// `eˣ`: 0 at −∞, ∞ from overflow on, NaN at NaN; gradual underflow.
+/// `eˣ`: 0 at −∞, ∞ where it overflows, NaN at NaN; gradual underflow.
 #[inline(always)]
 pub(super) fn exp<V: Lanes>(x: V) -> V {
     let limit = 1.03 * V::Scalar::EXP_ZERO.to_f64();
@@ -58,7 +58,7 @@ pub(super) fn exp<V: Lanes>(x: V) -> V {
     ((r + bend) + constant(x, 1.0)).scale_pow2(n)
 }
 
-/// `q = e⁻ʷ` for `w >= 0`, in the parts from which sums with 1 keep their relative accuracy.
+/// `q = e⁻ʷ` for `w >= 0`, in parts that keep their relative accuracy in sums with 1.
 ///
 /// q underflows abruptly: it is 0 where w is above the logarithm of the smallest normal number plus ½ ln 2 (87.68 for
 /// `f32`, 708.74 for `f64`), so that no subnormal number arises. NaN propagates.
@@ -71,13 +71,13 @@ pub(super) struct Decay<V> {
 }
 
 impl<V: Lanes> Decay<V> {
-    /// Of `q = eˣ`, `x <= 0`.
+    /// The parts of `q = eˣ`, `x <= 0`.
     #[inline(always)]
     pub(super) fn new(x: V) -> Self {
         Self::with_tail(x, None)
     }
 
-    /// Of `q = e^(x + tail)`.
+    /// The parts of `q = e^(x + tail)`.
     #[inline(always)]
     pub(super) fn with_tail(x: V, tail: Option<V>) -> Self {
         let x = splat(x, V::Scalar::EXP_ZERO).max(x);

@@ -1,9 +1,9 @@
 //! The functions: value and three derivatives in one pass, sharing one exponential.
 //!
-//! No derivative is formed by a cancelling difference such as `1 − tanh²`: in the tails all keep their relative accuracy,
-//! down to where the exponential underflows (see [`Decay`]). What a result is a product of is kept as a [`Pair`], so that it
-//! is rounded little more than once; one division serves all. Where a derivative has a zero of its own the error is relative
-//! to the sum of the magnitudes of the terms in its formula.
+//! No derivative is formed by a difference that cancels, such as `1 − tanh²`: in the tails all keep their relative accuracy, until the
+//! exponential underflows (see [`Decay`]). The factors of a result are kept as [`Pair`]s, so the result is rounded little more than once;
+//! one division serves all. Where a derivative has a zero of its own, the error is relative to the sum of the magnitudes of the terms in
+//! its formula.
 
 use super::constant::{constant, splat};
 use super::exp::{Decay, exp};
@@ -20,7 +20,7 @@ pub(super) trait Function {
     fn derivatives<V: Lanes>(u: V) -> [V; 4];
 }
 
-/// The logistic function `σ(w) = 1/(1 + e⁻ʷ)` and what its derivatives are made of, from `q = e^−|w| = s eʳ`.
+/// The logistic function `σ(w) = 1/(1 + e⁻ʷ)` and the parts of its derivatives, from `q = e^−|w| = s eʳ`.
 #[derive(Clone, Copy)]
 struct Logistic<V> {
     w: V,
@@ -103,7 +103,7 @@ impl Function for Sigmoid {
     }
 }
 
-/// `ln(1 + eᵘ) = max(u, 0) + ln(1 + e^−|u|)`, and the derivatives are those of its slope σ.
+/// `ln(1 + eᵘ) = max(u, 0) + ln(1 + e^−|u|)`; its slope is σ, whose derivatives are the others.
 pub(super) struct Softplus;
 
 impl Function for Softplus {
@@ -115,7 +115,7 @@ impl Function for Softplus {
     }
 }
 
-/// u Φ(u); with the density φ its derivatives are Φ + uφ, φ (2 − u²), φ u (u² − 4). Φ(u) is the tail at −u for negative u.
+/// u Φ(u); its derivatives are Φ + uΦ', Φ' (2 − u²), Φ' u (u² − 4), with the density Φ'. For negative u, Φ(u) is the upper tail at −u.
 pub(super) struct Gelu;
 
 impl Function for Gelu {
@@ -123,7 +123,7 @@ impl Function for Gelu {
     fn derivatives<V: Lanes>(u: V) -> [V; 4] {
         let zero = constant(u, 0.0);
         let one = constant(u, 1.0);
-        // From there on φ is 0; so there is no ∞ · 0. Operands in an order that lets NaN through.
+        // From this limit on Φ' is 0, and there is no ∞ · 0. The order of the operands lets NaN through.
         let limit = splat(u, V::Scalar::DENSITY_ZERO);
         let above = (-limit).max(u);
         let inside = limit.min(above);
@@ -145,13 +145,13 @@ impl Function for Gelu {
     }
 }
 
-/// u σ; with σ̄ = σ(−u) and T = tanh(u/2): σ + u σσ̄, σ' (2 − u T), σ' (u − 3T − 6uσ').
+/// u σ(u); its derivatives are σ(u) + u σ', σ' (2 − u tanh(u/2)), σ' (u − 3 tanh(u/2) − 6uσ'), with σ' = σ(u) σ(−u).
 pub(super) struct Silu;
 
 impl Function for Silu {
     #[inline(always)]
     fn derivatives<V: Lanes>(u: V) -> [V; 4] {
-        // From twice the point on where e^−|u| is 0, derivatives are constant, and u stands in no product ∞ · 0.
+        // From twice the u where e^−|u| becomes 0, the derivatives are constant; u is not multiplied there, so there is no ∞ · 0.
         let limit = constant(u, -2.0 * V::Scalar::EXP_ZERO.to_f64());
         let above = (-limit).max(u);
         let inside = limit.min(above);

@@ -14,9 +14,9 @@ use crate::simd::Lanes;
 #[inline(always)]
 pub(super) fn ln_1p<V: Lanes>(x: V) -> V {
     let one = constant(x, 1.0);
-    // The exponent of √2 (1 + x). Rounding does no harm: f may lie a little outside its interval.
+    // The exponent of √2 (1 + x). A rounding error here is harmless: f may lie a little outside its interval.
     let (_, k) = ((one + x) * constant(x, core::f64::consts::SQRT_2)).split_exponent();
-    // f = (1 + x) 2⁻ᵏ − 1 without rounding 1 + x.
+    // f = (1 + x) 2⁻ᵏ − 1, without rounding 1 + x.
     let scale = V::pow2(-k);
     let f = x.mul_add(scale, scale - one);
     near_one(f, k)
@@ -43,7 +43,7 @@ pub(super) fn ln<V: Lanes>(x: V) -> V {
     let k = V::select(subnormal, k - digits, k);
     let result = near_one(m - one, k);
 
-    // x + x is ∞ at ∞ and NaN at NaN; splitting the exponent of either would make it a number.
+    // x + x is ∞ at ∞ and NaN at NaN; splitting their exponent would give a number.
     let infinity = splat(x, V::Scalar::INFINITY);
     let result = V::select(x.lt(infinity), result, x + x);
     let zero = constant(x, 0.0);

@@ -1,7 +1,7 @@
 //! Functions applied element by element or row by row: exponential, logarithm, activations with their derivatives, softmax.
 //!
-//! Every function is written once, over [`Lanes`]; the slice kernels of this module run it under an instruction set. The last,
-//! partial register of a slice goes through the same instructions as the others, so a value does not depend on its position.
+//! Every function is written once, over [`Lanes`]; the slice kernels of this module run it with an instruction set. The last, partial
+//! register of a slice goes through the same instructions as the others, so a value does not depend on its position.
 //!
 //! | file | subject |
 //! |---|---|
@@ -124,7 +124,7 @@ fn apply<T: Element, S: Simd, F: Function, const N: usize>(simd: S, mut columns:
     let lanes = T::Lanes::<S>::LANES;
     let len = columns[0].len();
     debug_assert!(columns.iter().all(|column| column.len() == len));
-    // The last register goes the same way as the others: another copy of the function would take more room than the branch takes time.
+    // The last register takes the same path as the others: a second copy of the function would cost more code than the branch costs time.
     for start in (0..len).step_by(lanes) {
         let part = lanes.min(len - start);
         let values = F::derivatives(T::Lanes::<S>::load_at(simd, columns[0], start, part));

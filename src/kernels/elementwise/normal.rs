@@ -1,7 +1,7 @@
 //! The normal distribution: density and upper tail.
 //!
-//! `φ(a) = e^(−a²/2)/√2π`, with the square in two parts, as its rounding error would be magnified by `a²/2`.
-//! The tail is `1 − Φ(a) = e^(−a²/2) G(t)/(a + c)` with a polynomial G in `t = (a − c)/(a + c)`, as in M. M. Shepherd and
+//! `Φ'(a)`, the density, is `e^(−a²/2)` times its value at 0; the square is kept in two parts, as its rounding error would be multiplied
+//! by `a²/2`. The tail is `1 − Φ(a) = e^(−a²/2) G(t)/(a + c)` with a polynomial G in `t = (a − c)/(a + c)`, as in M. M. Shepherd and
 //! J. G. Laframboise, *Chebyshev approximation of (1 + 2x) exp(x²) erfc x in 0 ≤ x < ∞*, Mathematics of Computation 36
 //! (1981).
 
@@ -15,7 +15,7 @@ use crate::simd::Lanes;
 /// Density and upper tail at `a >= 0`.
 #[derive(Clone, Copy)]
 pub(super) struct Normal<V> {
-    /// `φ(a)`
+    /// `Φ'(a)`
     pub(super) density: Pair<V>,
     /// `1 − Φ(a)`
     pub(super) tail: Pair<V>,
@@ -24,7 +24,7 @@ pub(super) struct Normal<V> {
 }
 
 impl<V: Lanes> Normal<V> {
-    /// At `0 <= a <= DENSITY_ZERO`.
+    /// For `0 <= a <= DENSITY_ZERO`.
     #[inline(always)]
     pub(super) fn new(a: V) -> Self {
         // a = high + low, where the square of high is exact; a² = high² + low (a + high).

@@ -1,8 +1,8 @@
-//! Numbers as unevaluated sums of two: enough digits to round a result once.
+//! Numbers as unevaluated sums of two, with enough digits that a result is rounded once.
 //!
-//! `high + low` with `|low|` some units in the last place of high. Sums by T. J. Dekker, products by fused multiply–add or by splitting
-//! (*A floating-point technique for extending the available precision*, Numerische Mathematik 18 (1971)). A product of pairs leaves out
-//! `low · low`, so its relative error is some ε².
+//! `high + low`, where `|low|` is a few units in the last place of high. Sums by T. J. Dekker, products by fused multiply–add or by
+//! splitting (*A floating-point technique for extending the available precision*, Numerische Mathematik 18 (1971)). A product of pairs
+//! leaves out `low · low`, so its relative error is about ε².
 
 use super::constant::splat;
 use crate::number::Coefficients;

@@ -4,8 +4,8 @@ use super::constant::splat;
 use super::pair::Pair;
 use crate::simd::Lanes;
 
-/// `Σ coefficients[i] xⁱ` for up to some 26 coefficients: three polynomials of `x`, so that there is less to wait for, put
-/// together in `x⁸`. (Pieces of a known length are also what the compiler unrolls.)
+/// `Σ coefficients[i] xⁱ` for up to about 26 coefficients: three polynomials of `x`, which run at the same time, put together in `x⁸`.
+/// (The compiler unrolls pieces of a known length.)
 #[inline(always)]
 fn long_polynomial<V: Lanes>(x: V, coefficients: &[V::Scalar]) -> V {
     const PIECE: usize = 8;
@@ -22,7 +22,7 @@ fn long_polynomial<V: Lanes>(x: V, coefficients: &[V::Scalar]) -> V {
     high.mul_add(x_8, polynomial(x, low))
 }
 
-/// The same plus `low`, for a constant term that outweighs the others: rounded little more than they are.
+/// The same plus `low`, for a constant term that is larger than the others: it is rounded little more than once.
 #[inline(always)]
 pub(super) fn long_polynomial_pair<V: Lanes>(x: V, coefficients: &[V::Scalar], low: V::Scalar) -> Pair<V> {
     let (constant_term, rest) = coefficients.split_at(1);

@@ -3,8 +3,8 @@
 //! Functions of rows (softmax, its Jacobian, cross-entropy) are written once over [`Rows`], a sequence of registers, in
 //! two layouts:
 //!
-//! - [`Columns`], for few classes: a block of rows is transposed into a [`Tile`] on the stack; register j holds column j of
-//!   as many rows as there are lanes. Nothing crosses lanes, and no lane idles whatever K is.
+//! - [`Columns`], for few classes: a block of rows is transposed into a [`Tile`] on the stack; register j holds column j of as many rows
+//!   as there are lanes. No sum crosses the lanes, and no lane is idle whatever K is.
 //! - [`Row`], for many classes: the registers are the pieces of one row, the last one partial; totals cross the lanes.
 
 use core::ops::{Deref, DerefMut};
@@ -51,13 +51,13 @@ impl<T: Element> Tile<T> {
         Self { numbers: [T::ZERO; TILE], stride: TILE / classes / MAX_LANES * MAX_LANES }
     }
 
-    /// How many rows it takes: a multiple of the lanes of every instruction set.
+    /// How many rows fit: a multiple of the lanes of every instruction set.
     #[inline(always)]
     pub(super) fn rows(&self) -> usize {
         self.stride
     }
 
-    /// Transposes `rows`, row-major, into the tile. Rows of the tile beyond them keep what they held.
+    /// Transposes `rows`, row-major, into the tile. Further rows of the tile keep what they hold.
     #[inline(always)]
     pub(super) fn read(&mut self, rows: &[T], classes: usize) {
         for (j, column) in self.numbers.chunks_exact_mut(self.stride).take(classes).enumerate() {
@@ -98,7 +98,7 @@ impl<T: Element> Tile<T> {
     }
 }
 
-/// A row a lane: register j begins at `j · stride`.
+/// One row in each lane: register j begins at `j · stride`.
 pub(super) struct Columns<'a, V: Lanes> {
     simd: V::Simd,
     numbers: &'a mut [V::Scalar],

@@ -1,8 +1,8 @@
 //! Softmax of rows, and products with its Jacobian.
 //!
-//! With `m = max z`, `d_k = z_k − m` and `e_k = exp d_k`, one entry of e is 1 exactly. It is left out of the sum:
-//! `rest = Σ e_k − 1`. So `p_k = e_k/(1 + rest)`, `log Σ exp z = m + ln(1 + rest)`, and whatever is small when p is near
-//! one-hot, `1 − p_m = rest/(1 + rest)` first of all, keeps its relative accuracy.
+//! Of the exponentials `exp(z_k − max z)`, that of the largest logit is exactly 1. It is left out of the sum:
+//! `rest = Σ exp(z_k − max z) − 1`. So `p_k = exp(z_k − max z)/(1 + rest)` and `log Σ exp z = max z + ln(1 + rest)`. Whatever is small
+//! when p is near one-hot, such as `1 − p_top = rest/(1 + rest)`, keeps its relative accuracy.
 
 use super::exp::Decay;
 use super::ln::ln_1p;
@@ -13,8 +13,8 @@ use crate::simd::{InstructionSet, Kernel, Lanes, Simd};
 
 /// Overwrites each row of `classes` logits by their softmax, and writes `log Σ exp z` of each row to `log_sum_exp`.
 ///
-/// A probability has a relative error of some `ε (1 + |z_k − max z|)`, and is 0 where `z_k − max z` is below −87.68
-/// (`f64`: −708.74). A logit of −∞ has probability 0; a row with NaN, with +∞ or of −∞ alone becomes NaN.
+/// A probability has a relative error of about `ε (1 + |z_k − max z|)`, and is 0 where `z_k − max z` is below −87.68 (`f64`: −708.74). A
+/// logit of −∞ has probability 0; a row that contains NaN or +∞, or only −∞, becomes NaN.
 pub(crate) fn softmax_rows<T: Element>(
     isa: InstructionSet,
     classes: usize,
@@ -27,18 +27,18 @@ pub(crate) fn softmax_rows<T: Element>(
 
 /// Overwrites each row x by `S x = p ∘ (x − p·x)`, where p is the row of `probabilities`.
 ///
-/// As S maps constants to 0, x may be shifted: by its entry at the largest probability. The error is then relative to
-/// `p_k (|x_k − x_m| + Σ p_j |x_j − x_m|)`, small where p is near one-hot.
+/// S maps constants to 0, so x may be shifted: it is shifted by its entry at the largest probability. The error is then relative to
+/// `p_k (|x_k − x_top| + Σ p_j |x_j − x_top|)`, which is small where p is near one-hot.
 pub(crate) fn softmax_jacobian_rows<T: Element>(isa: InstructionSet, classes: usize, probabilities: &[T], x: &mut [T]) {
     debug_assert_eq!(probabilities.len(), x.len());
     debug_assert!(x.len().is_multiple_of(classes));
     isa.run(JacobianRows { classes, probabilities, x });
 }
 
-/// What a row's exponentials are divided by, and its logarithm.
+/// The divisor of a row's exponentials, and its reciprocal.
 #[derive(Clone, Copy)]
 pub(super) struct Partition<V> {
-    /// `Σ exp(z − m)` without one largest term.
+    /// `Σ exp(z − max z)` without one largest term.
     pub(super) rest: V,
     /// `1/(1 + rest)`
     pub(super) inverse: V,
@@ -65,7 +65,7 @@ pub(super) fn exponentiate<V: Lanes>(simd: V::Simd, logits: &mut impl RowsMut<V>
         let difference = logits.get(j, -V::Scalar::INFINITY) - max;
         let exponential = Decay::new(difference).value();
         logits.set(j, exponential);
-        // Largest logits are counted, for an exact sum. NaN, also from an infinite maximum, is not among them.
+        // The largest logits are counted, which keeps their sum exact. NaN, even from an infinite maximum, is not counted.
         let largest = zero.le(difference);
         rest = rest + V::select(largest, zero, exponential);
         ties = ties + V::select(largest, one, zero);

@@ -4,26 +4,26 @@ use super::matrix::Matrix;
 use crate::simd::Element;
 use crate::simd::{Lanes, MAX_LANES, Simd};
 
-/// Loop 4. A panel of B, two registers wide, is 64 KiB with 512-bit registers and flows from the L2 cache through L1, at
-/// 128 bytes in the 24 multiply–adds of a step: a fraction of L2's bandwidth. In return C, which comes from further out,
-/// is read and written once in 512 steps.
+/// Loop 4. A panel of B, two registers wide, is 64 KiB with 512-bit registers and moves from the L2 cache through L1: 128 bytes for the
+/// 24 multiply–adds of a step, a fraction of L2's bandwidth. In return C, which comes from an outer cache, is read and written once in
+/// 512 steps.
 const K_BLOCK: usize = 512;
-/// Loop 3. 144 rows of 512 steps are 288 KiB in f32 and 576 KiB in f64, which shares the L2 cache with a panel. A multiple
-/// of the rows of all tiles, and a little more than the power of two that products like to have.
+/// Loop 3. 144 rows of 512 steps are 288 KiB in f32 and 576 KiB in f64, and share the L2 cache with a panel. 144 is a multiple of the
+/// rows of all tiles, and a little more than 128, a common size of products.
 const M_BLOCK: usize = 144;
-/// Loop 5. 512 columns of 512 steps are 1 MiB in f32 and 2 MiB in f64, for L2 and L3. Smaller blocks read A again more
-/// often, which cost as much as they saved.
+/// Loop 5. 512 columns of 512 steps are 1 MiB in f32 and 2 MiB in f64, for L2 and L3. Smaller blocks would read A more often, which cost
+/// as much as they saved.
 const N_BLOCK: usize = 512;
 /// Widest panel of any instruction set and type: two registers of 512 or of 128 bits.
 const MAX_PANEL: usize = if cfg!(target_arch = "x86_64") { 32 } else { 8 };
-/// Packed data begins at a cache line: so many elements may be skipped.
+/// Packed data begins at a cache line: up to this many elements are skipped.
 const ALIGNMENT: usize = 64;
-/// Addresses so many bytes apart share a set of the L1 cache.
+/// Addresses this many bytes apart share a set of the L1 cache.
 const ALIASED: usize = 4096;
-/// So many rows of A or of C that share a set stay in an L1 cache of 8 ways, beside B and C. Divides the rows of all tiles.
+/// This many rows of A or of C that share a set stay in an L1 cache of 8 ways, beside B and C. Divides the rows of all tiles.
 const ALIASED_ROWS: usize = 6;
 
-/// Sums so short that C is most of what a product touches.
+/// Sums this short: C is most of what a product reads and writes.
 pub(super) const SHORT: usize = 64;
 
 /// Whether rows that begin `stride` elements apart share sets of the L1 cache.
@@ -41,10 +41,10 @@ pub(super) const fn tile_rows<S: Simd>() -> usize {
     if S::REGISTERS >= 32 { MAX_ROWS } else { 6 }
 }
 
-/// Rows that have their panels in place twice as wide: else their accumulators would be few.
+/// With at most this many rows, panels are twice as wide: there would be too few accumulators.
 pub(super) const WIDE_ROWS: usize = 3;
 
-/// Elements of B that stay in the L1 cache, in half of it, beside a tile's rows of A and of C.
+/// Elements of B that stay in half of the L1 cache, beside a tile's rows of A and of C.
 #[inline(always)]
 pub(super) const fn near<T>() -> usize {
     24 * 1024 / size_of::<T>()
@@ -56,7 +56,7 @@ pub(super) const fn panel_cols<S: Simd, T: Element>() -> usize {
     2 * <T::Lanes<S> as Lanes>::LANES
 }
 
-/// `len` cut evenly into blocks of at most `max`, rounded up to `multiple`, which divides `max`.
+/// Cuts `len` evenly into blocks of at most `max`, rounded up to `multiple`, which divides `max`.
 #[inline(always)]
 pub(super) const fn even(len: usize, max: usize, multiple: usize) -> usize {
     if len <= max { len } else { len.div_ceil(len.div_ceil(max)).next_multiple_of(multiple) }
@@ -102,7 +102,7 @@ pub(super) struct Blocks {
     pub tile: usize,
     /// Whether the product is a single block, read in place.
     pub one: bool,
-    /// Whether packed panels are used by several row blocks, and so kept until loop 4 goes on.
+    /// Whether packed panels are used by several row blocks, and so kept until loop 4 moves on.
     pub keep_b: bool,
 }
 
@@ -111,19 +111,19 @@ impl Blocks {
     pub(super) fn new<S: Simd, T: Element>(a: &Matrix<T>, b: &Matrix<T>, c_row: usize, weighted: bool) -> Self {
         let (m, k, n) = (a.rows(), a.cols(), b.cols());
         let (rows, cols) = (tile_rows::<S>(), panel_cols::<S, T>());
-        // A is read in place where its rows are contiguous: they are streams, one a row. A copy pays where several panels
-        // read a column of A a cache line a step, or rows that all fall on the same few cache sets.
+        // A is read in place where its rows are contiguous: each row is then a stream. A copy pays where several panels read a column of
+        // A, one cache line a step, or where all rows fall on the same few cache sets.
         let columns = a.col_stride() != 1;
         let a_aliased = k > SHORT && aliased::<T>(a.row_stride());
         let pack_a = (columns && n > 4 * cols) || (a_aliased && m > 4 * rows && n > 4 * cols);
-        // B is read in place where its rows are contiguous, unless they fall on the same few cache sets; a copy of a panel costs
-        // about as much as two rows of its product. One whose last register is cut is read in place only where masked loads are cheap.
+        // B is read in place where its rows are contiguous, unless they fall on the same few cache sets; a copy of a panel costs about as
+        // much as two rows of its product. Where the last register is cut, B is read in place only if masked loads are cheap.
         let cut = n % cols != 0 && !<T::Lanes<S> as Lanes>::MASKED_LOADS;
         let b_aliased = k > 16 && aliased::<T>(b.row_stride());
         let pack_b = weighted || b.col_stride() != 1 || cut || (b_aliased && m > 2 * rows);
         let c_aliased = k <= SHORT && aliased::<T>(c_row);
         let (pack_a, pack_b) = (pack_a && k > 0, pack_b && k > 0);
-        // A single tile of rows reads B once: there is nothing to keep in a cache.
+        // A single tile of rows reads B once, so B need not stay in a cache.
         let few = m <= rows;
         Self {
             m: even(m, M_BLOCK, rows),

@@ -1,8 +1,8 @@
 //! Products with few rows or columns whose operands are contiguous along k: every element of C is a dot product.
 //!
-//! The lanes run along k, so neither operand is copied and no lane is idle, however few columns C has; what it costs is a
-//! reduction for each element of C, four at a time. Tiles of 4×4 (where registers suffice), 4×2, 4×1, 1×4 and 1×1
-//! accumulators; each is a sum over every `LANES`-th step.
+//! The lanes run along k, so neither operand is copied and no lane is idle, however few columns C has. The cost is a sum over lanes for
+//! each element of C, four at a time. Tiles of 4×4 (where registers suffice), 4×2, 4×1, 1×4 and 1×1 accumulators; each is a sum over
+//! every `LANES`-th step.
 
 use super::vouched::Vouched;
 use crate::number::Number;
@@ -17,7 +17,8 @@ pub(super) const fn pays<S: Simd, T: Element>(m: usize, k: usize, n: usize) -> b
     if !narrow && !few {
         return false;
     }
-    // A transposed block of 16 elements takes about 5 operations; that the tiles wait for the copy, and two more calls, as much as 900.
+    // A transposed block of 16 elements takes about 5 operations. The tiles wait for the copy, and there are two more calls: together as
+    // long as 900 operations.
     let copy = k * n / 3 + 900;
     m * n * (k.div_ceil(lanes) + <T::Lanes<S> as Lanes>::SUM_OPERATIONS) < m * k * n.div_ceil(lanes) + copy
 }

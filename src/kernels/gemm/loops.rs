@@ -13,8 +13,8 @@ const NARROW: usize = 8;
 /// Rows of a narrow product that are computed at a time: with `NARROW` columns, 2 or 4 KiB on the stack.
 const STRIP_ROWS: usize = 64;
 
-/// A product, ready to run: C ← α·A·diag(w)·B + addend. Operands by reference: views that are copied just after they were made
-/// wait for their stores, longer than a tiny product takes.
+/// A product, ready to run: C ← α·A·diag(w)·B + addend. Operands are references: copying views that were just made would wait for their
+/// stores, which takes longer than a tiny product.
 pub(super) struct Product<'a, 'c, T> {
     pub alpha: T,
     pub a: &'a Matrix<'a, T>,
@@ -25,12 +25,12 @@ pub(super) struct Product<'a, 'c, T> {
     pub c: &'a mut MatrixMut<'c, T>,
     /// Whether tiles wholly above the diagonal of C are left out.
     pub lower: bool,
-    /// Rows of the whole product, if this is a part of it: the way is chosen by these, so that parts have the bits of the whole.
+    /// Rows of the whole product, if this is a part of it. The method is chosen by these, so that parts have the bits of the whole.
     pub rows: usize,
     pub workspace: &'a mut [T],
 }
 
-/// By reference: a large kernel passed by value is copied at every call on the way.
+/// By reference: a large kernel passed by value would be copied at every call.
 impl<T: Element> Kernel for &mut Product<'_, '_, T> {
     type Output = ();
 
@@ -73,8 +73,8 @@ impl<T: Element> Kernel for &mut Product<'_, '_, T> {
 }
 
 impl<T: Element> Product<'_, '_, T> {
-    /// The rows and columns of a product whose rows a tile covers, or two of equal height, and whether B, a single panel then, is to be
-    /// packed. Nothing else is to be decided, which takes longer than such a product itself.
+    /// The rows and columns of a product that one tile covers, or two of equal height, and whether B, a single panel then, is packed.
+    /// Further decisions would take longer than such a product.
     #[inline(always)]
     fn tiny<S: Simd>(&self) -> Option<(Group, Columns, bool)> {
         let (m, k, n) = (self.a.rows(), self.a.cols(), self.b.cols());
@@ -97,8 +97,8 @@ impl<T: Element> Product<'_, '_, T> {
         covered.then_some((Group { row: 0, rows: m / tiles, tiles }, columns, packed))
     }
 
-    /// Loop 2 of a product that is one block and nothing of which is packed. Loops 2 and 1 change places where B stays in the L1 cache
-    /// or has a single tile to be used for: C is then written row by row.
+    /// Loop 2 of a product that is one block and needs no packing. Loops 2 and 1 change places where B stays in the L1 cache or is used
+    /// by a single tile: then C is written row by row.
     #[inline(always)]
     fn in_place<S: Simd>(&mut self, simd: S, blocks: &Blocks) {
         let (m, k, n) = (self.a.rows(), self.a.cols(), self.b.cols());
@@ -267,8 +267,8 @@ impl<T: Element> Product<'_, '_, T> {
         }
     }
 
-    /// A product with few columns, of A whose columns are contiguous, as Cᵀ ← Bᵀ·Aᵀ: the lanes run along the rows of C, where a
-    /// register of B would be mostly idle.
+    /// A product with few columns, of A whose columns are contiguous, as Cᵀ ← Bᵀ·Aᵀ: the lanes run along the rows of C, as most lanes of
+    /// a register of B would be idle.
     fn transposed<S: Simd>(&mut self, simd: S) {
         let (m, n) = (self.a.rows(), self.b.cols());
         let mut buffer = [T::ZERO; NARROW * STRIP_ROWS];
@@ -347,25 +347,25 @@ struct Group {
     tiles: usize,
 }
 
-/// Rows of a product cut into tiles whose heights differ by one at most: full tiles and a remnant would leave the remnant too few
-/// accumulators to hide the latency of multiply–add.
+/// The rows of a product, cut into tiles whose heights differ by one at most. If all tiles but the last were full, the last might have
+/// too few accumulators to hide the latency of multiply–add.
 #[derive(Clone, Copy)]
 struct TileRows {
     first: usize,
-    /// Height of the tall tiles, and their number; the others are a row less.
+    /// Height of the taller tiles, and their number; the others have one row less.
     height: usize,
     tall: usize,
     short: usize,
 }
 
 impl TileRows {
-    /// `len` rows from `first` on, in tiles of at most `max`.
+    /// Cuts `len` rows from `first` on into tiles of at most `max`.
     #[inline(always)]
     fn new(first: usize, len: usize, max: usize) -> Self {
         if len <= max {
             return Self { first, height: len, tall: 1, short: 0 };
         }
-        // Two tiles need no division, which takes as long as a tile of a few steps.
+        // Two tiles need no division, which would take as long as a tile of a few steps.
         let (tiles, height) = match len <= 2 * max {
             true => (2, len.div_ceil(2)),
             false => (len.div_ceil(max), len.div_ceil(len.div_ceil(max))),

@@ -33,7 +33,7 @@ fn extent(rows: usize, cols: usize, row_stride: usize, col_stride: usize) -> Opt
     last_row.checked_add(last_col)?.checked_add(1)
 }
 
-/// One call for all matrices of this crate's, which is short.
+/// One short call for all matrices of this crate.
 #[cold]
 #[inline(never)]
 fn too_short() -> ! {
@@ -239,7 +239,7 @@ impl<'a, T> MatrixMut<'a, T> {
         self.block(range, 0..cols)
     }
 
-    /// The rows above `at`, and the others. There is one of either at least.
+    /// The rows above `at`, and the others. Both have at least one row.
     pub(crate) fn split_rows(self, at: usize) -> (Self, Self) {
         assert!(0 < at && at < self.rows, "row {at} of {}", self.rows);
         let Self { data, rows, cols, row_stride } = self;

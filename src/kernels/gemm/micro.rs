@@ -21,12 +21,12 @@ use crate::simd::Element;
 use crate::simd::{Kernel, Lanes, Simd};
 use core::marker::PhantomData;
 
-/// Accumulators that are too few to hide the latency of multiply–add (4 steps of 2 on most cores): each is then two, for even and for
-/// odd steps.
+/// This many accumulators are too few to hide the latency of multiply–add (4 steps of 2 on most cores): then each is two, one for even
+/// and one for odd steps.
 const FEW: usize = 4;
 
-/// Operands of the micro-kernel. Strides are in elements. α and β are no neighbours: just written one by one, they would be read as a
-/// pair, which waits until both have reached the cache, longer than a tiny product takes.
+/// Operands of the micro-kernel. Strides are in elements. α and β are kept apart: if they were neighbours, just written one by one, the
+/// compiler would read them as a pair, which waits until both have reached the cache, longer than a tiny product takes.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub(super) struct Strip<T> {
@@ -55,7 +55,7 @@ pub(super) struct Strip<T> {
     pub beta: T,
 }
 
-/// Computes `tiles` tiles of a strip, one below the other: what [`strip_product`] asks for, of `ROWS` rows and `VECTORS` registers.
+/// Computes `tiles` tiles of a strip, one below the other: what [`strip_product`] needs, with `ROWS` rows and `VECTORS` registers.
 struct Tiles<'a, T, const ROWS: usize, const VECTORS: usize, const MASKED: bool> {
     strip: &'a Strip<T>,
     tiles: usize,
@@ -99,8 +99,8 @@ unsafe fn tile<S: Simd, T: Element, const ROWS: usize, const VECTORS: usize, con
 ) {
     let lanes = T::Lanes::<S>::LANES;
     let &Strip { k, a_row, a_row4, a_col, b_row, c_row, d_row, last, alpha, beta, .. } = strip;
-    // The rows of A by fours, whose distance the compiler does not see to be four rows: else it finds its way from row to row by
-    // additions, each of which waits for the one before, and which take longer than the multiply–adds.
+    // The rows of A by fours, at a distance that the compiler does not know to be four rows. Otherwise it would go from row to row by
+    // additions, each of which waits for the one before; these take longer than the multiply–adds.
     let step = |a: *const T, b: *const T, sums: &mut [[T::Lanes<S>; VECTORS]; ROWS]| {
         let row: [_; VECTORS] = core::array::from_fn(|v| {
             let cut = MASKED && v + 1 == VECTORS;
@@ -122,7 +122,7 @@ unsafe fn tile<S: Simd, T: Element, const ROWS: usize, const VECTORS: usize, con
     };
     let mut sums = [[T::Lanes::<S>::zero(simd); VECTORS]; ROWS];
     let mut left = k;
-    // Pointers beyond the last step are made, never read.
+    // Pointers beyond the last step are computed but never read.
     if ROWS * VECTORS <= FEW {
         let mut odd = sums;
         while left >= 2 {
@@ -200,15 +200,15 @@ pub(super) unsafe fn strip_product<S: Simd, T: Element>(
     }
 }
 
-/// A micro-kernel: computes so many tiles of a strip.
+/// A micro-kernel: computes a number of tiles of a strip.
 type MicroKernel<S, T> = unsafe fn(S, &Strip<T>, usize);
 
-/// The micro-kernels of an instruction set and a type. A table, as the arms of a `match` would be compiled for heights that the set does
-/// not have.
+/// The micro-kernels of an instruction set and a type. This is a table because a `match` would be compiled with arms for heights that the
+/// set does not have.
 struct Table<S, T>(PhantomData<(S, T)>);
 
 impl<S: Simd, T: Element> Table<S, T> {
-    /// By rows, less one; for one register, whole and masked, two likewise, and four.
+    /// Indexed by rows minus one: for one register, whole and masked; for two likewise; and for four.
     const KERNELS: [[Option<MicroKernel<S, T>>; 5]; MAX_ROWS] = [
         Self::of_height::<1>(),
         Self::of_height::<2>(),

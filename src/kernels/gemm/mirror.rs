@@ -16,8 +16,8 @@ pub(crate) fn mirror<T: Element>(isa: InstructionSet, mut c: MatrixMut<T>, half:
     isa.run(Mirror { c: &mut c, half });
 }
 
-/// Blocks of `LANES` rows are transposed in registers, up to the block on the diagonal or from there on; that block is transposed
-/// to the stack, from where one half comes back.
+/// Blocks of `LANES` rows are transposed in registers, up to the block on the diagonal or from there on. The block on the diagonal is
+/// transposed to the stack, and one half of it is copied back.
 struct Mirror<'a, 'b, T> {
     c: &'b mut MatrixMut<'a, T>,
     half: Half,
@@ -34,7 +34,7 @@ impl<T: Element> Kernel for Mirror<'_, '_, T> {
         let c = self.c.as_mut_ptr();
         for first in (0..n).step_by(lanes) {
             let last = n.min(first + lanes);
-            // The columns beside the block on the diagonal, as many as are transposed in registers.
+            // The columns beside the block on the diagonal, as far as they are transposed in registers.
             let beside = match self.half {
                 Half::Lower => 0..first,
                 Half::Upper => last..n,

@@ -12,13 +12,14 @@
 //! | 2 | columns | a panel: 2 registers | a panel of B in L1 |
 //! | 1 | rows | a tile: 6 or 12 | a tile of C in registers |
 //!
-//! and inside, the micro-kernel runs over k (`micro.rs`). What differs from BLIS is that copies are made only where they
-//! pay (`blocks.rs`): the micro-kernel broadcasts A, which needs no order, so row-major A is read in place, and so are panels of
-//! row-major B, whose rows the L2 cache delivers in time. Panels that are packed are packed just before their first use. Where B
-//! is small, loops 2 and 1 change places, so that C is written row by row; where A has few rows, panels are twice as wide.
-//! Products that a tile or two cover decide nothing else, and go to the micro-kernel at once (`loops.rs`).
-//! Small and skinny operands that lie contiguously along k go by dot products instead (`dot.rs`), and products of few columns
-//! with column-major A as their transpose (`loops.rs`).
+//! and inside, the micro-kernel runs over k (`micro.rs`). Unlike BLIS, copies are made only where they pay (`blocks.rs`):
+//!
+//! - The micro-kernel broadcasts A, so row-major A is read in place. Row-major B is too: the L2 cache delivers its rows in time.
+//! - Panels are packed just before their first use.
+//! - Where B is small, loops 2 and 1 change places, so that C is written row by row. Where A has few rows, panels are twice as wide.
+//! - Products that one or two tiles cover skip all other decisions (`loops.rs`).
+//! - Small operands that are contiguous along k go by dot products instead (`dot.rs`), and products of few columns with column-major A as
+//!   their transpose (`loops.rs`).
 //!
 //! The order of summation depends on the dimensions, the strides and the instruction set alone, so a product gives the
 //! same bits whenever it is repeated.
@@ -56,8 +57,8 @@ pub enum Triangle {
     Both,
 }
 
-/// Products of matrices. Each panics unless the dimensions of the operands go together, and unless the scratch of a worker has
-/// [`workspace_len`] elements; workers split the rows of C.
+/// Products of matrices. Each panics unless the dimensions of the operands fit together and the scratch of a worker has [`workspace_len`]
+/// elements. The workers split the rows of C.
 impl<T: Element> Context<'_, T> {
     /// C ← A·B.
     pub(crate) fn set(&mut self, c: MatrixMut<T>, a: Matrix<T>, b: Matrix<T>) {
@@ -74,8 +75,9 @@ impl<T: Element> Context<'_, T> {
         self.reborrow().rows_of_product(c, alpha, a, b, addend, a.rows());
     }
 
-    /// C ← α·A·B + addend, some rows of a product that has `rows` in all, cut as [`Context::cut`] does. The bits are those of the whole:
-    /// an element's sum depends on the way that is chosen for the whole product, not on the rows beside it, if these are not few.
+    /// C ← α·A·B + addend, for some rows of a product that has `rows` in all, cut as [`Context::cut`] does. The bits are those of the
+    /// whole product: the method is chosen for the whole, and an element's sum does not depend on the other rows, as long as these rows
+    /// are not few.
     pub(crate) fn rows_of_product(
         mut self,
         mut c: MatrixMut<T>,
@@ -118,7 +120,7 @@ impl<T: Element> Context<'_, T> {
     }
 }
 
-/// The one call of the product's kernel: what calls it is compiled without another copy.
+/// The only call of the product's kernel: its callers are compiled without another copy.
 #[inline(never)]
 fn run<T: Element>(isa: InstructionSet, product: &mut Product<'_, '_, T>) {
     isa.run(product);

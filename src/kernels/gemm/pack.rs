@@ -22,8 +22,8 @@ impl<T> Source<T> {
     }
 }
 
-/// Aᵀ as rows of `width` numbers, a multiple of the lanes of any register and at least as many as A has rows; what a row holds beyond
-/// these has no meaning. For products that have the same B.
+/// Writes Aᵀ as rows of `width` numbers, for products that share B. `width` is a multiple of the lanes of any register and at least the
+/// number of A's rows; the rest of a row has no meaning.
 ///
 /// Panics if `panel` has not `width` numbers for each column of A.
 pub(crate) fn transpose<T: Element>(isa: InstructionSet, a: Matrix<T>, panel: &mut [T], width: usize) {
@@ -58,7 +58,7 @@ impl<T: Element> Panel<'_, T> {
     }
 }
 
-/// A function of its own: inlined into the loops it would take their registers.
+/// A function of its own: inlined into the loops, it would take their registers.
 impl<T: Element> Kernel for Vouched<&Panel<'_, T>> {
     type Output = ();
 
@@ -190,8 +190,8 @@ impl<T: Element> Kernel for Vouched<&Strip<T>> {
     }
 }
 
-/// One tile of [`Strip::pack`] where columns are contiguous. Whole registers are stored: what one puts beyond the end of
-/// its column is overwritten by the next column, or by the registers above it, which follow.
+/// One tile of [`Strip::pack`] where columns are contiguous. Whole registers are stored: what one writes beyond the end of its column is
+/// overwritten by the next column, or by the registers above it, which follow.
 #[inline(always)]
 unsafe fn copy_columns<S: Simd, T: Element>(simd: S, a: Source<T>, rows: usize, k: usize, target: *mut T) {
     let lanes = T::Lanes::<S>::LANES;

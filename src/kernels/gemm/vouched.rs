@@ -1,7 +1,7 @@
-//! Kernels that trust what they are given.
+//! Kernels that rely on a contract of their operands.
 
-/// Operands by pointer, whose contract is kept: the one who made the value vouched for it. So a kernel of such operands is a safe
-/// function, and cannot be run on others.
+/// Operands by pointer whose contract holds: whoever made the value guaranteed it. So a kernel of such operands is a safe function, and
+/// cannot be run on others.
 pub(super) struct Vouched<O>(O);
 
 impl<O> Vouched<O> {

@@ -1,20 +1,21 @@
-//! The trace of a row of pairs, and its derivatives: Θ is centred, in registers whose lanes are pairs.
+//! The trace of a row of pairs, and its derivatives. Θ is centred in registers whose lanes are pairs.
 //!
 //! See the [form](super) for the formulas. About `10K²` operations a pair.
 //!
-//! **Two classes.** A centred 2×2 matrix is a multiple of an outer product, so with `t = Θ_11 − Θ_12 − Θ_21 + Θ_22 = Ga W + 2 Gg`
+//! **Two classes.** A centred 2×2 matrix is a multiple of an outer product. With `ϑ = Θ_11 − Θ_12 − Θ_21 + Θ_22 = Ga Ψ + 2 Gg`
 //!
 //! ```text
-//! Θ̃ = t [p_2; −p_1] [p'_2, −p'_1]      tr(SΘS'Θ) = c c' t²,  c = p_1 p_2      X_11 = X_22 = c c' t      p̂ = c' t² [p_2²; p_1²]
+//! Θ̃ = ϑ [p_2; −p_1] [p'_2, −p'_1]      tr(SΘS'Θ) = (p_1 p_2) (p'_1 p'_2) ϑ²
+//! Ξ_11 = Ξ_22 = (p_1 p_2) (p'_1 p'_2) ϑ      p̂ = p'_1 p'_2 ϑ² [p_2²; p_1²]
 //! ```
 //!
-//! in which nothing cancels: some 30 operations.
+//! in which nothing cancels: about 30 operations.
 
 use crate::simd::Element;
 use crate::simd::{Kernel, Lanes, Simd};
 
-/// Runs over the classes by blocks of four and one, so that sums over the other sample's classes are as many chains at once and what
-/// all rows of a block read is read once.
+/// Runs over the classes in blocks of four, then one by one. In a block, sums over the other sample's classes are four independent
+/// chains, and what all four rows read is read once.
 macro_rules! by_blocks {
     ($classes:expr, $class:ident, $rows:ident => $work:block) => {{
         let mut $class = 0;
@@ -35,31 +36,32 @@ macro_rules! by_blocks {
 pub(super) struct Row<'a, T> {
     pub classes: usize,
     pub scale: T,
-    /// The row sample's most probable class, and its number.
+    /// The row sample's most probable class, and the sample's index.
     pub lead: usize,
     pub sample: usize,
-    /// q and the leads of all samples, K×N.
+    /// p̄, and 1 at the most probable class, of all samples, K×N.
     pub p: &'a [T],
     pub leads: &'a [T],
-    /// q̂ of the columns, one row a class, and the distance of its rows; where the columns are not the rows of the same tile.
+    /// The derivatives with respect to p̄ of the columns, one row a class, and the distance of their rows; `None` where the columns are
+    /// among the rows of the same tile.
     pub column_p_hat: Option<(&'a mut [T], usize)>,
     pub n: usize,
-    /// Of the columns.
+    /// Index of the first column's sample.
     pub first_column: usize,
     pub weights: &'a [T],
     pub ga: &'a [T],
     /// Gg; becomes the coefficient of ĝ.
     pub gg: &'a mut [T],
     pub ss: &'a [T],
-    /// Entries of W, one row an entry; become 2w Ŵ.
-    pub w: &'a mut [T],
+    /// Entries of Ψ, one row an entry; become 2 w_nn' Ψ̂.
+    pub psi: &'a mut [T],
     pub registers: &'a mut [T],
-    /// q̂ of the row's sample; without it only the value is computed.
+    /// The derivatives with respect to p̄ of the row's sample; if `None`, only the value is computed.
     pub p_hat: Option<&'a mut [T]>,
 }
 
 impl<T: Element> Kernel for Row<'_, T> {
-    /// Shares of the output, the cross and the hidden block.
+    /// Parts of the output, the cross and the hidden block.
     type Output = [T; 3];
 
     #[inline(always)]
@@ -93,29 +95,29 @@ impl<T: Element> Row<'_, T> {
     fn two_classes<S: Simd>(self, simd: S) -> [T; 3] {
         let (n, width, lanes) = (self.n, self.weights.len(), <T::Lanes<S> as Lanes>::LANES);
         let splat = |x: T| T::Lanes::<S>::splat(simd, x);
-        let (sigma, two) = (splat(self.scale), splat(T::TWO));
-        let q = [self.p[self.sample], self.p[n + self.sample]];
-        // c is kept divided by σ, as everything that is linear in S.
-        let c = splat(q[0] * (self.scale * q[1]));
+        let (scale, two) = (splat(self.scale), splat(T::TWO));
+        let p_bar = [self.p[self.sample], self.p[n + self.sample]];
+        // p_1 p_2, an entry of S, is stored divided by scale.
+        let variance = splat(p_bar[0] * (self.scale * p_bar[1]));
         let mut totals = [T::Lanes::<S>::zero(simd); 3];
         let mut own_hat = T::Lanes::<S>::zero(simd);
         let mut column_p_hat = self.column_p_hat;
         for start in (0..width).step_by(lanes) {
             let len = lanes.min(width - start);
-            // Not by a closure, which would stay a call.
+            // Not in a closure: it would not be inlined.
             let weight = T::Lanes::<S>::load_at(simd, self.weights, start, len);
             let ga = T::Lanes::<S>::load_at(simd, self.ga, start, len);
             let gg = T::Lanes::<S>::load_at(simd, self.gg, start, len);
             let ss = T::Lanes::<S>::load_at(simd, self.ss, start, len);
-            let w = T::Lanes::<S>::load_at(simd, self.w, start, len);
+            let psi = T::Lanes::<S>::load_at(simd, self.psi, start, len);
             let column = self.first_column + start;
-            let other_q_1 = T::Lanes::<S>::load_at(simd, self.p, column, len);
-            let other_p_2 = sigma * T::Lanes::<S>::load_at(simd, self.p, n + column, len);
-            let other_c = other_q_1 * other_p_2;
+            let other_p_bar_1 = T::Lanes::<S>::load_at(simd, self.p, column, len);
+            let other_p_2 = scale * T::Lanes::<S>::load_at(simd, self.p, n + column, len);
+            let other_variance = other_p_bar_1 * other_p_2;
 
-            let t = ga.mul_add(w, two * gg);
-            let x = c * other_c * t;
-            let (total, trace, twice) = (x * t, two * x, two * weight);
+            let vartheta = ga.mul_add(psi, two * gg);
+            let x = variance * other_variance * vartheta;
+            let (total, trace, twice) = (x * vartheta, two * x, two * weight);
             let output = gg * ss;
             let cross = trace - output;
             let shares = [weight * (gg * output), twice * (gg * cross), weight * (total - gg * (trace + cross))];
@@ -126,21 +128,22 @@ impl<T: Element> Row<'_, T> {
                 continue;
             }
             (two * twice * trace).store_at(self.gg, start, len);
-            (twice * ga * trace).store_at(self.w, start, len);
-            let square = twice * t * t;
-            own_hat = square.mul_add(other_c, own_hat);
+            (twice * ga * trace).store_at(self.psi, start, len);
+            let square = twice * vartheta * vartheta;
+            own_hat = square.mul_add(other_variance, own_hat);
             if let Some((p_hat, stride)) = &mut column_p_hat {
-                let other_p_1 = sigma * other_q_1;
+                let other_p_1 = scale * other_p_bar_1;
                 for (class, other_p) in [other_p_2, other_p_1].into_iter().enumerate() {
                     let place = &mut p_hat[class * *stride + start..][..len];
-                    let sum = (square * c * other_p).mul_add(other_p, T::Lanes::<S>::load_first(simd, place, len));
+                    let sum =
+                        (square * variance * other_p).mul_add(other_p, T::Lanes::<S>::load_first(simd, place, len));
                     sum.store_first(place, len);
                 }
             }
         }
         if let Some(p_hat) = self.p_hat {
             let sum = own_hat.reduce_sum();
-            for (p_hat, other) in p_hat.iter_mut().zip([q[1], q[0]]) {
+            for (p_hat, other) in p_hat.iter_mut().zip([p_bar[1], p_bar[0]]) {
                 let p = self.scale * other;
                 *p_hat += sum * p * p;
             }
@@ -159,25 +162,25 @@ impl<T: Element> Row<'_, T> {
         let register = |from: &[T]| T::Lanes::<S>::load(simd, from);
         let (weight, ga, gg) = (read(&self.weights[start..]), read(&self.ga[start..]), read(&self.gg[start..]));
         let at = self.first_column + start;
-        let own_q = |class: usize| splat(self.p[class * n + self.sample]);
+        let own_p_bar = |class: usize| splat(self.p[class * n + self.sample]);
 
         let line = k * lanes;
         let (own_hat, rest) = self.registers.split_at_mut(line);
         let (theta, rest) = rest[..(k + 6) * line].split_at_mut(k * line);
-        let (alpha, rest) = rest.split_at_mut(line);
-        let (beta, rest) = rest.split_at_mut(line);
+        let (row_means, rest) = rest.split_at_mut(line);
+        let (column_means, rest) = rest.split_at_mut(line);
         let (other_hat, rest) = rest.split_at_mut(line);
         let (lead_row, rest) = rest.split_at_mut(line);
-        let (other_q, other_lead) = rest.split_at_mut(line);
+        let (other_p_bar, other_lead) = rest.split_at_mut(line);
         for class in 0..k {
-            read(&self.p[class * n + at..]).store(&mut other_q[class * lanes..]);
+            read(&self.p[class * n + at..]).store(&mut other_p_bar[class * lanes..]);
             read(&self.leads[class * n + at..]).store(&mut other_lead[class * lanes..]);
         }
-        let mut entry = self.w.get(start..).unwrap_or_default().chunks(self.weights.len());
+        let mut entry = self.psi.get(start..).unwrap_or_default().chunks(self.weights.len());
         for i in 0..r {
             for l in i..r {
-                let w = read(entry.next().unwrap_or_default());
-                let entry = ga.mul_add(w, if i == l { gg } else { zero });
+                let psi = read(entry.next().unwrap_or_default());
+                let entry = ga.mul_add(psi, if i == l { gg } else { zero });
                 entry.store(&mut theta[i * line + l * lanes..]);
                 entry.store(&mut theta[l * line + i * lanes..]);
             }
@@ -186,24 +189,25 @@ impl<T: Element> Row<'_, T> {
         }
         gg.store(&mut theta[r * line + r * lanes..]);
 
-        beta.fill(T::ZERO);
+        column_means.fill(T::ZERO);
         lead_row.copy_from_slice(&theta[lead * line..][..line]);
-        let mut block = Block { line, theta, own_hat, alpha, beta, other_hat, lead_row, other_q, other_lead };
-        let mut gamma = zero;
+        let mut block =
+            Block { line, theta, own_hat, row_means, column_means, other_hat, lead_row, other_p_bar, other_lead };
+        let mut grand_mean = zero;
         by_blocks!(k, class, ROWS => {
-            let q = core::array::from_fn::<_, ROWS, _>(|i| own_q(class + i));
-            gamma = block.subtract_means(simd, class, q, gamma);
+            let p_bar = core::array::from_fn::<_, ROWS, _>(|i| own_p_bar(class + i));
+            grand_mean = block.subtract_means(simd, class, p_bar, grand_mean);
         });
-        let (sigma, twice) = (splat(self.scale), splat(T::TWO) * weight);
-        let gamma = sigma * gamma;
-        for beta in block.beta.chunks_exact_mut(lanes) {
-            (sigma * (register(beta) - gamma)).store(beta);
+        let (scale, twice) = (splat(self.scale), splat(T::TWO) * weight);
+        let grand_mean = scale * grand_mean;
+        for column_means in block.column_means.chunks_exact_mut(lanes) {
+            (scale * (register(column_means) - grand_mean)).store(column_means);
         }
         let (mut total, mut trace) = (zero, zero);
         block.other_hat.fill(T::ZERO);
         by_blocks!(k, class, ROWS => {
-            let q = core::array::from_fn::<_, ROWS, _>(|i| own_q(class + i));
-            (total, trace) = block.square(simd, class, q, sigma, twice, (total, trace));
+            let p_bar = core::array::from_fn::<_, ROWS, _>(|i| own_p_bar(class + i));
+            (total, trace) = block.square(simd, class, p_bar, scale, twice, (total, trace));
         });
         let Block { theta, other_hat, .. } = block;
 
@@ -216,7 +220,7 @@ impl<T: Element> Row<'_, T> {
         }
         (splat(T::TWO) * twice * trace).store_at(self.gg, start, len);
         let weighted = twice * ga;
-        let mut entry = self.w.get_mut(start..).unwrap_or_default().chunks_mut(self.weights.len());
+        let mut entry = self.psi.get_mut(start..).unwrap_or_default().chunks_mut(self.weights.len());
         for i in 0..r {
             for l in i..r {
                 let sum = register(&theta[i * line + l * lanes..]) + register(&theta[l * line + i * lanes..]);
@@ -234,32 +238,32 @@ impl<T: Element> Row<'_, T> {
     }
 }
 
-/// Θ of a register of pairs and what is made of it; a class of either sample has a register, a row of classes `line` numbers.
+/// Θ of a register of pairs, and what is made of it. Each class of either sample has a register; a row of classes takes `line` numbers.
 struct Block<'a, T> {
     line: usize,
-    /// Θ, K rows; becomes what is left of it by subtraction, then X.
+    /// Θ, K rows; becomes Θ with the rows and columns of the most probable classes subtracted, then Ξ.
     theta: &'a mut [T],
     own_hat: &'a mut [T],
     /// Means of rows, and of columns.
-    alpha: &'a mut [T],
-    beta: &'a mut [T],
+    row_means: &'a mut [T],
+    column_means: &'a mut [T],
     other_hat: &'a mut [T],
-    /// Θ's row of the row sample's lead.
+    /// The row of Θ at the row sample's most probable class.
     lead_row: &'a [T],
-    other_q: &'a [T],
+    other_p_bar: &'a [T],
     other_lead: &'a [T],
 }
 
 impl<T: Element> Block<'_, T> {
-    /// Makes the leads' row and columns zero, in the rows from `class`, whose q is given; adds to the means, and to γ, the mean of both.
-    /// Each is divided by σ once a mean.
+    /// In the rows from `class` on, whose p̄ is given: subtracts the row and the column of the most probable classes, and adds to the
+    /// means of rows and columns and to the mean of all. Each mean is divided by `scale` once for each sum over classes.
     #[inline(always)]
     fn subtract_means<S: Simd, const ROWS: usize>(
         &mut self,
         simd: S,
         class: usize,
-        q: [T::Lanes<S>; ROWS],
-        mut gamma: T::Lanes<S>,
+        p_bar: [T::Lanes<S>; ROWS],
+        mut grand_mean: T::Lanes<S>,
     ) -> T::Lanes<S> {
         let (line, lanes) = (self.line, <T::Lanes<S> as Lanes>::LANES);
         let theta = &mut self.theta[class * line..][..ROWS * line];
@@ -274,33 +278,34 @@ impl<T: Element> Block<'_, T> {
             }
         }
         for at in (0..line).step_by(lanes) {
-            let other_q = T::Lanes::<S>::load(simd, &self.other_q[at..]);
+            let other_p_bar = T::Lanes::<S>::load(simd, &self.other_p_bar[at..]);
             let lead = T::Lanes::<S>::load(simd, &self.lead_row[at..]);
-            let mut beta = T::Lanes::<S>::load(simd, &self.beta[at..]);
+            let mut column_means = T::Lanes::<S>::load(simd, &self.column_means[at..]);
             for i in 0..ROWS {
                 let entry = &mut theta[i * line + at..][..lanes];
                 let shifted = (T::Lanes::<S>::load(simd, entry) - lead) - shift[i];
                 shifted.store(entry);
-                mean[i] = other_q.mul_add(shifted, mean[i]);
-                beta = q[i].mul_add(shifted, beta);
+                mean[i] = other_p_bar.mul_add(shifted, mean[i]);
+                column_means = p_bar[i].mul_add(shifted, column_means);
             }
-            beta.store(&mut self.beta[at..]);
+            column_means.store(&mut self.column_means[at..]);
         }
         for i in 0..ROWS {
-            mean[i].store(&mut self.alpha[(class + i) * lanes..]);
-            gamma = q[i].mul_add(mean[i], gamma);
+            mean[i].store(&mut self.row_means[(class + i) * lanes..]);
+            grand_mean = p_bar[i].mul_add(mean[i], grand_mean);
         }
-        gamma
+        grand_mean
     }
 
-    /// Centres the rows from `class`, and makes X of them: adds to q̂ and q̂', to the trace of ΘX and to that of X.
+    /// Centres the rows from `class` on, and turns them into Ξ. Adds to the derivatives with respect to p̄ and p̄', to the trace of ΘΞ
+    /// and to that of Ξ.
     #[inline(always)]
     fn square<S: Simd, const ROWS: usize>(
         &mut self,
         simd: S,
         class: usize,
-        q: [T::Lanes<S>; ROWS],
-        sigma: T::Lanes<S>,
+        p_bar: [T::Lanes<S>; ROWS],
+        scale: T::Lanes<S>,
         twice: T::Lanes<S>,
         (mut total, mut trace): (T::Lanes<S>, T::Lanes<S>),
     ) -> (T::Lanes<S>, T::Lanes<S>) {
@@ -309,24 +314,24 @@ impl<T: Element> Block<'_, T> {
         let mut hat = [T::Lanes::<S>::zero(simd); ROWS];
         let mut mean = hat;
         for (i, mean) in mean.iter_mut().enumerate() {
-            *mean = sigma * T::Lanes::<S>::load(simd, &self.alpha[(class + i) * lanes..]);
+            *mean = scale * T::Lanes::<S>::load(simd, &self.row_means[(class + i) * lanes..]);
         }
         for at in (0..line).step_by(lanes) {
-            let other_q = T::Lanes::<S>::load(simd, &self.other_q[at..]);
-            let beta = T::Lanes::<S>::load(simd, &self.beta[at..]);
+            let other_p_bar = T::Lanes::<S>::load(simd, &self.other_p_bar[at..]);
+            let column_means = T::Lanes::<S>::load(simd, &self.column_means[at..]);
             let mut other_hat = T::Lanes::<S>::load(simd, &self.other_hat[at..]);
             for i in 0..ROWS {
                 let entry = &mut theta[i * line + at..][..lanes];
-                let centred = T::Lanes::<S>::load(simd, entry) - (mean[i] + beta);
-                let left = q[i] * centred;
-                hat[i] = (other_q * centred).mul_add(centred, hat[i]);
+                let centred = T::Lanes::<S>::load(simd, entry) - (mean[i] + column_means);
+                let left = p_bar[i] * centred;
+                hat[i] = (other_p_bar * centred).mul_add(centred, hat[i]);
                 other_hat = left.mul_add(centred, other_hat);
-                (left * other_q).store(entry);
+                (left * other_p_bar).store(entry);
             }
             other_hat.store(&mut self.other_hat[at..]);
         }
         for i in 0..ROWS {
-            total = q[i].mul_add(hat[i], total);
+            total = p_bar[i].mul_add(hat[i], total);
             trace = trace + T::Lanes::<S>::load(simd, &theta[i * line + (class + i) * lanes..]);
             let own_hat = &mut self.own_hat[(class + i) * lanes..][..lanes];
             twice.mul_add(hat[i], T::Lanes::<S>::load(simd, own_hat)).store(own_hat);

@@ -1,9 +1,11 @@
-//! The entries of `W = U diag(f∘f') Uᵀ` over a part of a tile, and the way back from their derivatives.
+//! The entries of `Ψ = U diag(f∘f') Uᵀ` over a part of a tile, and what their derivatives give.
 //!
-//! An entry k ≤ l of W over a part is a product of the rows f, weighted by `U_k∘U_l`, with the columns', which are transposed once. It is
-//! formed row by row, all R₂ entries of a sample by its row, so that some rows are a piece of memory of their own; of a part on the
-//! diagonal up to the diagonal, which is then mirrored. On the way back an entry of `2w Ŵ`, times the rows
-//! f, gives f̂ and Û: products of a [`GROUP`] of entries are folded into both at once.
+//! An entry k ≤ l of Ψ over a part is a product of the rows f, weighted by `U_k∘U_l`, with those of the columns, which are transposed
+//! once. Entries are formed row by row, all R₂ of a sample together, so that some rows of the part are a contiguous piece of memory. On
+//! the diagonal they are formed up to the diagonal and then mirrored.
+//!
+//! For the derivatives, an entry of `2 w_nn' Ψ̂`, times the rows f, gives f̂ and Û: the products of a [`GROUP`] of entries are folded
+//! into both at once.
 
 use core::ops::Range;
 
@@ -25,15 +27,15 @@ const FOLDED: usize = 4;
 /// Bytes apart at which numbers share a set of the L1 cache.
 const ALIASED: usize = 4096;
 
-/// Rows of W that a sample's entries take: one more than there are entries where samples would share cache sets.
-const fn rows_of_w(shape: Shape, width: usize, bytes: usize) -> usize {
+/// Rows that the entries of Ψ of a sample take: one more than there are entries where samples would share cache sets.
+const fn rows_of_psi(shape: Shape, width: usize, bytes: usize) -> usize {
     let r2 = triangle(shape.classes() - 1);
     if (r2 * width * bytes).is_multiple_of(ALIASED) { r2 + 1 } else { r2 }
 }
 
-/// Numbers from the entries of a sample to those of the next, over `width` columns.
+/// Numbers from the entries of a sample to those of the next, for `width` columns.
 pub(super) const fn line<T>(shape: Shape, width: usize) -> usize {
-    rows_of_w(shape, width, size_of::<T>()) * width
+    rows_of_psi(shape, width, size_of::<T>()) * width
 }
 
 /// Elements of packing space that the products need.
@@ -41,7 +43,7 @@ pub(super) const fn packing_elements(shape: Shape, part: usize) -> u64 {
     gemm::largest_workspace(&[[scaled_rows(shape, part), shape.hidden(), panel::<f32>()], [part, part, shape.hidden()]])
 }
 
-/// U, R×M, and U_k∘U_l for k ≤ l, R₂×M, of V, K×M.
+/// U, R×M, and U_k∘U_l for k ≤ l, R₂×M, given V, K×M.
 pub(super) fn write_differences<T: Element>(shape: Shape, v: &[T], u: &mut [T], uu: &mut [T]) {
     let (m, r) = (shape.hidden(), shape.classes() - 1);
     let last = row(v, m, r);
@@ -53,39 +55,39 @@ pub(super) fn write_differences<T: Element>(shape: Shape, v: &[T], u: &mut [T], 
     products_of_rows(u, m, |_, _| T::ONE, uu);
 }
 
-/// The entries of W over a part on the diagonal, which are symmetric.
+/// The entries of Ψ over a part on the diagonal, which are symmetric.
 pub(super) fn form_diagonal<T: Element>(
     tangent: &Tangent<'_, T>,
     sum: &PairSum<'_, '_, T>,
     part: &Tile,
-    w: &mut [T],
+    psi: &mut [T],
     scratch: &mut WorkerScratch<'_, T>,
 ) {
     let isa = scratch.context.isa;
     let (len, step) = (part.rows.len(), panel::<T>() / 2);
     let line = line::<T>(sum.forward.shape, len);
     transpose(isa, sum, &part.columns, scratch.transposed);
-    for (rows, w) in pieces(part.rows.clone(), step).zip(w.chunks_mut(step * line)) {
-        form_rows(tangent, sum, &rows, (rows.end - part.rows.start, len), w, scratch);
+    for (rows, psi) in pieces(part.rows.clone(), step).zip(psi.chunks_mut(step * line)) {
+        form_rows(tangent, sum, &rows, (rows.end - part.rows.start, len), psi, scratch);
     }
     if len > step {
         for e in 0..triangle(sum.forward.shape.classes() - 1) {
-            mirror(isa, MatrixMut::row_major_strided(&mut w[e * len..], len, len, line), Half::Lower);
+            mirror(isa, MatrixMut::row_major_strided(&mut psi[e * len..], len, len, line), Half::Lower);
         }
     }
 }
 
-/// The entries of W over some rows of a part off the diagonal.
+/// The entries of Ψ over some rows of a part off the diagonal.
 pub(super) fn form<T: Element>(
     tangent: &Tangent<'_, T>,
     sum: &PairSum<'_, '_, T>,
     part: &Tile,
-    w: &mut [T],
+    psi: &mut [T],
     scratch: &mut WorkerScratch<'_, T>,
 ) {
     let width = part.columns.len();
     transpose(scratch.context.isa, sum, &part.columns, scratch.transposed);
-    form_rows(tangent, sum, &part.rows, (width, width), w, scratch);
+    form_rows(tangent, sum, &part.rows, (width, width), psi, scratch);
 }
 
 /// The rows f of some columns, transposed: panels of M rows, one after the other.
@@ -97,28 +99,28 @@ fn transpose<T: Element>(isa: InstructionSet, sum: &PairSum<'_, '_, T>, columns:
     }
 }
 
-/// The entries of W over some rows and the first of the columns that are transposed, so many of a width.
+/// The entries of Ψ over some rows and the first `width` of the transposed columns.
 fn form_rows<T: Element>(
     tangent: &Tangent<'_, T>,
     sum: &PairSum<'_, '_, T>,
     rows: &Range<usize>,
     (columns, width): (usize, usize),
-    w: &mut [T],
+    psi: &mut [T],
     scratch: &mut WorkerScratch<'_, T>,
 ) {
     let (shape, WorkerScratch { scaled: all_scaled, transposed, context, .. }) = (sum.forward.shape, scratch);
     let m = shape.hidden();
-    let rows_of_w = rows_of_w(shape, width, size_of::<T>());
-    let most = (all_scaled.len() / (rows_of_w * m)).max(1);
+    let rows_of_psi = rows_of_psi(shape, width, size_of::<T>());
+    let most = (all_scaled.len() / (rows_of_psi * m)).max(1);
     let group = rows.len().div_ceil(rows.len().div_ceil(most));
-    let w = &mut w[..rows.len() * rows_of_w * width];
+    let psi = &mut psi[..rows.len() * rows_of_psi * width];
     let f = SampleRows::of_batch(sum.forward.f, m).of(rows);
-    for (f, w) in f.chunks(group * m).zip(w.chunks_mut(group * rows_of_w * width)) {
-        let stacked = f.len() / m * rows_of_w;
+    for (f, psi) in f.chunks(group * m).zip(psi.chunks_mut(group * rows_of_psi * width)) {
+        let stacked = f.len() / m * rows_of_psi;
         let scaled = &mut all_scaled[..stacked * m];
         context.isa.vectorize(|| {
-            for (f, scaled) in f.chunks_exact(m).zip(scaled.chunks_exact_mut(rows_of_w * m)) {
-                // The row that keeps samples apart is empty.
+            for (f, scaled) in f.chunks_exact(m).zip(scaled.chunks_exact_mut(rows_of_psi * m)) {
+                // The padding row between samples has no entry.
                 scaled[tangent.uu.len()..].fill(T::ZERO);
                 for (scaled, uu) in scaled.chunks_exact_mut(m).zip(tangent.uu.chunks_exact(m)) {
                     for ((scaled, &f), &uu) in scaled.iter_mut().zip(f).zip(uu) {
@@ -130,18 +132,18 @@ fn form_rows<T: Element>(
         let scaled = Matrix::row_major(scaled, stacked, m);
         for columns in pieces(0..columns, panel::<T>()) {
             let f = Matrix::row_major_strided(&transposed[columns.start * m..], m, columns.len(), panel::<T>());
-            let w = MatrixMut::row_major_strided(&mut w[columns.start..], stacked, columns.len(), width);
-            context.set(w, scaled, f);
+            let psi = MatrixMut::row_major_strided(&mut psi[columns.start..], stacked, columns.len(), width);
+            context.set(psi, scaled, f);
         }
     }
 }
 
-/// f̂ of one side from the entries of 2w Ŵ; Û too, if wanted, which is the same from both sides.
+/// Adds to f̂ of one side, given the entries of 2 w_nn' Ψ̂; and to Û if it is given (both sides would give the same).
 pub(super) fn spread<T: Element>(
     tangent: &Tangent<'_, T>,
     sum: &PairSum<'_, '_, T>,
     (part, side): (&Tile, Side),
-    w: &[T],
+    psi: &[T],
     f_hat: &mut PerSample<'_, T>,
     mut u_hat: Option<&mut [T]>,
     scratch: &mut WorkerScratch<'_, T>,
@@ -160,10 +162,10 @@ pub(super) fn spread<T: Element>(
         let twice = group.map(|entry| if entry.is_some_and(|(k, l)| k == l) { T::ONE } else { T::TWO });
         let products = &mut scaled[..uu.len() * to.len()];
         for (e, products) in (first..).zip(products.chunks_exact_mut(to.len() * m)) {
-            let w = Matrix::row_major_strided(&w[e * width..], part.rows.len(), width, line);
-            let w = if side == Side::Rows { w } else { w.t() };
+            let psi = Matrix::row_major_strided(&psi[e * width..], part.rows.len(), width, line);
+            let psi = if side == Side::Rows { psi } else { psi.t() };
             let products = MatrixMut::row_major(products, to.len(), m);
-            context.set(products, w, all_f.rows(from));
+            context.set(products, psi, all_f.rows(from));
         }
         let sums = u_hat.is_some().then_some(&mut **all_sums);
         context.isa.run(Fold { m, products, twice, uu, f: all_f.of(to), f_hat, sums });
@@ -182,7 +184,8 @@ pub(super) fn spread<T: Element>(
     }
 }
 
-/// Products of a group of entries of Ŵ with rows f, folded: into f̂, weighted by `U_k∘U_l`, and into sums over the rows, weighted by f.
+/// Folds the products of a group of entries of Ψ̂ with rows f: into f̂, weighted by `U_k∘U_l`, and into sums over the rows, weighted by
+/// f.
 struct Fold<'a, T> {
     m: usize,
     /// One matrix of rows an entry.
@@ -220,7 +223,7 @@ impl<T: Element> Fold<'_, T> {
         }
     }
 
-    /// Some rows, register by register: rows are read as they lie in memory.
+    /// Folds some rows, register by register: rows are read in the order of memory.
     #[inline(always)]
     fn rows<S: Simd, const ENTRIES: usize>(&mut self, simd: S, rows: Range<usize>) {
         let (m, matrix, lanes) = (self.m, self.f.len(), <T::Lanes<S> as Lanes>::LANES);

@@ -1,7 +1,7 @@
 //! The terms in S, B and A through the tangent kernel of each pair.
 //!
-//! Let `W = V diag(f∘f') Vᵀ` (K×K, symmetric) and `Θ = Gg I + Ga W`, the pair's block of the neural tangent kernel. All that S alone
-//! brings into κ is one trace, and what is left of A is its diagonal:
+//! Let `Ψ = V diag(f∘f') Vᵀ` (K×K, symmetric) and `Θ = Gg I + Ga Ψ`, the pair's block of the neural tangent kernel. All of κ that depends
+//! on S alone is one trace, and what remains of A is its diagonal:
 //!
 //! ```text
 //! ⟨S,S'⟩ Gg² + 2 Ga Gg ⟨B,B'⟩ + Ga² ⟨A,A'⟩ = tr(S Θ S' Θ) + Ga² ( o·d' + d·o' + d·d' )        o_j = (CᵀSC)_jj
@@ -12,23 +12,27 @@
 //!
 //! ```text
 //! Θ̃_kl = Θ_kl − Σ_j p'_j Θ_kj − Σ_i p_i Θ_il + Σ_ij p_i p'_j Θ_ij
-//! tr(SΘS'Θ) = Σ_kl p_k p'_l Θ̃_kl²      (SΘS')_kl = p_k p'_l Θ̃_kl = X_kl      p̂_k = Σ_l p'_l Θ̃_kl²      p̂'_l = Σ_k p_k Θ̃_kl²
+//! tr(SΘS'Θ) = Σ_kl p_k p'_l Θ̃_kl²      Ξ_kl = (SΘS')_kl = p_k p'_l Θ̃_kl      p̂_k = Σ_l p'_l Θ̃_kl²      p̂'_l = Σ_k p_k Θ̃_kl²
 //! ```
 //!
-//! where p̂ may be shifted by a constant, which S, on its way to the logits, takes away. Products of R×R matrices would take about `4R³`.
-//! To the same end V may be shifted: `U_k = V_k − V_R` for the R classes but the last stands for V, and W has `R₂ = R(R+1)/2` entries.
+//! A constant may be added to p̂: S, on its way to the logits, removes it. Products of R×R matrices would take about `4R³`. For the same
+//! reason V may be shifted: the R rows `U_k = V_k − V_K` stand for V, and Ψ has `R₂` entries.
 //!
-//! **Accuracy.** Near certainty Θ̃ is a small difference of large numbers where p is near 1. Before Θ is centred, the row of the row
-//! sample's most probable class is subtracted from all rows, and the column of the column sample's from all columns; after that, whatever
-//! is multiplied with a p near 1 is exactly zero. And p is kept divided by σ (see [`factors`](crate::hessian::factors)): q = p/σ.
+//! **Accuracy.** Near certainty Θ̃ is a small difference of large numbers where p is near 1. So, before Θ is centred, the row of the row
+//! sample's most probable class is subtracted from all rows, and the column of the column sample's from all columns. After that, whatever
+//! is multiplied with a p near 1 is exactly zero. And p is stored divided by `scale` (see [`factors`](crate::hessian::factors)), as p̄.
 //!
-//! **Loop order.** A tile is cut into parts, whose R₂ entries of W fit into the L2 cache ([`part_len`]); of a tile on the diagonal those
-//! on or above the diagonal. Of a part first the [entries] of W are formed; then, for each row of the part and as many columns at once as
-//! a register has lanes, X, q̂ and q̂' ([`centring`]); then the entries of `Ŵ = Ga (X + Xᵀ)` give back f̂ and V̂. What a part adds to: f̂
-//! of its rows and of its columns, p̂ of its rows, q̂ of its columns, and Û of the block of its rows. Either half of the rows of a part off
-//! the diagonal is a worker's, with a q̂ of the columns of its own; then rows are one worker's and columns the other's.
+//! **Loop order.** A tile is cut into parts whose R₂ entries of Ψ fit into the L2 cache ([`part_len`]); of a tile on the diagonal only
+//! the parts on or above the diagonal. For each part, first the [entries] of Ψ are formed. Then, for each row of the part and a register
+//! of columns at a time, Ξ and the derivatives with respect to p̄ and p̄' follow ([`centring`]). Last, the entries of `Ψ̂ = Ga (Ξ + Ξᵀ)`
+//! give f̂ and V̂.
 //!
-//! Multiply–adds a pair: `R₂M/2` for the Gram matrices, `R₂M + 2M` for the hats, about `10K²` operations for each pair of a tile.
+//! A part adds to f̂ of its rows and of its columns, to the derivatives with respect to p̄ of its rows and of its columns, and to Û of
+//! the block of its rows. Two workers share a part off the diagonal: each takes half of the rows and has its own buffer for the
+//! derivatives of the columns; afterwards one adds to the rows, the other to the columns.
+//!
+//! Multiply–adds a pair: `R₂M/2` for the Gram matrices, `R₂M + 2M` for the gradients, and about `10K²` operations for each pair of a
+//! tile.
 
 mod centring;
 mod entries;
@@ -62,7 +66,7 @@ pub(super) use read::Tangent;
 pub(super) const fn work(shape: Shape, n: usize) -> Work {
     let (m, k) = (shape.hidden(), shape.classes());
     let products = sum(&[product(&[3, triangle(k - 1), m]), product(&[4, m]), product(&[3, triangle(k - 1)]) / 3]);
-    // Tiles on the diagonal are visited whole, the others once for two.
+    // Tiles on the diagonal are visited whole; of two mirrored tiles only one is visited.
     let visited = product(&[n, n]).saturating_add(product(&[n, tile_len(n)])) / 2;
     let centring = visited.saturating_mul(product(&[15, k, k]));
     // Two classes are centred in closed form.
@@ -80,7 +84,7 @@ pub(super) const fn packing_elements(shape: Shape, n: usize) -> u64 {
     let (m, r, t) = (shape.hidden(), shape.classes() - 1, tile_len(n));
     let tiles = gemm::largest_workspace(&[[t, t, m], [t, triangle(r), t]]);
     let parts = entries::packing_elements(shape, largest_part(shape, n));
-    // A smaller part of wider numbers may be packed otherwise.
+    // A smaller part of wider numbers may be packed in another way.
     let wide = entries::packing_elements(shape, part_len(shape, n, size_of::<f64>()));
     largest(&[parts, wide, tiles])
 }
@@ -130,7 +134,7 @@ impl<'w, T: Element> PairForm<'w, T> for Tangent<'w, T> {
 
     fn form(_: &Features<'_, T>, _: &Tile, _: &mut Grams<'_, T>, _: &mut Context<'_, T>) {}
 
-    /// The trace; adds its derivatives to the gradients at once, part by part.
+    /// Adds the trace, and at once its derivatives, part by part.
     fn combine(
         &self,
         sum: &PairSum<'_, '_, T>,
@@ -146,7 +150,7 @@ impl<'w, T: Element> PairForm<'w, T> for Tangent<'w, T> {
             for (total, share) in total.iter_mut().zip(shares) {
                 *total += part.count() * share;
             }
-            self.spread_part(sum, &part, scratch.w, gradients, workers);
+            self.spread_part(sum, &part, scratch.psi, gradients, workers);
             if tile.is_diagonal() && !part.is_diagonal() {
                 let gg = &mut *scratch.grams.gg;
                 for i in part.rows.clone().map(|row| row - tile.rows.start) {
@@ -183,7 +187,7 @@ impl<'w, T: Element> PairForm<'w, T> for Tangent<'w, T> {
             + dot(isa, features.d.rows(range), gradients.d.rows(range))
     }
 
-    /// Û, and p̂ of the columns.
+    /// Adds Û to V̂, and the derivatives with respect to p̄ of the columns to the gradients.
     fn finish(
         &mut self,
         isa: InstructionSet,
@@ -227,7 +231,8 @@ impl<'w, T: Element> PairForm<'w, T> for Tangent<'w, T> {
 }
 
 impl<T: Element> Tangent<'_, T> {
-    /// Forms the entries of W of a part, and turns them into those of 2w Ŵ; adds to p̂ of rows and columns. Returns shares of the trace.
+    /// Forms the entries of Ψ of a part, and turns them into those of 2 w_nn' Ψ̂; adds to the derivatives with respect to p̄ of rows and
+    /// columns. Returns parts of the trace.
     fn centre(
         &self,
         sum: &PairSum<'_, '_, T>,
@@ -243,9 +248,10 @@ impl<T: Element> Tangent<'_, T> {
         let (grams, first_row) = ([&**weights, &**ga, &**ss], (part.rows.start - tile.rows.start) * width);
         let TileGradients { rows: SampleGradients { features: own, factors }, columns } = gradients;
         if part.is_diagonal() {
-            entries::form_diagonal(self, sum, part, scratch.w, &mut workers.first);
+            entries::form_diagonal(self, sum, part, scratch.psi, &mut workers.first);
             let p_hat = factors.as_mut().map(|factors| factors.p.reborrow());
-            let half = Half { tile, part, grams, gg: &mut gg[first_row..], w: scratch.w, p_hat, column_p_hat: None };
+            let half =
+                Half { tile, part, grams, gg: &mut gg[first_row..], psi: scratch.psi, p_hat, column_p_hat: None };
             return self.rows(sum, half, &mut workers.first);
         }
 
@@ -253,29 +259,29 @@ impl<T: Element> Tangent<'_, T> {
         let column_p_hat = &mut own.p.rows_mut(&tile.columns)[from..];
         let [above, below] = part.halves();
         let line = entries::line::<T>(sum.forward.shape, height);
-        let (w, other_w) = scratch.w.split_at_mut(above.rows.len() * line);
+        let (psi, other_psi) = scratch.psi.split_at_mut(above.rows.len() * line);
         let (gg, other_gg) = gg[first_row..].split_at_mut(above.rows.len() * width);
         let (p_hat, other_p_hat) =
             factors.as_mut().map(|factors| factors.p.reborrow().split_at(below.rows.start)).unzip();
         let other_column_p = &mut scratch.column_p[..sum.forward.shape.classes() * height];
         other_column_p.fill(T::ZERO);
-        let first = Half { tile, part: &above, grams, gg, w, p_hat, column_p_hat: Some((column_p_hat, width)) };
+        let first = Half { tile, part: &above, grams, gg, psi, p_hat, column_p_hat: Some((column_p_hat, width)) };
         let second = Half {
             tile,
             part: &below,
             grams,
             gg: other_gg,
-            w: other_w,
+            psi: other_psi,
             p_hat: other_p_hat,
             column_p_hat: Some((other_column_p, height)),
         };
         let both = workers.both(
             |own| {
-                entries::form(self, sum, first.part, first.w, own);
+                entries::form(self, sum, first.part, first.psi, own);
                 self.rows(sum, first, own)
             },
             |own| {
-                entries::form(self, sum, second.part, second.w, own);
+                entries::form(self, sum, second.part, second.psi, own);
                 self.rows(sum, second, own)
             },
         );
@@ -290,7 +296,7 @@ impl<T: Element> Tangent<'_, T> {
 
     /// The rows of a half, one after the other.
     fn rows(&self, sum: &PairSum<'_, '_, T>, half: Half<'_, T>, scratch: &mut WorkerScratch<'_, T>) -> [f64; 3] {
-        let Half { tile, part, grams: [weights, ga, ss], gg, w, mut p_hat, mut column_p_hat } = half;
+        let Half { tile, part, grams: [weights, ga, ss], gg, psi, mut p_hat, mut column_p_hat } = half;
         let (k, width, line) = (
             sum.forward.shape.classes(),
             tile.columns.len(),
@@ -315,7 +321,7 @@ impl<T: Element> Tangent<'_, T> {
                 ga: &row(ga, width, in_tile)[columns.clone()],
                 gg: &mut gg[i * width..][columns.clone()],
                 ss: &row(ss, width, in_tile)[columns.clone()],
-                w: &mut w[i * line..][..line],
+                psi: &mut psi[i * line..][..line],
                 registers: scratch.registers,
                 p_hat: p_hat.as_mut().map(|p_hat| p_hat.row_mut(sample)),
             });
@@ -326,17 +332,17 @@ impl<T: Element> Tangent<'_, T> {
         total
     }
 
-    /// f̂ and Û from the entries of 2w Ŵ of a part.
+    /// Adds to f̂ and Û, given the entries of 2 w_nn' Ψ̂ of a part.
     fn spread_part(
         &self,
         sum: &PairSum<'_, '_, T>,
         part: &Tile,
-        w: &[T],
+        psi: &[T],
         gradients: &mut TileGradients<'_, T>,
         workers: &mut TileWorkers<'_, T>,
     ) {
         let spread = |side, f_hat: &mut PerSample<'_, T>, u_hat: Option<&mut [T]>, own: &mut WorkerScratch<'_, T>| {
-            entries::spread(self, sum, (part, side), w, f_hat, u_hat, own);
+            entries::spread(self, sum, (part, side), psi, f_hat, u_hat, own);
         };
         let TileGradients { rows: SampleGradients { features: own, factors }, columns } = gradients;
         let Some(factors) = factors else { return };
@@ -358,17 +364,18 @@ impl<T: Element> Tangent<'_, T> {
     }
 }
 
-/// Some rows of a part of a tile, and what is theirs.
+/// Half of the rows of a part, and the buffers for them.
 struct Half<'a, T> {
     tile: &'a Tile,
     part: &'a Tile,
-    /// w, Ga and ⟨S,S'⟩ of the tile.
+    /// w_nn', Ga and ⟨S,S'⟩ of the tile.
     grams: [&'a [T]; 3],
-    /// Gg of rows of the tile, from the rows of this half on.
+    /// Gg of the tile, from the first row of this half on.
     gg: &'a mut [T],
-    w: &'a mut [T],
-    /// p̂ of the rows.
+    psi: &'a mut [T],
+    /// The derivatives with respect to p̄ of the rows.
     p_hat: Option<PerSample<'a, T>>,
-    /// p̂ of the columns, and the distance of its rows; absent on the diagonal, where they are the rows.
+    /// The derivatives with respect to p̄ of the columns, and the distance of its rows; `None` on the diagonal, where the columns are the
+    /// rows.
     column_p_hat: Option<(&'a mut [T], usize)>,
 }

@@ -13,11 +13,11 @@ buffers! {
         u: [k - 1, m],
         /// U_k∘U_l for k ≤ l, R₂×M.
         uu: [triangle(k - 1), m],
-        /// p/scale, K×N: one row a class, so that lanes are samples.
+        /// p̄, K×N: one row a class, so that lanes are samples.
         p: [k, n],
         /// 1 at each sample's most probable class, K×N.
         leads: [k, n],
-        /// Scratch for the way back of Û: K×M numbers.
+        /// Scratch for Û by class: K×M numbers.
         full_u_hat: [k, m],
         /// Scratch: a row.
         row: [m],

@@ -1,4 +1,4 @@
-//! The public functions refuse slices that do not go together, and write nothing then.
+//! The public functions refuse slices whose lengths do not fit together, and then write nothing.
 
 use super::for_both_types;
 use crate::activation::Activation;
