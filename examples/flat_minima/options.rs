@@ -83,8 +83,8 @@ pub struct TrainingOptions {
     /// μ, in [0, 1)
     #[arg(long, value_name = "μ", default_value = "0", value_parser = below_one, allow_negative_numbers = true)]
     pub momentum: f64,
-    /// ω
-    #[arg(long, value_name = "ω", default_value = "0", value_parser = not_negative, allow_negative_numbers = true)]
+    /// ν
+    #[arg(long, value_name = "ν", default_value = "0", value_parser = not_negative, allow_negative_numbers = true)]
     pub weight_decay: f64,
 }
 

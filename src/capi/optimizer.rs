@@ -11,13 +11,13 @@ use crate::optimizer::{Hsr, Penalty, Sam, Sgd};
 use crate::sampled::Sampling;
 
 structure! {
-    /// Gradient descent: v ← μv + d + ωθ, θ ← θ − ηv, with d = ∇L.
+    /// Gradient descent: velocity ← μ velocity + gradient + νθ, θ ← θ − η velocity, with the gradient ∇L.
     CSgd = "flatmin_sgd" {
         /// η, finite and not negative.
         learning_rate: f64,
         /// μ, in [0, 1).
         momentum: f64,
-        /// ω, finite and not negative.
+        /// ν, finite and not negative.
         weight_decay: f64,
     }
 }
@@ -30,13 +30,13 @@ impl CSgd {
 }
 
 structure! {
-    /// Sharpness-Aware Minimization: the update of `flatmin_sgd`, with d = ∇L(θ + r ∇L(θ)/‖∇L(θ)‖).
+    /// Sharpness-Aware Minimization: the update of `flatmin_sgd`, with the gradient ∇L(θ + r ∇L(θ)/‖∇L(θ)‖).
     CSam = "flatmin_sam" {
         /// η, finite and not negative.
         learning_rate: f64,
         /// μ, in [0, 1).
         momentum: f64,
-        /// ω, finite and not negative.
+        /// ν, finite and not negative.
         weight_decay: f64,
         /// r, finite and not negative.
         radius: f64,
@@ -51,13 +51,13 @@ impl CSam {
 }
 
 structure! {
-    /// Hessian Spectral Range regularization: the update of `flatmin_sgd`, with d = ∇L + ρ∇Λ.
+    /// Hessian Spectral Range regularization: the update of `flatmin_sgd`, with the gradient ∇L + ρ∇Λ.
     CHsr = "flatmin_hsr" {
         /// η, finite and not negative.
         learning_rate: f64,
         /// μ, in [0, 1).
         momentum: f64,
-        /// ω, finite and not negative.
+        /// ν, finite and not negative.
         weight_decay: f64,
         /// ρ, finite and not negative. With ρ = 0 the step is SGD's, at SGD's cost.
         rho: f64,
