@@ -120,7 +120,7 @@ typedef int32_t flatmin_status;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
-// Hessian Spectral Range regularization: the update of `flatmin_sgd`, with d = grad L + rho grad Lambda.
+// Hessian Spectral Range regularization: the update of `flatmin_sgd`, with the gradient grad L + rho grad Lambda.
 typedef struct flatmin_hsr {
     // Bytes of this structure, as the caller knows it.
     size_t size;
@@ -128,7 +128,7 @@ typedef struct flatmin_hsr {
     double learning_rate;
     // mu, in [0, 1).
     double momentum;
-    // omega, finite and not negative.
+    // nu, finite and not negative.
     double weight_decay;
     // rho, finite and not negative. With rho = 0 the step is SGD's, at SGD's cost.
     double rho;
@@ -327,7 +327,7 @@ typedef struct flatmin_bounds {
     double lambda_min_lower;
 } flatmin_bounds;
 
-// Gradient descent: v <- mu v + d + omega theta, theta <- theta - eta v, with d = grad L.
+// Gradient descent: velocity <- mu velocity + gradient + nu theta, theta <- theta - eta velocity, with the gradient grad L.
 typedef struct flatmin_sgd {
     // Bytes of this structure, as the caller knows it.
     size_t size;
@@ -335,7 +335,7 @@ typedef struct flatmin_sgd {
     double learning_rate;
     // mu, in [0, 1).
     double momentum;
-    // omega, finite and not negative.
+    // nu, finite and not negative.
     double weight_decay;
 } flatmin_sgd;
 
@@ -357,7 +357,7 @@ typedef struct flatmin_state_f32 {
     uint64_t average_count;
 } flatmin_state_f32;
 
-// Sharpness-Aware Minimization: the update of `flatmin_sgd`, with d = grad L(theta + r grad L(theta)/|grad L(theta)|).
+// Sharpness-Aware Minimization: the update of `flatmin_sgd`, with the gradient grad L(theta + r grad L(theta)/|grad L(theta)|).
 typedef struct flatmin_sam {
     // Bytes of this structure, as the caller knows it.
     size_t size;
@@ -365,7 +365,7 @@ typedef struct flatmin_sam {
     double learning_rate;
     // mu, in [0, 1).
     double momentum;
-    // omega, finite and not negative.
+    // nu, finite and not negative.
     double weight_decay;
     // r, finite and not negative.
     double radius;

@@ -5,8 +5,8 @@
 mod input;
 
 use arbitrary::{Result, Unstructured};
-use flatmin::{Kernels, Real};
 use flatmin::gemm::{Matrix, MatrixMut, workspace_len};
+use flatmin::{Kernels, Real};
 use input::{assert_sum, in_either_type, instruction_set, len, moderate, repeated, same};
 use libfuzzer_sys::fuzz_target;
 

@@ -14,7 +14,7 @@ const WORDS: [(char, &str); 17] = [
     ('ρ', "rho"),
     ('σ', "sigma"),
     ('φ', "phi"),
-    ('ω', "omega"),
+    ('ν', "nu"),
     ('Λ', "Lambda"),
     ('Φ', "Phi"),
     ('Σ', "sum"),
@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn formulas_are_readable() {
         for (formula, expected) in [
-            ("v ← μv + d + ωθ, θ ← θ − ηv", "v <- mu v + d + omega theta, theta <- theta - eta v"),
+            ("v ← μv + d + νθ, θ ← θ − ηv", "v <- mu v + d + nu theta, theta <- theta - eta v"),
             ("HSR takes ∇L + ρ∇Λ/‖∇Λ‖", "HSR takes grad L + rho grad Lambda/|grad Lambda|"),
             ("α, in [2⁻²⁰, 1]; N×D; Λ ≥ λ_max; tr H²", "alpha, in [2^-20, 1]; N x D; Lambda >= lambda_max; tr H^2"),
             ("L = −(1/N) Σ Σ y log p", "L = -(1/N) sum sum y log p"),
