@@ -6,6 +6,7 @@
 use super::*;
 use crate::error::Error;
 use crate::gemm::matrix_product;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::vec::Vec;
 
 /// Numbers in (−1, 1), each with its own bits.
@@ -413,4 +414,42 @@ fn views() {
     let mut block = MatrixMut::new(&mut data, 3, 4).unwrap().block(1..3, 1..3);
     block.row(1)[0] = -1.0;
     assert_eq!((block.rows(), block.cols(), data[9]), (2, 2, -1.0));
+}
+
+/// The last line of defence: whoever calls a product inside the crate, operands that do not go together panic, and C is as it was.
+#[test]
+fn a_product_asserts_its_dimensions() {
+    let run = |isa,
+               [m, k]: [usize; 2],
+               [b_rows, b_cols]: [usize; 2],
+               [c_rows, c_cols]: [usize; 2],
+               weights: Option<usize>| {
+        let (a, b, w) = (random::<f32>(m * k, 1), random(b_rows * b_cols, 2), weights.map(|len| random(len, 3)));
+        let (mut c, mut workspace) = (std::vec![7.0; 64], std::vec![0.0; workspace_len(8, 8, 8)]);
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            let (a, b) = (Matrix::row_major(&a, m, k), Matrix::row_major(&b, b_rows, b_cols));
+            let mut c = MatrixMut::row_major(&mut c, c_rows, c_cols);
+            let (c, weights, addend) = (&mut c, w.as_deref(), &Addend::Zero);
+            let workspace = &mut workspace;
+            super::run(
+                isa,
+                &mut Product { alpha: 1.0, a: &a, b: &b, weights, addend, c, lower: false, rows: m, workspace },
+            );
+        }));
+        assert_eq!(outcome.is_err(), c.iter().all(|&x| x == 7.0), "refused, and written nothing, or done");
+        outcome.is_err()
+    };
+    for isa in InstructionSet::all_supported() {
+        assert!(!run(isa, [2, 3], [3, 4], [2, 4], Some(3)), "{isa}: goes together");
+        for (b, c, weights) in [
+            ([3, 2], [1, 2], None),
+            ([3, 2], [2, 1], None),
+            ([2, 2], [2, 2], None),
+            ([3, 4], [2, 2], None),
+            ([3, 2], [3, 2], None),
+            ([3, 2], [2, 2], Some(2)),
+        ] {
+            assert!(run(isa, [2, 3], b, c, weights), "{isa}: B {b:?}, C {c:?}, {weights:?} weights");
+        }
+    }
 }
