@@ -23,8 +23,8 @@
 //! | `capi` | the C interface, of feature `capi` |
 //!
 //! The caller owns all memory: outputs and scratch are slices, and a [`Plan`] says how long they are. The functions allocate nothing,
-//! except that a plan of several threads (feature `rayon`) uses a thread pool, whose memory is rayon's. Numbers are `f32` or `f64`
-//! ([`Real`]); sums that become one number (loss, traces) are `f64` in both.
+//! except that the first step by several threads (feature `threads`) starts its helpers. Numbers are `f32` or `f64` ([`Real`]); sums that
+//! become one number (loss, traces) are `f64` in both.
 //!
 //! # Example
 //!

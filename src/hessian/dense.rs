@@ -56,15 +56,15 @@ struct WeighedTile<'w, T> {
 
 /// Writes H, P×P row-major.
 pub(crate) fn write<T: Element>(
-    samples: &Forward<'_, T>,
+    forward: &Forward<'_, T>,
     hessian: &mut [T],
     mut arena: Arena<'_, T>,
     mut context: Context<'_, T>,
 ) {
-    let shape = samples.shape;
+    let shape = forward.shape;
     let (d, m, k, size) = (shape.inputs(), shape.hidden(), shape.classes(), shape.parameters());
     let (k2, m2) = (triangle(k), triangle(m));
-    let tile = samples.n.min(TILE);
+    let tile = forward.n.min(TILE);
     let mut tile = WeighedTile {
         rows: 0..0,
         s: arena.take(tile * k2),
@@ -76,21 +76,21 @@ pub(crate) fn write<T: Element>(
     };
     let (w, b) = (shape.hidden_weight().start, shape.hidden_bias().start);
     let (v, c) = (shape.output_weight().start, shape.output_bias().start);
-    let mean = T::from_f64(1.0 / samples.n as f64);
+    let mean = T::from_f64(1.0 / forward.n as f64);
 
     hessian.fill(T::ZERO);
-    for rows in pieces(0..samples.n, TILE) {
+    for rows in pieces(0..forward.n, TILE) {
         tile.rows = rows;
         for (i, n) in tile.rows.clone().enumerate() {
             let (s, b) = (row_mut(tile.s, k2, i), row_mut(tile.b, k * m, i));
-            write_factors(samples, n, s, b, row_mut(tile.a, m2, i));
+            write_factors(forward, n, s, b, row_mut(tile.a, m2, i));
         }
         let mut flat = 0;
         for j in 0..m {
             for l in j..m {
                 tile.weigh(|tile, i| tile.a[i * m2 + flat], mean);
                 let places = [[w + l * d, b + l], [w + j * d, b + j]];
-                tile.add(&mut context, (samples.x, d), (samples.x, d), places, hessian, size);
+                tile.add(&mut context, (forward.x, d), (forward.x, d), places, hessian, size);
                 flat += 1;
             }
         }
@@ -99,7 +99,7 @@ pub(crate) fn write<T: Element>(
             for l in j..k {
                 tile.weigh(|tile, i| tile.s[i * k2 + flat], mean);
                 let places = [[v + l * m, c + l], [v + j * m, c + j]];
-                tile.add(&mut context, (samples.h, m), (samples.h, m), places, hessian, size);
+                tile.add(&mut context, (forward.h, m), (forward.h, m), places, hessian, size);
                 flat += 1;
             }
         }
@@ -107,13 +107,13 @@ pub(crate) fn write<T: Element>(
             for j in 0..m {
                 tile.weigh(|tile, i| tile.b[(i * k + l) * m + j], mean);
                 let places = [[v + l * m, c + l], [w + j * d, b + j]];
-                tile.add(&mut context, (samples.h, m), (samples.x, d), places, hessian, size);
+                tile.add(&mut context, (forward.h, m), (forward.x, d), places, hessian, size);
                 // r_k f_j a: the weight that V_kj and row j of W share.
                 let rows = tile.rows.clone();
                 for n in rows {
-                    let weight = samples.r[n * k + l] * samples.f[n * m + j] * mean;
+                    let weight = forward.r[n * k + l] * forward.f[n * m + j] * mean;
                     let line = &mut hessian[(v + l * m + j) * size..][..size];
-                    for (entry, &x) in line[w + j * d..][..d].iter_mut().zip(row(samples.x, d, n)) {
+                    for (entry, &x) in line[w + j * d..][..d].iter_mut().zip(row(forward.x, d, n)) {
                         *entry += weight * x;
                     }
                     line[b + j] += weight;
@@ -129,10 +129,10 @@ pub(crate) fn write<T: Element>(
 }
 
 /// S and A of sample `n`, upper triangles by rows, and B, K×M.
-fn write_factors<T: Element>(samples: &Forward<'_, T>, n: usize, s: &mut [T], b: &mut [T], a: &mut [T]) {
-    let (m, k) = (samples.shape.hidden(), samples.shape.classes());
-    let (p, r) = (row(samples.p, k, n), row(samples.r, k, n));
-    let (f, e) = (row(samples.f, m, n), row(samples.e, m, n));
+fn write_factors<T: Element>(forward: &Forward<'_, T>, n: usize, s: &mut [T], b: &mut [T], a: &mut [T]) {
+    let (m, k) = (forward.shape.hidden(), forward.shape.classes());
+    let (p, r) = (row(forward.p, k, n), row(forward.r, k, n));
+    let (f, e) = (row(forward.f, m, n), row(forward.e, m, n));
     // B = S V diag(f), as Σ_l p_k p_l (V_k − V_l) f: no cancellation where p is nearly one-hot.
     b.fill(T::ZERO);
     let mut s = s.iter_mut();
@@ -144,7 +144,7 @@ fn write_factors<T: Element>(samples: &Forward<'_, T>, n: usize, s: &mut [T], b:
             }
             others += p[l];
             for j in 0..m {
-                b[i * m + j] += p[i] * p[l] * (samples.v[i * m + j] - samples.v[l * m + j]) * f[j];
+                b[i * m + j] += p[i] * p[l] * (forward.v[i * m + j] - forward.v[l * m + j]) * f[j];
             }
         }
         for (l, s) in (i..k).zip(s.by_ref()) {
@@ -156,9 +156,9 @@ fn write_factors<T: Element>(samples: &Forward<'_, T>, n: usize, s: &mut [T], b:
         for (l, a) in (j..m).zip(a.by_ref()) {
             *a = T::ZERO;
             for i in 0..k {
-                *a += samples.v[i * m + j] * f[j] * b[i * m + l];
+                *a += forward.v[i * m + j] * f[j] * b[i * m + l];
                 if l == j {
-                    *a += e[j] * r[i] * samples.v[i * m + j];
+                    *a += e[j] * r[i] * forward.v[i * m + j];
                 }
             }
         }

@@ -35,26 +35,26 @@ pub(crate) const fn packing_elements(shape: Shape, n: usize) -> u64 {
 
 /// Writes H·v to `out`.
 pub(crate) fn multiply<T: Element>(
-    samples: &Forward<'_, T>,
+    forward: &Forward<'_, T>,
     vector: Parameters<'_, T>,
     out: ParametersMut<'_, T>,
     mut arena: Arena<'_, T>,
     mut context: Context<'_, T>,
 ) {
     let isa = context.isa;
-    let (n, shape) = (samples.n, samples.shape);
+    let (n, shape) = (forward.n, forward.shape);
     let (d, m, k) = (shape.inputs(), shape.hidden(), shape.classes());
     let mean = T::from_f64(1.0 / n as f64);
     let (x, h, r) =
-        (Matrix::row_major(samples.x, n, d), Matrix::row_major(samples.h, n, m), Matrix::row_major(samples.r, n, k));
-    let v = Matrix::row_major(samples.v, k, m);
+        (Matrix::row_major(forward.x, n, d), Matrix::row_major(forward.h, n, m), Matrix::row_major(forward.r, n, k));
+    let v = Matrix::row_major(forward.v, k, m);
     let (w_dot, v_dot) = (Matrix::row_major(vector.hidden_weight, m, d), Matrix::row_major(vector.output_weight, k, m));
 
     let u_dot = arena.take(n * m);
     let bias = Addend::Row(vector.hidden_bias);
     context.product(MatrixMut::row_major(u_dot, n, m), T::ONE, x, w_dot.t(), bias);
     let h_dot = arena.take(n * m);
-    for ((h_dot, &u_dot), &f) in h_dot.iter_mut().zip(&*u_dot).zip(samples.f) {
+    for ((h_dot, &u_dot), &f) in h_dot.iter_mut().zip(&*u_dot).zip(forward.f) {
         *h_dot = f * u_dot;
     }
     let h_dot = Matrix::row_major(h_dot, n, m);
@@ -64,7 +64,7 @@ pub(crate) fn multiply<T: Element>(
     let bias = Addend::Row(vector.output_bias);
     context.product(MatrixMut::row_major(z_dot, n, k), T::ONE, h_dot, v.t(), bias);
     context.add(MatrixMut::row_major(z_dot, n, k), h, v_dot.t());
-    softmax_jacobian_rows(isa, k, samples.p, z_dot);
+    softmax_jacobian_rows(isa, k, forward.p, z_dot);
     scale(isa, z_dot, mean);
     sum_rows(isa, z_dot, out.output_bias);
     let z_dot = Matrix::row_major(z_dot, n, k);
@@ -75,12 +75,12 @@ pub(crate) fn multiply<T: Element>(
     // First ẑ V∘e∘u̇, in place of u̇; then the rest of û̇ is added to it.
     let pulled = arena.take(n * m);
     context.product(MatrixMut::row_major(pulled, n, m), mean, r, v, Addend::Zero);
-    for ((u_dot, &pulled), &e) in u_dot.iter_mut().zip(&*pulled).zip(samples.e) {
+    for ((u_dot, &pulled), &e) in u_dot.iter_mut().zip(&*pulled).zip(forward.e) {
         *u_dot = pulled * e * *u_dot;
     }
     context.set(MatrixMut::row_major(pulled, n, m), z_dot, v);
     context.product(MatrixMut::row_major(pulled, n, m), mean, r, v_dot, Addend::Output(T::ONE));
-    for ((u_dot, &pulled), &f) in u_dot.iter_mut().zip(&*pulled).zip(samples.f) {
+    for ((u_dot, &pulled), &f) in u_dot.iter_mut().zip(&*pulled).zip(forward.f) {
         *u_dot += pulled * f;
     }
     sum_rows(isa, u_dot, out.hidden_bias);

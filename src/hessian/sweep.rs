@@ -85,25 +85,25 @@ impl<'w, T: Element> Adjoints<'w, T> {
 
 /// Writes the gradient of `loss_weight · L` plus the objective whose adjoints are given, and overwrites the adjoints.
 pub(crate) fn sweep<T: Element>(
-    samples: &Forward<'_, T>,
+    forward: &Forward<'_, T>,
     loss_weight: f64,
     adjoints: Adjoints<'_, T>,
     gradient: ParametersMut<'_, T>,
     mut context: Context<'_, T>,
 ) {
     let isa = context.isa;
-    let (n, shape) = (samples.n, samples.shape);
+    let (n, shape) = (forward.n, forward.shape);
     let (d, m, k) = (shape.inputs(), shape.hidden(), shape.classes());
     let Adjoints { p: z, g: u, f, e, v, scattered } = adjoints;
     let loss_only = v.is_empty();
 
     let residual_weight = T::from_f64(loss_weight / n as f64);
     if loss_only {
-        z.copy_from_slice(samples.r);
+        z.copy_from_slice(forward.r);
         scale(isa, z, residual_weight);
     } else {
-        softmax_jacobian_rows(isa, k, samples.p, z);
-        add_scaled(isa, z, residual_weight, samples.r);
+        softmax_jacobian_rows(isa, k, forward.p, z);
+        add_scaled(isa, z, residual_weight, forward.r);
     }
     if let Some(Scattered { rows, logits, .. }) = &scattered {
         let kept = logits.len() / k;
@@ -119,11 +119,11 @@ pub(crate) fn sweep<T: Element>(
         gradient.output_weight.copy_from_slice(v);
     }
     let z_rows = Matrix::row_major(z, n, k);
-    let h = Matrix::row_major(samples.h, n, m);
+    let h = Matrix::row_major(forward.h, n, m);
     context.product(MatrixMut::row_major(gradient.output_weight, k, m), T::ONE, z_rows.t(), h, Addend::scaled(direct));
     sum_rows(isa, z, gradient.output_bias);
 
-    back_through_units(samples, 0..n, z, &mut *u, [&*f, &*e], context.reborrow());
+    back_through_units(forward, 0..n, z, &mut *u, [&*f, &*e], context.reborrow());
 
     if let Some(Scattered { rows, units, .. }) = &scattered {
         isa.vectorize(|| {
@@ -135,7 +135,7 @@ pub(crate) fn sweep<T: Element>(
         });
     }
 
-    let x = Matrix::row_major(samples.x, n, d);
+    let x = Matrix::row_major(forward.x, n, d);
     let u_rows = Matrix::row_major(u, n, m);
     let hidden_weight = MatrixMut::row_major(gradient.hidden_weight, m, d);
     context.set(hidden_weight, u_rows.t(), x);
@@ -144,7 +144,7 @@ pub(crate) fn sweep<T: Element>(
 
 /// Turns ẑ and ĝ into û, for the samples `range`. Without f̂ and ê (the loss alone) ĝ is not read. The workers split the samples.
 fn back_through_units<T: Element>(
-    samples: &Forward<'_, T>,
+    forward: &Forward<'_, T>,
     range: Range<usize>,
     z: &[T],
     u: &mut [T],
@@ -152,14 +152,14 @@ fn back_through_units<T: Element>(
     context: Context<'_, T>,
 ) {
     let isa = context.isa;
-    let (n, m, k) = (range.len(), samples.shape.hidden(), samples.shape.classes());
+    let (n, m, k) = (range.len(), forward.shape.hidden(), forward.shape.classes());
     // Reading the derivatives takes as long as a few operations.
     if let Some(at) = context.cut(n, || product(&[2, n, k.saturating_add(16), m])) {
         let (above, below) = split_rows(u, m, at);
         let middle = range.start + at;
         context.join(
-            |context| back_through_units(samples, range.start..middle, z, above, derivatives, context),
-            |context| back_through_units(samples, middle..range.end, z, below, derivatives, context),
+            |context| back_through_units(forward, range.start..middle, z, above, derivatives, context),
+            |context| back_through_units(forward, middle..range.end, z, below, derivatives, context),
         );
         return;
     }
@@ -167,17 +167,17 @@ fn back_through_units<T: Element>(
     let loss_only = derivatives[0].is_empty();
     let addend = if loss_only { Addend::Zero } else { Addend::Output(T::ONE) };
     let z = Matrix::row_major(&z[range.start * k..], n, k);
-    let weight = Matrix::row_major(samples.v, k, m);
-    context.rows_of_product(MatrixMut::row_major(u, n, m), T::ONE, z, weight, addend, samples.n);
+    let weight = Matrix::row_major(forward.v, k, m);
+    context.rows_of_product(MatrixMut::row_major(u, n, m), T::ONE, z, weight, addend, forward.n);
     isa.vectorize(|| {
-        let f = &samples.f[own.clone()];
+        let f = &forward.f[own.clone()];
         if loss_only {
             for (u, &f) in u.iter_mut().zip(f) {
                 *u *= f;
             }
         } else {
             let [f_hat, e_hat] = derivatives.map(|hat| &hat[own.clone()]);
-            let derivatives = f_hat.iter().zip(&samples.e[own.clone()]).zip(e_hat.iter().zip(&samples.t[own.clone()]));
+            let derivatives = f_hat.iter().zip(&forward.e[own.clone()]).zip(e_hat.iter().zip(&forward.t[own.clone()]));
             for ((u, &f), ((&f_hat, &e), (&e_hat, &t))) in u.iter_mut().zip(f).zip(derivatives) {
                 *u = *u * f + f_hat * e + e_hat * t;
             }

@@ -36,32 +36,32 @@ pub(crate) const fn elements(shape: Shape, n: usize) -> u64 {
 
 /// What all chunks of samples read.
 struct TraceSum<'a, 'w, T> {
-    samples: &'a Forward<'w, T>,
+    forward: &'a Forward<'w, T>,
     factors: &'a Factors<'w, T>,
 }
 
 /// tr H by block: output parameters, hidden parameters.
 pub(crate) fn trace<T: Element>(
-    samples: &Forward<'_, T>,
+    forward: &Forward<'_, T>,
     factors: &Factors<'_, T>,
     context: Context<'_, T>,
 ) -> [f64; 2] {
-    let sum = TraceSum { samples, factors };
-    sum.value(0..samples.n, context).map(|total| total * (factors.scale / samples.n as f64))
+    let sum = TraceSum { forward, factors };
+    sum.value(0..forward.n, context).map(|total| total * (factors.scale / forward.n as f64))
 }
 
 /// Multiplies the gradients by `scale`, and adds the derivatives of `weight · tr H` with respect to the scaled factors.
 pub(crate) fn add<T: Element>(
-    samples: &Forward<'_, T>,
+    forward: &Forward<'_, T>,
     [scale, weight]: [f64; 2],
     factors: &Factors<'_, T>,
     mut gradients: FactorGradients<'_, T>,
     mut arena: Arena<'_, T>,
     mut context: Context<'_, T>,
 ) {
-    let (n, m, r) = (samples.n, samples.shape.hidden(), samples.shape.classes() - 1);
+    let (n, m, r) = (forward.n, forward.shape.hidden(), forward.shape.classes() - 1);
     let (all_squares, vv_hat) = (arena.take(n * m), arena.take(triangle(r) * m));
-    let sum = TraceSum { samples, factors };
+    let sum = TraceSum { forward, factors };
     let squares = PerSample::new(&mut *all_squares, m, 0);
     sum.back([scale, weight / n as f64], 0..n, gradients.reborrow(), squares, context.reborrow());
 
@@ -83,13 +83,13 @@ pub(crate) fn add<T: Element>(
 impl<T: Element> TraceSum<'_, '_, T> {
     /// S of some samples, flat.
     fn s(&self, range: &Range<usize>) -> Matrix<'_, T> {
-        let r2 = triangle(self.samples.shape.classes() - 1);
+        let r2 = triangle(self.forward.shape.classes() - 1);
         Matrix::row_major(&self.factors.s[range.start * r2..range.end * r2], range.len(), r2)
     }
 
     /// ω of the samples of a chunk, in a worker's scratch.
     fn omega<'b>(&self, chunk: &Range<usize>, context: &'b mut Context<'_, T>) -> &'b [T] {
-        let (m, r2) = (self.samples.shape.hidden(), triangle(self.samples.shape.classes() - 1));
+        let (m, r2) = (self.forward.shape.hidden(), triangle(self.forward.shape.classes() - 1));
         let (omega, mut context) = context.carve(|arena| arena.take(chunk.len() * m));
         let vv = Matrix::row_major(&*self.factors.vv, r2, m);
         let out = MatrixMut::row_major(omega, chunk.len(), m);
@@ -100,7 +100,7 @@ impl<T: Element> TraceSum<'_, '_, T> {
     /// The trace over some samples. The batch is halved again and again down to chunks, which the workers may split; the halves are added
     /// up in that order.
     fn value(&self, range: Range<usize>, context: Context<'_, T>) -> [f64; 2] {
-        let mut context = context.for_cost(|| factors::work(self.samples.shape).times(range.len()).cost);
+        let mut context = context.for_cost(|| factors::work(self.forward.shape).times(range.len()).cost);
         if let Some(middle) = middle(&range, CHUNK) {
             let ([output, hidden], [other_output, other_hidden]) = context.join(
                 |context| self.value(range.start..middle, context),
@@ -108,15 +108,15 @@ impl<T: Element> TraceSum<'_, '_, T> {
             );
             return [output + other_output, hidden + other_hidden];
         }
-        let Self { samples, factors } = *self;
-        let (d, m) = (samples.shape.inputs(), samples.shape.hidden());
+        let Self { forward, factors } = *self;
+        let (d, m) = (forward.shape.inputs(), forward.shape.hidden());
         let isa = context.isa;
         let omega = self.omega(&range, &mut context);
-        let (of_g, of_a) = (squared_norms(isa, samples.h, m, &range), squared_norms(isa, samples.x, d, &range));
+        let (of_g, of_a) = (squared_norms(isa, forward.h, m, &range), squared_norms(isa, forward.x, d, &range));
         let (mut output, mut hidden) = (0.0, 0.0);
         for (i, n) in range.enumerate() {
             output += factors.trace_of_s(n).to_f64() * of_g[i];
-            let (omega, f, d) = (row(omega, m, i), row(samples.f, m, n), row(factors.d, m, n));
+            let (omega, f, d) = (row(omega, m, i), row(forward.f, m, n), row(factors.d, m, n));
             hidden += isa.vectorize(|| trace_of_a(omega, f, d)) * of_a[i];
         }
         [output, hidden]
@@ -131,9 +131,9 @@ impl<T: Element> TraceSum<'_, '_, T> {
         mut squares: PerSample<'_, T>,
         mut context: Context<'_, T>,
     ) {
-        let Self { samples, factors } = *self;
+        let Self { forward, factors } = *self;
         let isa = context.isa;
-        if let Some(at) = context.cut(range.len(), || factors::work(samples.shape).times(range.len()).cost) {
+        if let Some(at) = context.cut(range.len(), || factors::work(forward.shape).times(range.len()).cost) {
             let middle = range.start + at;
             let ((before, after), (first, second)) = (gradients.split_at(middle), squares.split_at(middle));
             context.join(
@@ -142,11 +142,11 @@ impl<T: Element> TraceSum<'_, '_, T> {
             );
             return;
         }
-        let (d, m, r) = (samples.shape.inputs(), samples.shape.hidden(), samples.shape.classes() - 1);
+        let (d, m, r) = (forward.shape.inputs(), forward.shape.hidden(), forward.shape.classes() - 1);
         let [scale, weight] = weights;
         gradients.scale(isa, T::from_f64(scale));
         for chunk in chunks(range.clone()) {
-            let (of_g, of_a) = (squared_norms(isa, samples.h, m, &chunk), squared_norms(isa, samples.x, d, &chunk));
+            let (of_g, of_a) = (squared_norms(isa, forward.h, m, &chunk), squared_norms(isa, forward.x, d, &chunk));
             let omega = self.omega(&chunk, &mut context);
             for (i, n) in chunk.enumerate() {
                 let on_diagonal = T::from_f64(weight * of_g[i]);
@@ -156,9 +156,9 @@ impl<T: Element> TraceSum<'_, '_, T> {
                     rest = &mut rest[r - k..];
                 }
                 let of_h = T::from_f64(2.0 * weight * factors.trace_of_s(n).to_f64());
-                add_scaled(isa, gradients.g.row_mut(n), of_h, row(samples.h, m, n));
+                add_scaled(isa, gradients.g.row_mut(n), of_h, row(forward.h, m, n));
                 let factor = T::from_f64(weight * of_a[i]);
-                let (omega, f) = (row(omega, m, i), row(samples.f, m, n));
+                let (omega, f) = (row(omega, m, i), row(forward.f, m, n));
                 let (squares, f_hat, d_hat) = (squares.row_mut(n), gradients.f.row_mut(n), gradients.d.row_mut(n));
                 isa.vectorize(|| {
                     let derivatives = squares.iter_mut().zip(f_hat).zip(d_hat);
@@ -174,7 +174,7 @@ impl<T: Element> TraceSum<'_, '_, T> {
         let squares = Matrix::row_major(squares.rows(&range), range.len(), m);
         let vv = Matrix::row_major(&*factors.vv, triangle(r), m);
         let s_hat = MatrixMut::row_major(gradients.s.rows_mut(&range), range.len(), triangle(r));
-        context.reborrow().rows_of_product(s_hat, T::ONE, squares, vv.t(), Addend::Output(T::ONE), samples.n);
+        context.reborrow().rows_of_product(s_hat, T::ONE, squares, vv.t(), Addend::Output(T::ONE), forward.n);
     }
 }
 

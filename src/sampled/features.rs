@@ -135,15 +135,15 @@ impl<'w, T: Element> KeptFeatures<'w, T> {
     }
 
     /// Copies x, u (to the place of h), p and r of the kept samples.
-    fn gather(&mut self, samples: &Forward<'_, T>, rows: &[u32]) {
+    fn gather(&mut self, forward: &Forward<'_, T>, rows: &[u32]) {
         let Sizes { n, shape, .. } = self.sizes;
         let (d, m, k) = (shape.inputs(), shape.hidden(), shape.classes());
         let (width, sketches, buffers) = (self.sizes.width(), self.sizes.sketches(), &mut self.buffers);
         for (i, &sample) in rows.iter().enumerate() {
             let sample = sample as usize;
-            row_mut(buffers.x, d, i).copy_from_slice(row(samples.x, d, sample));
-            row_mut(buffers.h, m, i).copy_from_slice(row(samples.u, m, sample));
-            let classes = row(samples.p, k, sample).iter().zip(row(samples.r, k, sample));
+            row_mut(buffers.x, d, i).copy_from_slice(row(forward.x, d, sample));
+            row_mut(buffers.h, m, i).copy_from_slice(row(forward.u, m, sample));
+            let classes = row(forward.p, k, sample).iter().zip(row(forward.r, k, sample));
             let rows = self.roots.p.chunks_exact_mut(sketches).zip(buffers.xi_r.chunks_exact_mut(width));
             for ((roots, xi_r), (&p, &r)) in rows.zip(classes) {
                 roots[i..].iter_mut().step_by(n).for_each(|root| *root = p);

@@ -46,13 +46,13 @@ impl<'w, T: Element> Subset<'w, T> {
     /// Keeps `size` samples, or all if the batch has no more.
     pub(super) fn draw(
         isa: InstructionSet,
-        samples: &Forward<'_, T>,
+        forward: &Forward<'_, T>,
         size: usize,
         alpha: f64,
         [seed, counter]: [u64; 2],
         arena: &mut Arena<'w, T>,
     ) -> Self {
-        let (n, classes) = (samples.n, samples.shape.classes());
+        let (n, classes) = (forward.n, forward.shape.classes());
         let Buffers { rows, weights, scores, ranks } = Buffers::cut(n, size, arena);
         let rows = bytemuck::cast_slice_mut::<T, u32>(rows);
         if size >= n {
@@ -61,7 +61,7 @@ impl<'w, T: Element> Subset<'w, T> {
             }
             return Self { rows: &rows[..n], weights: &weights[..n] };
         }
-        isa.run(Uncertainties { p: samples.p, classes, out: scores });
+        isa.run(Uncertainties { p: forward.p, classes, out: scores });
         let random = Random::new(seed, counter, Stream::Subset);
         for (ranks, index) in ranks.chunks_mut(2).zip(0..) {
             for (rank, unit) in ranks.iter_mut().zip(random.units(index)) {

@@ -78,11 +78,11 @@ impl<'w, T: Element> ChunkFactors<'w, T> {
     }
 
     /// Writes B = SC of the samples `range`, R×M each.
-    pub(crate) fn write_b(&self, samples: &Forward<'_, T>, range: &Range<usize>, b: &mut [T]) {
-        let (m, rm, sv) = (samples.shape.hidden(), self.buffers.c.len(), &*self.buffers.sv);
+    pub(crate) fn write_b(&self, forward: &Forward<'_, T>, range: &Range<usize>, b: &mut [T]) {
+        let (m, rm, sv) = (forward.shape.hidden(), self.buffers.c.len(), &*self.buffers.sv);
         self.context.isa.vectorize(|| {
             for (i, n) in range.clone().enumerate() {
-                let f = row(samples.f, m, n);
+                let f = row(forward.f, m, n);
                 let rows = row_mut(b, rm, i).chunks_exact_mut(m).zip(row(sv, rm, i).chunks_exact(m));
                 for (b, sv) in rows {
                     for ((b, &sv), &f) in b.iter_mut().zip(sv).zip(f) {
@@ -96,14 +96,14 @@ impl<'w, T: Element> ChunkFactors<'w, T> {
     /// Writes A = CᵀB + diag(d) of sample `n`, flat, from its B.
     pub(crate) fn write_a(
         &mut self,
-        samples: &Forward<'_, T>,
+        forward: &Forward<'_, T>,
         factors: &Factors<'_, T>,
         n: usize,
         b: &[T],
         flat: &mut [T],
     ) {
-        let (m, isa, c) = (samples.shape.hidden(), self.context.isa, &mut *self.buffers.c);
-        scale_columns(isa, factors.v, row(samples.f, m, n), c);
+        let (m, isa, c) = (forward.shape.hidden(), self.context.isa, &mut *self.buffers.c);
+        scale_columns(isa, factors.v, row(forward.f, m, n), c);
         isa.run(HiddenFactor { c, b, d: row(factors.d, m, n), flat });
     }
 
@@ -117,7 +117,7 @@ impl<'w, T: Element> ChunkFactors<'w, T> {
     /// `(2CÂ + B̂) diag(f)`.
     pub(crate) fn back(
         &mut self,
-        samples: &Forward<'_, T>,
+        forward: &Forward<'_, T>,
         factors: &Factors<'_, T>,
         range: &Range<usize>,
         b_hat: Option<&[T]>,
@@ -128,7 +128,7 @@ impl<'w, T: Element> ChunkFactors<'w, T> {
         let isa = context.isa;
         let (m, r) = factors.sizes();
         for (i, n) in range.clone().enumerate() {
-            let f = row(samples.f, m, n);
+            let f = row(forward.f, m, n);
             let c_a_hat = row_mut(c_a_hat, r * m, i);
             match hidden_gradient {
                 HiddenGradient::Zero => c_a_hat.fill(T::ZERO),
@@ -163,7 +163,7 @@ impl<'w, T: Element> ChunkFactors<'w, T> {
         }
         for (i, n) in range.clone().enumerate() {
             let (y, b_sum, sv) = (row_mut(y, r * m, i), row_mut(b_sum, r * m, i), row(sv, r * m, i));
-            isa.run(BackOfSample { y, b_sum, sv, f: row(samples.f, m, n), f_hat: gradients.f.row_mut(n) });
+            isa.run(BackOfSample { y, b_sum, sv, f: row(forward.f, m, n), f_hat: gradients.f.row_mut(n) });
         }
 
         let v = Matrix::row_major(&*factors.v, r, m);
