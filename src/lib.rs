@@ -16,7 +16,7 @@
 //! | [`hessian`] | loss, gradients, both traces and their gradients, H·v, H |
 //! | [`sampled`] | unbiased estimates of both traces and their gradients, at about the price of SGD |
 //! | [`bounds`] | the four Wolkowicz–Styan bounds, and Λ's slopes |
-//! | [`optimizer`] | steps: SGD, SAM, HSR |
+//! | [`optimizer`] | steps: SGD, Adam, SAM, HSR |
 //! | [`gemm`] | blocked matrix products |
 //! | [`elementwise`] | exp, activations, softmax |
 //! | [`simd`] | registers of each instruction set, chosen at run time |
@@ -29,7 +29,7 @@
 //! # Example
 //!
 //! ```
-//! use flatmin::{Activation, Batch, Hsr, Network, Plan, Sgd, Shape, State, Targets};
+//! use flatmin::{Activation, Batch, Hsr, Network, Optimizer, Plan, Sgd, Shape, State, Targets};
 //!
 //! // XOR: 2 inputs, 4 hidden units, 2 classes.
 //! let network = Network::new(Shape::new(2, 4, 2)?, Activation::Tanh);
@@ -201,7 +201,7 @@ pub use facade::Kernels;
 pub use hessian::{Curvature, Evaluation};
 pub use network::{Network, Parameters, ParametersMut, Shape};
 pub use number::Number;
-pub use optimizer::{Direction, Hsr, Penalty, Sam, Sgd, State, Step};
+pub use optimizer::{Adam, Direction, Hsr, Optimizer, Penalty, Sam, Sgd, State, Step, WeightDecay};
 pub use plan::{Form, PairWeights, Plan, Route};
 pub use planner::Flops;
 pub use quantities::{

@@ -12,6 +12,8 @@ use crate::hessian::{Curvature, Evaluation};
 use crate::kernels::context::Context;
 use crate::kernels::elementwise;
 use crate::kernels::gemm::{Addend, Matrix, MatrixMut, Triangle};
+use crate::kernels::update::{self, AdamNumbers, Momentum};
+use crate::kernels::vector;
 use crate::plan::Plan;
 use crate::sampled::evaluate::{self, SampledObjective};
 use crate::sampled::{Estimate, Sampling};
@@ -123,6 +125,29 @@ functions! {
         triangle: Triangle,
         workspace: &mut [T],
     ) = gram;
+    step_with_momentum(
+        isa: InstructionSet,
+        rule: Momentum,
+        theta: &mut [T],
+        gradient: &[T],
+        velocity: &mut [T],
+    ) -> bool = update::step_with_momentum;
+    adam_is_finite(
+        isa: InstructionSet,
+        numbers: AdamNumbers,
+        keep: f64,
+        entries: [&[T]; 4],
+    ) -> bool = update::adam_is_finite;
+    adam(
+        isa: InstructionSet,
+        numbers: AdamNumbers,
+        keep: f64,
+        gradient: &[T],
+        entries: [&mut [T]; 3],
+    ) = update::adam;
+    add_scaled(isa: InstructionSet, y: &mut [T], alpha: T, x: &[T]) = vector::add_scaled;
+    add_unit(isa: InstructionSet, y: &mut [T], alpha: f64, x: &[T]) = vector::add_unit;
+    limit_norm(isa: InstructionSet, x: &mut [T], most: f64) = vector::limit_norm;
     evaluate(activation: Activation, u: T) -> [T; 4] = elementwise::evaluate;
     exponentials(isa: InstructionSet, x: &mut [T]) = elementwise::exponentials;
     logarithms(isa: InstructionSet, x: &mut [T]) = elementwise::logarithms;

@@ -90,21 +90,39 @@ pub(crate) fn largest_magnitude<T: Element>(isa: InstructionSet, x: &[T]) -> f64
 }
 
 /// y ← y + α x/‖x‖, whatever the magnitude of x; y is unchanged for x = 0.
-///
-/// In f64; where x is f64 itself, relative to a power of two near its largest entry. So no square overflows, and none that matters
-/// underflows.
 pub(crate) fn add_unit<T: Element>(isa: InstructionSet, y: &mut [T], alpha: f64, x: &[T]) {
     debug_assert_eq!(x.len(), y.len());
-    // Squares of f32 are within the range of f64.
-    let narrow = size_of::<T>() < size_of::<f64>();
-    let near = if narrow { 1.0 } else { power_of_two_near(largest_magnitude(isa, x)) };
-    let inverse = 1.0 / near.max(f64::MIN_POSITIVE);
-    isa.vectorize(|| add_unit_inline(y, alpha, x, inverse));
+    let inverse = inverse_scale(isa, x);
+    isa.vectorize(|| {
+        let norm = scaled_norm(x, inverse);
+        if norm != 0.0 {
+            add_unit_inline(y, alpha / norm, x, inverse);
+        }
+    });
 }
 
-/// Takes its arguments by value: what a closure captures would be loaded again for every entry.
+/// Shortens x to the length `most` if it is longer, whatever its magnitude. A vector that is not finite stays so.
+pub(crate) fn limit_norm<T: Element>(isa: InstructionSet, x: &mut [T], most: f64) {
+    let inverse = inverse_scale(isa, x);
+    isa.vectorize(|| {
+        let norm = scaled_norm(x, inverse);
+        if norm > most * inverse {
+            scale_inline(x, most / norm, inverse);
+        }
+    });
+}
+
+/// What entries of x are multiplied by before they are squared, so that no square overflows in f64, and none that matters underflows: for
+/// f64 the inverse of a power of two near its largest entry; squares of f32 are within the range of f64.
+fn inverse_scale<T: Element>(isa: InstructionSet, x: &[T]) -> f64 {
+    let narrow = size_of::<T>() < size_of::<f64>();
+    let near = if narrow { 1.0 } else { power_of_two_near(largest_magnitude(isa, x)) };
+    1.0 / near.max(f64::MIN_POSITIVE)
+}
+
+/// ‖inverse x‖, in f64.
 #[inline(always)]
-fn add_unit_inline<T: Element>(y: &mut [T], alpha: f64, x: &[T], inverse: f64) {
+fn scaled_norm<T: Element>(x: &[T], inverse: f64) -> f64 {
     let scaled = |x: T| x.to_f64() * inverse;
     let (blocks, rest) = x.as_chunks::<LANES>();
     let mut squares = LaneSums::<f64>::new();
@@ -116,13 +134,21 @@ fn add_unit_inline<T: Element>(y: &mut [T], alpha: f64, x: &[T], inverse: f64) {
     for (lane, &x) in rest.iter().enumerate() {
         squares.add(lane, scaled(x) * scaled(x));
     }
-    let norm = sqrt(squares.total());
-    if norm == 0.0 {
-        return;
-    }
-    let factor = alpha / norm;
+    sqrt(squares.total())
+}
+
+/// Takes its arguments by value: what a closure captures would be loaded again for every entry.
+#[inline(always)]
+fn add_unit_inline<T: Element>(y: &mut [T], factor: f64, x: &[T], inverse: f64) {
     for (y, &x) in y.iter_mut().zip(x) {
-        *y += T::from_f64(scaled(x) * factor);
+        *y += T::from_f64(x.to_f64() * inverse * factor);
+    }
+}
+
+#[inline(always)]
+fn scale_inline<T: Element>(x: &mut [T], factor: f64, inverse: f64) {
+    for x in x {
+        *x = T::from_f64(x.to_f64() * inverse * factor);
     }
 }
 

@@ -145,6 +145,19 @@ pub(crate) fn sqrt(x: f64) -> f64 {
     Number::sqrt(x)
 }
 
+/// `base` to a whole power.
+pub(crate) fn power(base: f64, exponent: u64) -> f64 {
+    let (mut result, mut square, mut rest) = (1.0, base, exponent);
+    while rest > 0 {
+        if rest % 2 == 1 {
+            result *= square;
+        }
+        square *= square;
+        rest /= 2;
+    }
+    result
+}
+
 /// The power of two at most a factor two below `x`; 1 for zero, 0 for a subnormal number.
 pub(crate) fn power_of_two_near(x: f64) -> f64 {
     const EXPONENT: u64 = 0x7FF << 52;

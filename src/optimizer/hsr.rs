@@ -5,7 +5,8 @@ use core::num::NonZeroU64;
 use crate::batch::Batch;
 use crate::error::{Result, check_not_negative};
 use crate::hessian::exact::Objective;
-use crate::kernels::vector::add_unit;
+use crate::network::Shape;
+use crate::optimizer::interface::Optimizer;
 use crate::optimizer::sgd::Sgd;
 use crate::optimizer::state::{State, Step};
 use crate::plan::Plan;
@@ -38,12 +39,12 @@ pub enum Penalty {
 
 /// Hessian Spectral Range regularization: descends L + ρΛ, where Λ is the Wolkowicz–Styan upper bound on λ_max.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Hsr {
-    /// The update.
-    pub sgd: Sgd,
-    /// ρ, finite and not negative. With ρ = 0 the step is SGD's, at SGD's cost.
+pub struct Hsr<B = Sgd> {
+    /// The optimizer whose update is used: [`Sgd`] or [`Adam`](crate::Adam).
+    pub base: B,
+    /// ρ, finite and not negative. With ρ = 0 the step is that of the base, at its cost.
     pub rho: f64,
-    /// The penalty is taken on steps 0, k, 2k, … of the state's count; the steps between are SGD's.
+    /// The penalty is taken on steps 0, k, 2k, … of the state's count; the steps between are those of the base.
     pub every: NonZeroU64,
     /// How the penalty enters.
     pub direction: Direction,
@@ -51,15 +52,16 @@ pub struct Hsr {
     pub penalty: Penalty,
 }
 
-impl Hsr {
-    /// HSR of this strength: the exact penalty on every step, along the gradient of L + ρΛ.
-    pub const fn new(sgd: Sgd, rho: f64) -> Self {
-        Self { sgd, rho, every: NonZeroU64::MIN, direction: Direction::Gradient, penalty: Penalty::Exact }
+impl<B> Hsr<B> {
+    /// HSR of this strength: the exact penalty on every step, along the gradient of L + ρΛ, with the update of `base`.
+    pub const fn new(base: B, rho: f64) -> Self {
+        Self { base, rho, every: NonZeroU64::MIN, direction: Direction::Gradient, penalty: Penalty::Exact }
     }
 
     /// The same with a sampled penalty.
-    pub const fn sampled(sgd: Sgd, rho: f64, sampling: Sampling) -> Self {
-        Self { penalty: Penalty::Sampled(sampling), ..Self::new(sgd, rho) }
+    pub const fn sampled(base: B, rho: f64, sampling: Sampling) -> Self {
+        let every = NonZeroU64::MIN;
+        Self { base, rho, every, direction: Direction::Gradient, penalty: Penalty::Sampled(sampling) }
     }
 
     /// Elements of workspace that a step takes.
@@ -74,78 +76,17 @@ impl Hsr {
         }
     }
 
-    /// One step along −(∇L + ρ∇Λ). Reports L, and at θ both traces, all four bounds, and whether Λ was differentiable. With a sampled
-    /// penalty it reports the estimates of the traces instead, and adds them to the state's averages.
-    ///
-    /// Where Λ is not differentiable (H = 0), ∇Λ is taken as ∇tr H / P.
-    ///
-    /// Takes [`Hsr::workspace_len`] elements of workspace: [`Plan::workspace_len`] for the exact penalty.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Sgd::step`] and, with a sampled penalty, of [`Sampling::check`].
-    ///
-    /// ```
-    /// use flatmin::{Activation, Batch, Hsr, Network, Plan, Sgd, Shape, State, Targets};
-    ///
-    /// let shape = Shape::new(2, 3, 2)?;
-    /// let plan = Plan::new(Network::new(shape, Activation::Tanh), 4)?;
-    /// let batch = Batch::new(shape, &[0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0], Targets::Classes(&[0, 1, 1, 0]))?;
-    /// let mut theta: Vec<f64> = (0..shape.parameters()).map(|i| (i as f64).sin()).collect();
-    /// let mut workspace = vec![0.0; plan.workspace_len()];
-    /// let mut state = State::new(&mut []);
-    /// let hsr = Hsr::new(Sgd::new(0.1), 0.05);
-    /// let step = hsr.step(&plan, &mut theta, &batch, &mut state, &mut workspace)?;
-    /// let curvature = step.curvature.expect("every step takes the penalty");
-    /// assert!(curvature.bounds.lambda_max_lower <= curvature.bounds.lambda_max_upper);
-    /// # Ok::<(), flatmin::Error>(())
-    /// ```
-    pub fn step<T: Real>(
-        &self,
-        plan: &Plan,
-        theta: &mut [T],
-        batch: &Batch<'_, T>,
-        state: &mut State<'_, T>,
-        workspace: &mut [T],
-    ) -> Result<Step> {
-        self.sgd.check(plan, state)?;
-        check_not_negative("rho", self.rho)?;
-        let Memory { gradient, other: bound_gradient, scratch } = match &self.penalty {
-            Penalty::Exact => Memory::second_order(plan, workspace)?,
-            Penalty::Sampled(sampling) => Memory::sampled(plan, sampling, workspace)?,
-        };
-
-        let due = self.rho != 0.0 && state.steps.is_multiple_of(self.every.get());
-        let (step, averages) = if !due {
-            let loss =
-                (const { T::FUNCTIONS.differentiate })(plan, theta, batch, Objective::Loss, gradient, scratch)?.loss;
-            (Step::plain(loss), state.averages)
-        } else if self.direction == Direction::Gradient {
-            self.differentiate(plan, theta, batch, [1.0, self.rho], state, gradient, scratch)?
-        } else {
-            let (bound, averages) =
-                self.differentiate(plan, theta, batch, [0.0, 1.0], state, bound_gradient, scratch)?;
-            let loss =
-                (const { T::FUNCTIONS.differentiate })(plan, theta, batch, Objective::Loss, gradient, scratch)?.loss;
-            add_unit(plan.instruction_set(), gradient, self.rho, bound_gradient);
-            (Step { loss, ..bound }, averages)
-        };
-        self.sgd.update(plan, theta, gradient, state)?;
-        state.averages = averages;
-        Ok(step)
-    }
-
-    /// [`step`](Self::step) with random numbers from the caller's generator: the next `u64` is the seed of a sampled penalty.
+    /// A [`step`](Optimizer::step) with random numbers from the caller's generator: the next `u64` is the seed of a sampled penalty.
     ///
     /// Every call takes one word, whatever the shapes and the penalty, and whether or not the step succeeds. So a training is resumed by
     /// restoring the state and the generator; and other uses of the generator do not depend on the shape or the subset.
     ///
     /// # Errors
     ///
-    /// Those of [`step`](Self::step).
+    /// Those of a [`step`](Optimizer::step).
     ///
     /// ```
-    /// use flatmin::{Activation, Batch, Hsr, Network, Plan, Sampling, Sgd, Shape, State, Targets};
+    /// use flatmin::{Activation, Batch, Hsr, Network, Optimizer, Plan, Sampling, Sgd, Shape, State, Targets};
     /// use rand::{SeedableRng, rngs::ChaCha8Rng};
     ///
     /// let shape = Shape::new(2, 3, 2)?;
@@ -168,7 +109,10 @@ impl Hsr {
         batch: &Batch<'_, T>,
         state: &mut State<'_, T>,
         workspace: &mut [T],
-    ) -> Result<Step> {
+    ) -> Result<Step>
+    where
+        B: Optimizer<T> + Copy,
+    {
         let seed = source.next_u64();
         let penalty = match self.penalty {
             Penalty::Exact => Penalty::Exact,
@@ -205,5 +149,86 @@ impl Hsr {
                 Ok((Step { estimate: Some(estimate), ..Step::plain(loss) }, averages))
             }
         }
+    }
+}
+
+impl<T: Real, B: Optimizer<T>> Optimizer<T> for Hsr<B> {
+    fn learning_rate(&self) -> f64 {
+        self.base.learning_rate()
+    }
+
+    fn set_learning_rate(&mut self, rate: f64) {
+        self.base.set_learning_rate(rate);
+    }
+
+    fn moments_len(&self, shape: Shape) -> usize {
+        self.base.moments_len(shape)
+    }
+
+    fn workspace_len(&self, plan: &Plan) -> Result<usize> {
+        self.workspace_len(plan)
+    }
+
+    fn check(&self, plan: &Plan, state: &State<'_, T>) -> Result<()> {
+        self.base.check(plan, state)?;
+        check_not_negative("rho", self.rho)
+    }
+
+    /// One step along −(∇L + ρ∇Λ). Reports L, and at θ both traces, all four bounds, and whether Λ was differentiable. With a sampled
+    /// penalty it reports the estimates of the traces instead, and adds them to the state's averages.
+    ///
+    /// Where Λ is not differentiable (H = 0), ∇Λ is taken as ∇tr H / P.
+    ///
+    /// ```
+    /// use flatmin::{Activation, Batch, Hsr, Network, Optimizer, Plan, Sgd, Shape, State, Targets};
+    ///
+    /// let shape = Shape::new(2, 3, 2)?;
+    /// let plan = Plan::new(Network::new(shape, Activation::Tanh), 4)?;
+    /// let batch = Batch::new(shape, &[0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0], Targets::Classes(&[0, 1, 1, 0]))?;
+    /// let mut theta: Vec<f64> = (0..shape.parameters()).map(|i| (i as f64).sin()).collect();
+    /// let mut workspace = vec![0.0; plan.workspace_len()];
+    /// let mut state = State::new(&mut []);
+    /// let hsr = Hsr::new(Sgd::new(0.1), 0.05);
+    /// let step = hsr.step(&plan, &mut theta, &batch, &mut state, &mut workspace)?;
+    /// let curvature = step.curvature.expect("every step takes the penalty");
+    /// assert!(curvature.bounds.lambda_max_lower <= curvature.bounds.lambda_max_upper);
+    /// # Ok::<(), flatmin::Error>(())
+    /// ```
+    fn step(
+        &self,
+        plan: &Plan,
+        theta: &mut [T],
+        batch: &Batch<'_, T>,
+        state: &mut State<'_, T>,
+        workspace: &mut [T],
+    ) -> Result<Step> {
+        self.check(plan, state)?;
+        let Memory { gradient, other: bound_gradient, scratch } = match &self.penalty {
+            Penalty::Exact => Memory::second_order(plan, workspace)?,
+            Penalty::Sampled(sampling) => Memory::sampled(plan, sampling, workspace)?,
+        };
+
+        let due = self.rho != 0.0 && state.steps.is_multiple_of(self.every.get());
+        let (step, averages) = if !due {
+            let loss =
+                (const { T::FUNCTIONS.differentiate })(plan, theta, batch, Objective::Loss, gradient, scratch)?.loss;
+            (Step::plain(loss), state.averages)
+        } else if self.direction == Direction::Gradient {
+            self.differentiate(plan, theta, batch, [1.0, self.rho], state, gradient, scratch)?
+        } else {
+            let (bound, averages) =
+                self.differentiate(plan, theta, batch, [0.0, 1.0], state, bound_gradient, scratch)?;
+            let loss =
+                (const { T::FUNCTIONS.differentiate })(plan, theta, batch, Objective::Loss, gradient, scratch)?.loss;
+            (const { T::FUNCTIONS.add_unit })(plan.instruction_set(), gradient, self.rho, bound_gradient);
+            (Step { loss, ..bound }, averages)
+        };
+        self.base.update(plan, theta, gradient, state)?;
+        state.averages = averages;
+        Ok(step)
+    }
+
+    fn update(&self, plan: &Plan, theta: &mut [T], gradient: &mut [T], state: &mut State<'_, T>) -> Result<()> {
+        self.base.update(plan, theta, gradient, state)
     }
 }

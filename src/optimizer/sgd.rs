@@ -1,42 +1,95 @@
-//! Stochastic gradient descent, and the update in which all steps end.
+//! Stochastic gradient descent.
 
 use crate::batch::Batch;
-use crate::error::{Error, Result, check_not_negative};
+use crate::error::{Error, Result};
 use crate::hessian::exact::Objective;
-use crate::kernels::vector::add_scaled;
+use crate::kernels::update::Momentum;
+use crate::network::Shape;
+use crate::optimizer::gradient::{WeightDecay, check_common, prepare};
+use crate::optimizer::interface::{Optimizer, check_lengths, check_moments};
 use crate::optimizer::state::{State, Step};
 use crate::plan::Plan;
 use crate::quantities::Memory;
 use crate::real::Real;
 
-/// Stochastic gradient descent with momentum and weight decay.
+/// Stochastic gradient descent with momentum, plain or Nesterov's, weight decay, and a limit for the gradient's norm.
+///
+/// ```text
+/// velocity ← μ velocity + gradient + ν θ        θ ← θ − η velocity
+///                                   Nesterov:   θ ← θ − η (gradient + ν θ + μ velocity)
+/// ```
+///
+/// As PyTorch's `SGD`. The state's moments are the velocity.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sgd {
     /// η, finite and not negative.
     pub learning_rate: f64,
     /// μ, in [0, 1).
     pub momentum: f64,
-    /// ν, finite and not negative: the gradient of ν‖θ‖²/2 is added, for all four blocks.
-    pub weight_decay: f64,
+    /// Whether the step looks ahead, as Nesterov's does; without momentum it makes no difference.
+    pub nesterov: bool,
+    /// ν, and whether biases decay.
+    pub weight_decay: WeightDecay,
+    /// The largest norm of the gradient, finite and positive: a longer one is shortened to it, before weight decay is added.
+    pub clip: Option<f64>,
 }
 
 impl Sgd {
-    /// Plain gradient descent: no momentum, no weight decay.
+    /// Plain gradient descent: no momentum, no weight decay, no limit.
     pub const fn new(learning_rate: f64) -> Self {
-        Self { learning_rate, momentum: 0.0, weight_decay: 0.0 }
+        Self { learning_rate, momentum: 0.0, nesterov: false, weight_decay: WeightDecay::NONE, clip: None }
+    }
+
+    /// The same with momentum.
+    pub const fn with_momentum(self, momentum: f64) -> Self {
+        Self { momentum, ..self }
+    }
+
+    /// The same with Nesterov's momentum.
+    pub const fn with_nesterov(self, momentum: f64) -> Self {
+        Self { momentum, nesterov: true, ..self }
+    }
+
+    /// The same with weight decay.
+    pub const fn with_weight_decay(self, weight_decay: WeightDecay) -> Self {
+        Self { weight_decay, ..self }
+    }
+
+    /// The same with a largest norm of the gradient.
+    pub const fn with_clip(self, norm: f64) -> Self {
+        Self { clip: Some(norm), ..self }
+    }
+}
+
+impl<T: Real> Optimizer<T> for Sgd {
+    fn learning_rate(&self) -> f64 {
+        self.learning_rate
+    }
+
+    fn set_learning_rate(&mut self, rate: f64) {
+        self.learning_rate = rate;
+    }
+
+    /// P with momentum, else 0. Without momentum moments of P numbers are allowed: the last gradient is written to them.
+    fn moments_len(&self, shape: Shape) -> usize {
+        if self.momentum == 0.0 { 0 } else { shape.parameters() }
+    }
+
+    /// [`Plan::gradient_workspace_len`].
+    fn workspace_len(&self, plan: &Plan) -> Result<usize> {
+        Ok(plan.gradient_workspace_len())
+    }
+
+    fn check(&self, plan: &Plan, state: &State<'_, T>) -> Result<()> {
+        check_common(self.learning_rate, self.weight_decay, self.clip)?;
+        check_share("momentum", self.momentum)?;
+        check_moments(state, plan.shape().parameters(), self.momentum == 0.0)
     }
 
     /// One step along −∇L.
     ///
-    /// Takes [`Plan::gradient_workspace_len`] elements of workspace.
-    ///
-    /// # Errors
-    ///
-    /// Those of [every quantity](crate#errors); [`Error::Hyperparameter`] for a hyperparameter out of range; [`Error::Length`] unless the
-    /// velocity is as long as θ or, without momentum, empty; [`Error::Overflow`] where the new parameters would not be finite.
-    ///
     /// ```
-    /// use flatmin::{Activation, Batch, Network, Plan, Sgd, Shape, State, Targets};
+    /// use flatmin::{Activation, Batch, Network, Optimizer, Plan, Sgd, Shape, State, Targets};
     ///
     /// let shape = Shape::new(2, 3, 2)?;
     /// let plan = Plan::new(Network::new(shape, Activation::Tanh), 4)?;
@@ -49,7 +102,7 @@ impl Sgd {
     /// assert!(second.loss < first.loss);
     /// # Ok::<(), flatmin::Error>(())
     /// ```
-    pub fn step<T: Real>(
+    fn step(
         &self,
         plan: &Plan,
         theta: &mut [T],
@@ -57,57 +110,44 @@ impl Sgd {
         state: &mut State<'_, T>,
         workspace: &mut [T],
     ) -> Result<Step> {
+        descend(self, plan, theta, batch, state, workspace)
+    }
+
+    fn update(&self, plan: &Plan, theta: &mut [T], gradient: &mut [T], state: &mut State<'_, T>) -> Result<()> {
         self.check(plan, state)?;
-        let Memory { gradient, scratch, .. } = Memory::first_order(plan, workspace)?;
-        let loss = (const { T::FUNCTIONS.differentiate })(plan, theta, batch, Objective::Loss, gradient, scratch)?.loss;
-        self.update(plan, theta, gradient, state)?;
-        Ok(Step::plain(loss))
-    }
-
-    pub(super) fn check<T>(&self, plan: &Plan, state: &State<'_, T>) -> Result<()> {
-        check_not_negative("learning rate", self.learning_rate)?;
-        check_not_negative("weight decay", self.weight_decay)?;
-        if !(0.0..1.0).contains(&self.momentum) {
-            let expected = "a number from 0 up to, but not including, 1";
-            return Err(Error::Hyperparameter { argument: "momentum", given: self.momentum, expected });
-        }
-        let (given, expected) = (state.velocity.len(), plan.shape().parameters());
-        if given != expected && !(given == 0 && self.momentum == 0.0) {
-            return Err(Error::Length { argument: "velocity", given, expected });
-        }
-        Ok(())
-    }
-
-    /// The update in which all three optimizers end. Turns `gradient` into the new velocity.
-    pub(super) fn update<T: Real>(
-        &self,
-        plan: &Plan,
-        theta: &mut [T],
-        gradient: &mut [T],
-        state: &mut State<'_, T>,
-    ) -> Result<()> {
-        let isa = plan.instruction_set();
-        let (rate, momentum) = (T::from_f64(self.learning_rate), T::from_f64(self.momentum));
-        if self.weight_decay != 0.0 {
-            add_scaled(isa, gradient, T::from_f64(self.weight_decay), theta);
-        }
-        if self.momentum != 0.0 {
-            add_scaled(isa, gradient, momentum, state.velocity);
-        }
-        // The truth value is a result: a captured variable would be stored at every entry.
-        let finite = isa.vectorize(|| {
-            theta.iter().zip(&*gradient).fold(true, |finite, (&theta, &velocity)| {
-                finite & (theta - rate * velocity).is_finite() & velocity.is_finite()
-            })
-        });
-        if !finite {
+        check_lengths(plan, theta, gradient)?;
+        prepare(plan, theta, gradient, self.weight_decay, self.clip);
+        let rule = Momentum { rate: self.learning_rate, momentum: self.momentum, nesterov: self.nesterov };
+        let step = const { T::FUNCTIONS.step_with_momentum };
+        if !step(plan.instruction_set(), rule, theta, gradient, state.moments) {
             return Err(Error::Overflow { quantity: "new parameters" });
-        }
-        add_scaled(isa, theta, -rate, gradient);
-        if !state.velocity.is_empty() {
-            state.velocity.copy_from_slice(gradient);
         }
         state.steps = state.steps.wrapping_add(1);
         Ok(())
+    }
+}
+
+/// One step along −∇L, by the update of `optimizer`.
+pub(super) fn descend<T: Real>(
+    optimizer: &impl Optimizer<T>,
+    plan: &Plan,
+    theta: &mut [T],
+    batch: &Batch<'_, T>,
+    state: &mut State<'_, T>,
+    workspace: &mut [T],
+) -> Result<Step> {
+    optimizer.check(plan, state)?;
+    let Memory { gradient, scratch, .. } = Memory::first_order(plan, workspace)?;
+    let loss = (const { T::FUNCTIONS.differentiate })(plan, theta, batch, Objective::Loss, gradient, scratch)?.loss;
+    optimizer.update(plan, theta, gradient, state)?;
+    Ok(Step::plain(loss))
+}
+
+/// Checks what a running average keeps.
+pub(super) fn check_share(argument: &'static str, given: f64) -> Result<()> {
+    if (0.0..1.0).contains(&given) {
+        Ok(())
+    } else {
+        Err(Error::Hyperparameter { argument, given, expected: "a number from 0 up to, but not including, 1" })
     }
 }

@@ -6,8 +6,9 @@ use crate::sampled::{Averages, Estimate};
 /// What an optimizer keeps from step to step: plain data, which can be stored and restored.
 #[derive(Debug)]
 pub struct State<'a, T> {
-    /// The velocity, laid out like θ; zero before the first step. May be empty where momentum is zero.
-    pub velocity: &'a mut [T],
+    /// What the optimizer's update remembers, in vectors laid out like θ; zeros before the first step. Nothing, or SGD's velocity, or Adam's
+    /// first and second moments, one after the other: as many numbers as [`Optimizer::moments_len`](crate::Optimizer::moments_len) says.
+    pub moments: &'a mut [T],
     /// Steps taken, modulo 2⁶⁴. A sampled step's random numbers depend on this and the seed alone.
     pub steps: u64,
     /// Averages of a sampled penalty's traces.
@@ -15,9 +16,9 @@ pub struct State<'a, T> {
 }
 
 impl<'a, T> State<'a, T> {
-    /// The state before the first step; `velocity` should hold zeros.
-    pub fn new(velocity: &'a mut [T]) -> Self {
-        Self { velocity, steps: 0, averages: Averages::default() }
+    /// The state before the first step; `moments` should hold zeros.
+    pub fn new(moments: &'a mut [T]) -> Self {
+        Self { moments, steps: 0, averages: Averages::default() }
     }
 }
 
