@@ -7,8 +7,9 @@ use std::cell::Cell;
 
 use common::problem::{Instance, Labels, Recipe, Way};
 use flatmin::{
-    Activation, Direction, Hsr, Penalty, Real, Sam, Sampling, Sgd, State, bound_gradient, curvature, dense_hessian,
-    hessian_vector_product, hsr_gradient, loss, loss_gradient, trace_gradient, trace_of_square_gradient,
+    Activation, Direction, Hsr, Optimizer, Penalty, Real, Sam, Sampling, Sgd, State, WeightDecay, bound_gradient,
+    curvature, dense_hessian, hessian_vector_product, hsr_gradient, loss, loss_gradient, trace_gradient,
+    trace_of_square_gradient,
 };
 
 /// The system's allocator, counting.
@@ -65,7 +66,7 @@ fn everything<T: Real>(instance: &Instance<T>) -> usize {
     let sampled = Sampling::new(1);
     let needed = plan.workspace_len().max(sampled.workspace_len(plan).expect("good parameters"));
     let space = &mut vec![T::NAN; needed][..];
-    let sgd = Sgd { learning_rate: 0.01, momentum: 0.9, weight_decay: 0.01 };
+    let sgd = Sgd::new(0.01).with_momentum(0.9).with_weight_decay(WeightDecay::all(0.01));
     let out = &mut gradient[..];
     allocations(|| {
         let mut state = State::new(&mut velocity);

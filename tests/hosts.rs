@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use common::problem::{Instance, Labels, Recipe};
-use flatmin::{Activation, Hsr, Plan, Sgd, State};
+use flatmin::{Activation, Hsr, Optimizer, Plan, Sgd, State};
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 

@@ -7,11 +7,11 @@ use std::num::NonZeroUsize;
 
 use common::call::{Quantity, nan};
 use common::problem::{Instance, Labels, Recipe};
-use flatmin::{Activation, Averages, Error, Hsr, Result, Sampling, Sgd, State, Step};
+use flatmin::{Activation, Averages, Error, Hsr, Optimizer, Result, Sampling, Sgd, State, Step};
 use rand::rngs::{ChaCha8Rng, ChaCha20Rng};
 use rand::{Rng, SeedableRng, TryRng};
 
-const SGD: Sgd = Sgd { learning_rate: 0.05, momentum: 0.9, weight_decay: 0.0 };
+const SGD: Sgd = Sgd::new(0.05).with_momentum(0.9);
 
 fn hsr() -> Hsr {
     Hsr::sampled(SGD, 0.1, sampling(0))
@@ -48,7 +48,7 @@ impl Training {
         hsr: &Hsr,
         step: impl FnOnce(&mut [f64], &mut State<'_, f64>, &mut [f64]) -> Result<Step>,
     ) -> Result<Step> {
-        let mut state = State { velocity: &mut self.velocity, steps: self.steps, averages: self.averages };
+        let mut state = State { moments: &mut self.velocity, steps: self.steps, averages: self.averages };
         let mut workspace = nan(hsr.workspace_len(&instance.plan)?);
         let done = step(&mut self.theta, &mut state, &mut workspace);
         (self.steps, self.averages) = (state.steps, state.averages);
@@ -168,7 +168,7 @@ fn a_word_is_taken_whatever_comes_of_the_step() {
     let exact = Hsr::new(SGD, 0.1);
     let sgd = Hsr { rho: 0.0, ..hsr() };
     let mut workspace = nan(instance.plan.workspace_len());
-    let mut state = State { velocity: &mut training.velocity, steps: 0, averages: Averages::default() };
+    let mut state = State { moments: &mut training.velocity, steps: 0, averages: Averages::default() };
     let batch = instance.batch();
     exact
         .step_with(&mut source, &instance.plan, &mut training.theta, &batch, &mut state, &mut workspace)

@@ -6,7 +6,9 @@ mod common;
 use std::thread;
 
 use common::problem::{Labels, Recipe, Way};
-use flatmin::{Activation, Batch, Error, Hsr, Network, Plan, Real, Sam, Sampling, Sgd, State, Step};
+use flatmin::{
+    Activation, Batch, Error, Hsr, Network, Optimizer, Plan, Real, Sam, Sampling, Sgd, State, Step, WeightDecay,
+};
 
 const fn shared<T: Send + Sync>() {}
 
@@ -28,7 +30,7 @@ fn train<T: Real>(recipe: &Recipe, way: Way, seed: u64) -> Vec<u64> {
 fn train_by<T: Real>(recipe: &Recipe, way: Way, seed: u64, change: impl FnOnce(Plan) -> Plan) -> Vec<u64> {
     let instance = recipe.problem().instance::<T>().by(way);
     let (plan, batch) = (&change(instance.plan), instance.batch());
-    let sgd = Sgd { learning_rate: 0.05, momentum: 0.9, weight_decay: 0.01 };
+    let sgd = Sgd::new(0.05).with_momentum(0.9).with_weight_decay(WeightDecay::all(0.01));
     let sampled = Hsr::sampled(sgd, 0.1, Sampling::new(seed));
     let space = sampled.workspace_len(plan).unwrap().max(plan.workspace_len());
     let mut workspace = vec![T::NAN; space];

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use clap::ValueEnum;
-use flatmin::{Batch, Direction, Hsr, Penalty, Plan, Real, Result, Sam, Sgd, State, Step};
+use flatmin::{Batch, Direction, Hsr, Optimizer, Penalty, Plan, Real, Result, Sam, Sgd, State, Step};
 
 /// Which optimizer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ValueEnum)]

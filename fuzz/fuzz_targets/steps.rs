@@ -12,9 +12,7 @@ use arbitrary::{Result, Unstructured};
 use common::call::nan;
 use common::problem::Way;
 use flatmin::Sampling;
-use flatmin::{
-    Activation, Averages, Batch, Direction, Hsr, Network, Plan, Real, Sam, Sgd, Shape, State, Targets, loss_gradient,
-};
+use flatmin::{Activation, Averages, Batch, Direction, Hsr, Network, Plan, Real, Sam, Sgd, Shape, State, Targets, loss_gradient, Optimizer};
 use input::{in_either_type, instruction_set, number, numbers, same};
 use libfuzzer_sys::fuzz_target;
 

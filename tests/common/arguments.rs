@@ -3,9 +3,9 @@
 use super::call::nan;
 use super::problem::Way;
 use flatmin::{
-    Activation, Batch, Direction, Error, Hsr, Network, Plan, Real, Sam, Sgd, Shape, State, Targets, bound_gradient,
-    curvature, dense_hessian, hessian_vector_product, hsr_gradient, loss, loss_gradient, trace_gradient,
-    trace_of_square_gradient,
+    Activation, Batch, Direction, Error, Hsr, Network, Optimizer, Plan, Real, Sam, Sgd, Shape, State, Targets,
+    WeightDecay, bound_gradient, curvature, dense_hessian, hessian_vector_product, hsr_gradient, loss, loss_gradient,
+    trace_gradient, trace_of_square_gradient,
 };
 
 /// Every public quantity and step.
@@ -111,7 +111,7 @@ impl<T: Real> Arguments<T> {
             velocity: numbers(parameters, 2.1),
             steps: 6,
             workspace: nan(call.workspace_len(&plan)),
-            sgd: Sgd { learning_rate: 0.1, momentum: 0.9, weight_decay: 0.01 },
+            sgd: Sgd::new(0.1).with_momentum(0.9).with_weight_decay(WeightDecay::all(0.01)),
             rho: 0.3,
             radius: 0.05,
         }

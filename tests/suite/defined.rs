@@ -3,7 +3,7 @@
 use crate::common::call::Quantity;
 use crate::common::problem::{Instance, Labels, Recipe, Way};
 use crate::common::reference::{Reference, roundings};
-use flatmin::{Activation, Bounds, Direction, Hsr, Real, Sgd, State};
+use flatmin::{Activation, Bounds, Direction, Hsr, Optimizer, Real, Sgd, State};
 
 fn recipe(inputs: usize, hidden: usize, classes: usize, samples: usize) -> Recipe {
     Recipe { inputs, hidden, classes, samples, activation: Activation::Tanh, labels: Labels::Hard, seed: 5 }

@@ -7,7 +7,7 @@ use crate::common::arguments::{
     Call::{BoundGradient, Curvature, Dense, HsrGradient, HsrStep, HsrUnitStep, Loss, Product, SamStep},
 };
 use crate::common::problem::Way;
-use flatmin::{Batch, Error, Hsr, Number, PairWeights, Real, Sgd, Shape, State, Targets};
+use flatmin::{Batch, Error, Hsr, Number, Optimizer, PairWeights, Real, Sgd, Shape, State, Targets};
 
 /// Spoils the arguments of these calls, in every way and in both types; each has to refuse them, in these words, and write nothing.
 macro_rules! refused {
@@ -225,7 +225,7 @@ fn hyperparameters_out_of_range() {
         );
         refused!(
             Call::STEPS,
-            |arguments: &mut Arguments<_>| arguments.sgd.weight_decay = bad,
+            |arguments: &mut Arguments<_>| arguments.sgd.weight_decay.strength = bad,
             Error::Hyperparameter { argument: "weight decay", given, .. } if same(given),
             ["weight decay", "not negative"]
         );
@@ -270,8 +270,8 @@ fn velocities_of_another_length() {
         refused!(
             Call::STEPS,
             |arguments: &mut Arguments<_>| arguments.velocity.resize(len, Number::ZERO),
-            Error::Length { argument: "velocity", given, expected: 17 } if given == len,
-            ["velocity"]
+            Error::Length { argument: "moments", given, expected: 17 } if given == len,
+            ["moments"]
         );
     }
     // Without momentum there is nothing to remember, but what is given still has to fit.
@@ -281,8 +281,8 @@ fn velocities_of_another_length() {
             arguments.sgd.momentum = 0.0;
             arguments.velocity.truncate(1);
         },
-        Error::Length { argument: "velocity", given: 1, expected: 17 },
-        ["velocity"]
+        Error::Length { argument: "moments", given: 1, expected: 17 },
+        ["moments"]
     );
     for call in Call::STEPS {
         let mut arguments = Arguments::<f64>::new(call, Way::ALL[0]);
@@ -367,7 +367,7 @@ fn traces_that_overflow() {
 #[test]
 fn parameters_that_overflow() {
     fn fast<T: Real>(arguments: &mut Arguments<T>) {
-        arguments.sgd = Sgd { learning_rate: T::MAX.to_f64(), momentum: 0.9, weight_decay: 0.0 };
+        arguments.sgd = Sgd::new(T::MAX.to_f64()).with_momentum(0.9);
         arguments.velocity.fill(T::from_f64(1e3));
     }
     refused!(Call::STEPS, fast, Error::Overflow { quantity: "new parameters" }, ["new parameters"]);
@@ -382,7 +382,7 @@ fn parameters_that_overflow() {
     refused!(
         @type f32,
         Call::STEPS,
-        |arguments: &mut Arguments<f32>| arguments.sgd.weight_decay = 1e300,
+        |arguments: &mut Arguments<f32>| arguments.sgd.weight_decay.strength = 1e300,
         Error::Overflow { quantity: "new parameters" },
         ["new parameters"]
     );

@@ -2,7 +2,7 @@
 
 use crate::common::problem::{Instance, Labels, Recipe, Way};
 use flatmin::gemm::{Matrix, MatrixMut, Triangle, symmetric_product, workspace_len};
-use flatmin::{Activation, Batch, Error, Hsr, Route, Sgd, State};
+use flatmin::{Activation, Batch, Error, Hsr, Optimizer, Route, Sgd, State};
 
 /// More samples than a tile.
 fn instance() -> Instance<f64> {

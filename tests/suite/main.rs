@@ -23,6 +23,7 @@ mod properties;
 mod sampled;
 mod tiles;
 mod unsafe_inventory;
+mod updates;
 mod vectors;
 
 // Where `multiprecision`, which is the unit tests' too, looks for them.

@@ -5,28 +5,36 @@ use std::num::NonZeroU64;
 use crate::common::call::{Quantity, nan};
 use crate::common::problem::{Instance, Labels, Problem, Recipe, Way};
 use crate::common::reference::{Reference, hessian, roundings};
-use flatmin::{Activation, Averages, Direction, Hsr, Plan, Real, Sam, Sgd, State, Step};
+use flatmin::{Activation, Averages, Direction, Hsr, Optimizer, Plan, Real, Sam, Sgd, State, Step, WeightDecay};
 
 const PLAIN: Sgd = Sgd::new(0.1);
-const FULL: Sgd = Sgd { learning_rate: 0.05, momentum: 0.9, weight_decay: 0.01 };
+const FULL: Sgd = Sgd::new(0.05).with_momentum(0.9).with_weight_decay(WeightDecay::all(0.01));
 
-/// Any of the three optimizers.
+/// What a step descends.
 #[derive(Clone, Copy, Debug)]
-enum Optimizer {
-    Sgd(Sgd),
-    Sam(Sam),
-    Hsr(Hsr),
+enum Descent {
+    Loss,
+    /// The loss at the point moved by this radius.
+    Moved(f64),
+    /// The loss, and the bound at this strength.
+    Penalized(f64, Direction),
 }
 
-impl Optimizer {
-    fn all(sgd: Sgd) -> [Self; 4] {
-        let hsr = Hsr::new(sgd, 0.2);
-        [
-            Self::Sgd(sgd),
-            Self::Sam(Sam::new(sgd, 0.1)),
-            Self::Hsr(hsr),
-            Self::Hsr(Hsr { direction: Direction::Unit, ..hsr }),
-        ]
+impl Descent {
+    const ALL: [Self; 4] = [
+        Self::Loss,
+        Self::Moved(0.1),
+        Self::Penalized(0.2, Direction::Gradient),
+        Self::Penalized(0.2, Direction::Unit),
+    ];
+
+    /// The optimizer that descends it by the update of `base`.
+    fn by<T: Real, B: Optimizer<T> + 'static>(self, base: B) -> Box<dyn Optimizer<T>> {
+        match self {
+            Self::Loss => Box::new(base),
+            Self::Moved(radius) => Box::new(Sam::new(base, radius)),
+            Self::Penalized(rho, direction) => Box::new(Hsr { direction, ..Hsr::new(base, rho) }),
+        }
     }
 }
 
@@ -46,17 +54,11 @@ impl<T: Real> Training<T> {
     }
 
     /// One step, on a workspace full of NaN.
-    fn step(&mut self, instance: &Instance<T>, optimizer: Optimizer) -> Step {
+    fn step(&mut self, instance: &Instance<T>, optimizer: &dyn Optimizer<T>) -> Step {
         let (plan, batch) = (&instance.plan, &instance.batch());
-        let mut state = State { velocity: &mut self.velocity, steps: self.steps, averages: self.averages };
-        let (theta, state_ref) = (&mut self.theta, &mut state);
-        let step = match optimizer {
-            Optimizer::Sgd(sgd) => sgd.step(plan, theta, batch, state_ref, &mut nan(plan.gradient_workspace_len())),
-            Optimizer::Sam(sam) => sam.step(plan, theta, batch, state_ref, &mut nan(plan.gradient_workspace_len())),
-            Optimizer::Hsr(hsr) => {
-                hsr.step(plan, theta, batch, state_ref, &mut nan(hsr.workspace_len(plan).expect("sizes")))
-            }
-        };
+        let mut state = State { moments: &mut self.velocity, steps: self.steps, averages: self.averages };
+        let workspace = &mut nan(optimizer.workspace_len(plan).expect("sizes"));
+        let step = optimizer.step(plan, &mut self.theta, batch, &mut state, workspace);
         (self.steps, self.averages) = (state.steps, state.averages);
         step.expect("a step")
     }
@@ -80,8 +82,8 @@ fn wide<T: Real>(values: &[T]) -> Vec<f64> {
     values.iter().map(|x| x.to_f64()).collect()
 }
 
-/// What the optimizer descends at θ, from gradients that are functions of their own.
-fn direction<T: Real>(problem: &Problem, instance: &Instance<T>, optimizer: Optimizer) -> Gradient {
+/// The gradient of what is descended at θ, from gradients that are functions of their own.
+fn direction<T: Real>(problem: &Problem, instance: &Instance<T>, descent: Descent) -> Gradient {
     let size = instance.parameters();
     let relative = roundings(problem) * T::EPSILON.to_f64();
     let at = |problem: &Problem, quantity: Quantity| -> Vec<f64> {
@@ -89,9 +91,9 @@ fn direction<T: Real>(problem: &Problem, instance: &Instance<T>, optimizer: Opti
         (0..size).map(|i| relative * Reference::new(problem, &unit(i)).slope(quantity).scale).collect()
     };
     let loss = wide(&instance.gradient(Quantity::Loss).1);
-    match optimizer {
-        Optimizer::Sgd(_) => Gradient { values: loss, errors: at(problem, Quantity::Loss) },
-        Optimizer::Sam(Sam { radius, .. }) => {
+    match descent {
+        Descent::Loss => Gradient { values: loss, errors: at(problem, Quantity::Loss) },
+        Descent::Moved(radius) => {
             let length = norm(&loss);
             let theta: Vec<f64> =
                 instance.theta.iter().zip(&loss).map(|(x, g)| x.to_f64() + radius / length * g).collect();
@@ -106,7 +108,7 @@ fn direction<T: Real>(problem: &Problem, instance: &Instance<T>, optimizer: Opti
             let errors = at(&moved, Quantity::Loss).iter().enumerate().map(|(i, error)| error + slack(i)).collect();
             Gradient { values: wide(&there.gradient(Quantity::Loss).1), errors }
         }
-        Optimizer::Hsr(Hsr { rho, direction, .. }) => {
+        Descent::Penalized(rho, direction) => {
             let bound = wide(&instance.gradient(Quantity::Bound).1);
             let weight = if direction == Direction::Unit { rho / norm(&bound) } else { rho };
             let values = loss.iter().zip(&bound).map(|(loss, bound)| loss + weight * bound).collect();
@@ -124,21 +126,22 @@ fn direction<T: Real>(problem: &Problem, instance: &Instance<T>, optimizer: Opti
 }
 
 /// `v ← μv + d + ωθ`, `θ ← θ − ηv`, for some steps in a row, each from where the crate's last one ended.
-fn follows_the_formula<T: Real>(recipe: Recipe, optimizer: Optimizer, sgd: Sgd, planned: usize) {
+fn follows_the_formula<T: Real>(recipe: Recipe, descent: Descent, sgd: Sgd, planned: usize) {
+    let optimizer = descent.by::<T, _>(sgd);
     let mut problem = recipe.problem().rounded::<T>();
     let mut training = Training::<T>::new(&problem.instance());
     for count in 0..3 {
         problem.theta = wide(&training.theta);
         let mut instance = problem.instance::<T>();
         instance.plan = Plan::new(problem.network, planned).expect("a plan");
-        let Gradient { values, errors } = direction(&problem, &instance, optimizer);
+        let Gradient { values, errors } = direction(&problem, &instance, descent);
         let before = training.clone();
-        let step = training.step(&instance, optimizer);
+        let step = training.step(&instance, &*optimizer);
         assert_eq!(training.steps, count + 1);
         // The elementwise bounds of the loss would do, but the same function computes it.
-        assert_eq!(step.loss, instance.gradient(Quantity::Loss).0, "{optimizer:?}");
-        assert_eq!(step.curvature.is_some(), matches!(optimizer, Optimizer::Hsr(_)));
-        let Sgd { learning_rate, momentum, weight_decay } = sgd;
+        assert_eq!(step.loss, instance.gradient(Quantity::Loss).0, "{descent:?}");
+        assert_eq!(step.curvature.is_some(), matches!(descent, Descent::Penalized(..)));
+        let Sgd { learning_rate, momentum, weight_decay: WeightDecay { strength: weight_decay, .. }, .. } = sgd;
         for i in 0..values.len() {
             let (theta, velocity) = (before.theta[i].to_f64(), before.velocity[i].to_f64());
             let terms = [momentum * velocity, values[i], weight_decay * theta];
@@ -146,11 +149,11 @@ fn follows_the_formula<T: Real>(recipe: Recipe, optimizer: Optimizer, sgd: Sgd, 
             // Hyperparameters, three products and their sum are rounded to the type.
             let rounding = 8.0 * T::EPSILON.to_f64() * terms.iter().map(|term| term.abs()).sum::<f64>();
             let error = (training.velocity[i].to_f64() - expected).abs();
-            assert!(error <= errors[i] + rounding, "{optimizer:?} v[{i}]: error {error:e}");
+            assert!(error <= errors[i] + rounding, "{descent:?} v[{i}]: error {error:e}");
             let expected = theta - learning_rate * training.velocity[i].to_f64();
             let rounding = 4.0 * T::EPSILON.to_f64() * (theta.abs() + (theta - expected).abs());
             let error = (training.theta[i].to_f64() - expected).abs();
-            assert!(error <= rounding, "{optimizer:?} θ[{i}]: error {error:e}");
+            assert!(error <= rounding, "{descent:?} θ[{i}]: error {error:e}");
         }
     }
 }
@@ -174,9 +177,9 @@ fn recipes() -> impl Iterator<Item = Recipe> {
 fn steps_follow_their_formulas() {
     for recipe in recipes() {
         for sgd in [PLAIN, FULL] {
-            for optimizer in Optimizer::all(sgd) {
-                follows_the_formula::<f64>(recipe, optimizer, sgd, recipe.samples);
-                follows_the_formula::<f32>(recipe, optimizer, sgd, recipe.samples);
+            for descent in Descent::ALL {
+                follows_the_formula::<f64>(recipe, descent, sgd, recipe.samples);
+                follows_the_formula::<f32>(recipe, descent, sgd, recipe.samples);
             }
         }
     }
@@ -186,8 +189,8 @@ fn steps_follow_their_formulas() {
 #[test]
 fn steps_on_smaller_batches_follow_their_formulas() {
     for recipe in recipes() {
-        for optimizer in Optimizer::all(FULL) {
-            follows_the_formula::<f64>(recipe, optimizer, FULL, recipe.samples + 70);
+        for descent in Descent::ALL {
+            follows_the_formula::<f64>(recipe, descent, FULL, recipe.samples + 70);
         }
     }
 }
@@ -199,19 +202,17 @@ fn without_penalty_steps_are_those_of_sgd_to_the_last_bit() {
         for sgd in [PLAIN, FULL] {
             let mut expected = Training::new(&instance);
             for _ in 0..3 {
-                expected.step(&instance, Optimizer::Sgd(sgd));
+                expected.step(&instance, &sgd);
             }
             let hsr = Hsr::new(sgd, 0.0);
-            for optimizer in [
-                Optimizer::Sam(Sam::new(sgd, 0.0)),
-                Optimizer::Hsr(hsr),
-                Optimizer::Hsr(Hsr { direction: Direction::Unit, ..hsr }),
-            ] {
+            let unit = Hsr { direction: Direction::Unit, ..hsr };
+            let others: [&dyn Optimizer<f32>; 3] = [&Sam::new(sgd, 0.0), &hsr, &unit];
+            for (which, optimizer) in others.into_iter().enumerate() {
                 let mut training = Training::new(&instance);
                 for _ in 0..3 {
                     assert_eq!(training.step(&instance, optimizer).curvature, None);
                 }
-                assert_eq!(training.bits(), expected.bits(), "{optimizer:?}");
+                assert_eq!(training.bits(), expected.bits(), "{which}");
             }
         }
     }
@@ -227,9 +228,9 @@ fn every_kth_step_takes_the_penalty() {
         for count in 0..8 {
             let mut expected = training.clone();
             let due = count % 3 == 0;
-            let alone = if due { Optimizer::Hsr(always) } else { Optimizer::Sgd(FULL) };
+            let alone: &dyn Optimizer<f64> = if due { &always } else { &FULL };
             let expected_step = expected.step(&instance, alone);
-            assert_eq!(training.step(&instance, Optimizer::Hsr(hsr)), expected_step, "step {count}");
+            assert_eq!(training.step(&instance, &hsr), expected_step, "step {count}");
             assert_eq!(training, expected, "step {count}");
             assert_eq!(expected_step.curvature.is_some(), due);
         }
@@ -242,9 +243,9 @@ fn steps_report_the_point_they_set_out_from() {
     for recipe in recipes() {
         for way in Way::ALL {
             let instance = recipe.problem().instance::<f64>().by(way);
-            for optimizer in Optimizer::all(PLAIN) {
-                let step = Training::new(&instance).step(&instance, optimizer);
-                let Optimizer::Hsr(hsr) = optimizer else { continue };
+            for direction in [Direction::Gradient, Direction::Unit] {
+                let hsr = Hsr { direction, ..Hsr::new(PLAIN, 0.2) };
+                let step = Training::new(&instance).step(&instance, &hsr);
                 let expected = instance.curvature();
                 let given = step.curvature.expect("a penalty");
                 assert_eq!(given.differentiable, expected.differentiable);
@@ -267,10 +268,10 @@ fn training_resumes_to_the_last_bit() {
     fn check<T: Real>() {
         for recipe in recipes() {
             let instance = recipe.problem().instance::<T>();
-            for mut optimizer in Optimizer::all(FULL) {
-                if let Optimizer::Hsr(hsr) = &mut optimizer {
-                    hsr.every = NonZeroU64::new(2).expect("two");
-                }
+            let hsr = Hsr { every: NonZeroU64::new(2).expect("two"), ..Hsr::new(FULL, 0.2) };
+            let unit = Hsr { direction: Direction::Unit, ..hsr };
+            let all: [&dyn Optimizer<T>; 4] = [&FULL, &Sam::new(FULL, 0.1), &hsr, &unit];
+            for (which, optimizer) in all.into_iter().enumerate() {
                 let mut whole = Training::new(&instance);
                 let mut stored = None;
                 let mut losses = Vec::new();
@@ -282,8 +283,8 @@ fn training_resumes_to_the_last_bit() {
                 }
                 let mut resumed = stored.expect("stored after three steps");
                 let again: Vec<f64> = (3..6).map(|_| resumed.step(&instance.clone(), optimizer).loss).collect();
-                assert_eq!(again, losses[3..], "{optimizer:?}");
-                assert_eq!(resumed.bits(), whole.bits(), "{optimizer:?}");
+                assert_eq!(again, losses[3..], "{which}");
+                assert_eq!(resumed.bits(), whole.bits(), "{which}");
                 assert_eq!(resumed.steps, 6);
             }
         }
@@ -296,9 +297,9 @@ fn training_resumes_to_the_last_bit() {
 #[test]
 fn a_learning_rate_of_zero() {
     let instance = recipes().next().expect("a recipe").problem().instance::<f64>();
-    for optimizer in Optimizer::all(Sgd::new(0.0)) {
+    for descent in Descent::ALL {
         let mut training = Training::new(&instance);
-        training.step(&instance, optimizer);
+        training.step(&instance, &*descent.by(Sgd::new(0.0)));
         assert_eq!((&training.theta, training.steps), (&instance.theta, 1));
     }
 }
@@ -307,14 +308,14 @@ fn a_learning_rate_of_zero() {
 fn sam_matches_double_precision(problem: &Problem, radius: f64) {
     let problem = problem.clone().rounded::<f32>();
     // With momentum and no velocity yet, the new velocity is the direction itself.
-    let sgd = Sgd { learning_rate: 0.0, momentum: 0.5, weight_decay: 0.0 };
-    let sam = Optimizer::Sam(Sam::new(sgd, radius));
+    let sgd = Sgd::new(0.0).with_momentum(0.5);
+    let sam = Sam::new(sgd, radius);
     let (single, double) = (problem.instance::<f32>(), problem.instance::<f64>());
     let (mut short, mut long) = (Training::new(&single), Training::new(&double));
-    short.step(&single, sam);
-    long.step(&double, sam);
+    short.step(&single, &sam);
+    long.step(&double, &sam);
     let mut plain = Training::new(&double);
-    plain.step(&double, Optimizer::Sgd(sgd));
+    plain.step(&double, &sgd);
     let distance = |a: &[f64], b: &[f64]| norm(&a.iter().zip(b).map(|(a, b)| a - b).collect::<Vec<_>>());
     let size = norm(&long.velocity);
     assert!(distance(&plain.velocity, &long.velocity) > 0.1 * size, "a radius at which SAM differs from SGD");
@@ -367,7 +368,7 @@ fn hsr_ends_flatter_than_sgd() {
     let inputs = problem.inputs.clone();
     problem.indices = Some(inputs.chunks_exact(2).map(|x| u32::from(x[0].hypot(x[1]) > 1.0)).collect());
     let instance = problem.instance::<f64>();
-    let train = |optimizer: Optimizer| {
+    let train = |optimizer: &dyn Optimizer<f64>| {
         let mut training = Training::new(&instance);
         for _ in 0..1500 {
             training.step(&instance, optimizer);
@@ -380,8 +381,8 @@ fn hsr_ends_flatter_than_sgd() {
         (largest, end.loss().accuracy)
     };
     let sgd = Sgd::new(0.3);
-    let (sharp, accuracy) = train(Optimizer::Sgd(sgd));
-    let (flat, flat_accuracy) = train(Optimizer::Hsr(Hsr::new(sgd, 0.03)));
+    let (sharp, accuracy) = train(&sgd);
+    let (flat, flat_accuracy) = train(&Hsr::new(sgd, 0.03));
     assert!(accuracy >= 0.95 && flat_accuracy >= accuracy - 0.05, "accuracies {accuracy} and {flat_accuracy}");
     assert!(flat < 0.7 * sharp, "largest eigenvalues: SGD {sharp}, HSR {flat}");
 }

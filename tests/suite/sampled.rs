@@ -6,7 +6,7 @@ use crate::common::call::{Quantity, nan};
 use crate::common::problem::{Instance, Labels, Problem, Recipe};
 use crate::common::reference::roundings;
 use flatmin::simd::InstructionSet;
-use flatmin::{Activation, Averages, Direction, Error, Hsr, PairWeights, Real, Sgd, State};
+use flatmin::{Activation, Averages, Direction, Error, Hsr, Optimizer, PairWeights, Real, Sgd, State, WeightDecay};
 use flatmin::{Estimate, Mixture, Sampling, sampled_gradient};
 
 const TRACE: Mixture = Mixture { loss: 0.0, trace: 1.0, trace_of_square: 0.0 };
@@ -256,7 +256,7 @@ impl<T: Real> Training<T> {
     }
 
     fn step(&mut self, instance: &Instance<T>, hsr: &Hsr) -> flatmin::Result<flatmin::Step> {
-        let mut state = State { velocity: &mut self.velocity, steps: self.steps, averages: self.averages };
+        let mut state = State { moments: &mut self.velocity, steps: self.steps, averages: self.averages };
         let mut workspace = nan(hsr.workspace_len(&instance.plan).unwrap_or(0));
         let step = hsr.step(&instance.plan, &mut self.theta, &instance.batch(), &mut state, &mut workspace);
         (self.steps, self.averages) = (state.steps, state.averages);
@@ -264,7 +264,7 @@ impl<T: Real> Training<T> {
     }
 }
 
-const SGD: Sgd = Sgd { learning_rate: 0.05, momentum: 0.9, weight_decay: 0.01 };
+const SGD: Sgd = Sgd::new(0.05).with_momentum(0.9).with_weight_decay(WeightDecay::all(0.01));
 
 fn hsr(direction: Direction) -> Hsr {
     Hsr { direction, ..Hsr::sampled(SGD, 0.1, Sampling { subset: kept(4), ..Sampling::new(5) }) }
@@ -305,7 +305,7 @@ fn steps_follow_their_formula() {
         let size = instance.parameters() as f64;
         for guard in [0.0, 0.25, 1.0] {
             let sampling = Sampling { subset: kept(4), guard, beta: 0.5, ..Sampling::new(5) };
-            let sgd = Sgd { learning_rate: 0.0, momentum: 0.5, weight_decay: 0.0 };
+            let sgd = Sgd::new(0.0).with_momentum(0.5);
             let hsr = Hsr::sampled(sgd, 0.3, sampling);
             let mut training = Training::new(&instance);
             for count in 0..3 {

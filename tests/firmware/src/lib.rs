@@ -7,7 +7,7 @@ mod iris {
     include!(concat!(env!("OUT_DIR"), "/iris.rs"));
 }
 
-use flatmin::{Activation, Batch, Curvature, Error, Hsr, Network, PairWeights, Plan, Sgd, Shape, State, Step, Targets};
+use flatmin::{Activation, Batch, Curvature, Error, Hsr, Network, PairWeights, Plan, Sgd, Shape, State, Step, Targets, Optimizer};
 
 /// 4 inputs, 16 hidden units, 3 classes.
 pub const SHAPE: Shape = match Shape::new(4, 16, 3) {
@@ -30,7 +30,7 @@ pub const STEPS: u32 = 200;
 /// Steps from a report to the next.
 pub const EVERY: u32 = 20;
 
-const HSR: Hsr = Hsr::new(Sgd { learning_rate: 0.1, momentum: 0.9, weight_decay: 0.0 }, 0.05);
+const HSR: Hsr = Hsr::new(Sgd::new(0.1).with_momentum(0.9), 0.05);
 
 /// All memory that a training takes.
 pub struct Memory {
