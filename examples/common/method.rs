@@ -1,9 +1,10 @@
-//! The optimizers under one name.
+//! What is compared: an optimizer by its kind and its hyperparameters, as options give them.
 
 use std::fmt;
+use std::num::NonZeroU64;
 
 use clap::ValueEnum;
-use flatmin::{Batch, Direction, Hsr, Optimizer, Penalty, Plan, Real, Result, Sam, Sgd, State, Step};
+use flatmin::{Adam, Direction, Hsr, Optimizer, Real, Sam, Sampling, Sgd, WeightDecay};
 
 /// Which optimizer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ValueEnum)]
@@ -14,50 +15,6 @@ pub enum Kind {
     Hsr,
     /// With the sampled penalty.
     HsrSampled,
-}
-
-/// An optimizer and its hyperparameters.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Method {
-    Sgd(Sgd),
-    Sam(Sam),
-    Hsr(Hsr),
-}
-
-impl Method {
-    pub const fn kind(&self) -> Kind {
-        match self {
-            Self::Sgd(_) => Kind::Sgd,
-            Self::Sam(_) => Kind::Sam,
-            Self::Hsr(Hsr { penalty: Penalty::Exact, .. }) => Kind::Hsr,
-            Self::Hsr(Hsr { penalty: Penalty::Sampled(_), .. }) => Kind::HsrSampled,
-            // Penalties may be added to the library; the examples know these.
-            Self::Hsr(_) => unreachable!(),
-        }
-    }
-
-    /// Elements of workspace that a step takes.
-    pub fn workspace_len(&self, plan: &Plan) -> Result<usize> {
-        match self {
-            Self::Sgd(_) | Self::Sam(_) => Ok(plan.gradient_workspace_len()),
-            Self::Hsr(hsr) => hsr.workspace_len(plan),
-        }
-    }
-
-    pub fn step<T: Real>(
-        &self,
-        plan: &Plan,
-        theta: &mut [T],
-        batch: &Batch<'_, T>,
-        state: &mut State<'_, T>,
-        workspace: &mut [T],
-    ) -> Result<Step> {
-        match self {
-            Self::Sgd(sgd) => sgd.step(plan, theta, batch, state, workspace),
-            Self::Sam(sam) => sam.step(plan, theta, batch, state, workspace),
-            Self::Hsr(hsr) => hsr.step(plan, theta, batch, state, workspace),
-        }
-    }
 }
 
 impl Kind {
@@ -73,18 +30,90 @@ impl Kind {
     }
 }
 
+/// How a gradient becomes a step: the base of every kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, ValueEnum)]
+pub enum Rule {
+    #[default]
+    Sgd,
+    Nesterov,
+    Adam,
+    #[value(name = "adamw")]
+    AdamW,
+}
+
+/// The update that all kinds share.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Update {
+    pub rule: Rule,
+    pub learning_rate: f64,
+    /// Of SGD.
+    pub momentum: f64,
+    pub weight_decay: WeightDecay,
+}
+
+/// An optimizer and its hyperparameters.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Method {
+    pub kind: Kind,
+    pub update: Update,
+    /// SAM's radius, or HSR's ρ.
+    pub strength: f64,
+    /// HSR's penalty is taken on every so many steps.
+    pub every: NonZeroU64,
+    pub direction: Direction,
+    /// Of sampled HSR.
+    pub sampling: Sampling,
+}
+
+impl Method {
+    /// A method of this kind and strength; HSR along the gradient on every step, and with the defaults of the sampled penalty.
+    pub fn new(kind: Kind, update: Update, strength: f64) -> Self {
+        let (every, direction, sampling) = (NonZeroU64::MIN, Direction::Gradient, Sampling::default());
+        Self { kind, update, strength, every, direction, sampling }
+    }
+
+    pub fn optimizer<T: Real>(&self) -> Box<dyn Optimizer<T>> {
+        let Update { rule, learning_rate, momentum, weight_decay } = self.update;
+        let sgd = Sgd { weight_decay, ..Sgd::new(learning_rate) };
+        let adam = Adam::new(learning_rate);
+        match rule {
+            Rule::Sgd => self.on(sgd.with_momentum(momentum)),
+            Rule::Nesterov => self.on(sgd.with_nesterov(momentum)),
+            Rule::Adam => self.on(adam.with_weight_decay(weight_decay)),
+            Rule::AdamW => self.on(adam.with_decoupled_weight_decay(weight_decay)),
+        }
+    }
+
+    fn on<T: Real, B: Optimizer<T> + 'static>(&self, base: B) -> Box<dyn Optimizer<T>> {
+        let Self { kind, strength, every, direction, sampling, .. } = *self;
+        match kind {
+            Kind::Sgd => Box::new(base),
+            Kind::Sam => Box::new(Sam::new(base, strength)),
+            Kind::Hsr => Box::new(Hsr { every, direction, ..Hsr::new(base, strength) }),
+            Kind::HsrSampled => Box::new(Hsr { every, direction, ..Hsr::sampled(base, strength, sampling) }),
+        }
+    }
+}
+
 impl fmt::Display for Method {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(self.kind().name())?;
-        match self {
-            Self::Sgd(_) => Ok(()),
-            Self::Sam(sam) => write!(out, ", radius {}", sam.radius),
-            Self::Hsr(hsr) => {
-                write!(out, ", ρ = {}", hsr.rho)?;
-                if hsr.direction == Direction::Unit {
+        let Self { kind, update, strength, every, direction, .. } = *self;
+        let name = match (kind, update.rule) {
+            (Kind::Sgd, Rule::Nesterov) => "Nesterov",
+            (Kind::Sgd, Rule::Adam) => "Adam",
+            (Kind::Sgd, Rule::AdamW) => "AdamW",
+            _ => kind.name(),
+        };
+        out.write_str(name)?;
+        match kind {
+            Kind::Sgd => Ok(()),
+            Kind::Sam => write!(out, ", radius {strength}"),
+            Kind::Hsr | Kind::HsrSampled => {
+                write!(out, ", ρ = {strength}")?;
+                if direction == Direction::Unit {
                     out.write_str(", unit")?;
                 }
-                if hsr.every.get() > 1 { write!(out, ", every {}", hsr.every) } else { Ok(()) }
+                if every.get() > 1 { write!(out, ", every {every}") } else { Ok(()) }
             }
         }
     }

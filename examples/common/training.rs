@@ -70,7 +70,7 @@ pub fn train<T: Real>(
     mut observe: impl FnMut(usize, &[Vec<f64>]) -> Result<()>,
 ) -> Result<Vec<Trained>> {
     let Schedule { network, methods, steps, .. } = schedule;
-    let plan = |method: &Method| schedule.plan(method.kind(), samples.len());
+    let plan = |method: &Method| schedule.plan(method.kind, samples.len());
     let plans = methods.iter().map(plan).collect::<Result<Vec<_>>>()?;
     let lengths = methods.iter().zip(&plans).map(|(method, plan)| method.workspace_len(plan));
     let length = lengths.collect::<flatmin::Result<Vec<_>>>()?.into_iter().max().unwrap_or(0);

@@ -4,10 +4,10 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::{Args, Parser};
-use flatmin::{Activation, Direction, Hsr, Penalty, Sam, Sampling, Sgd};
+use flatmin::{Activation, Direction, Sampling, WeightDecay};
 
 use crate::common::data::Source;
-use crate::common::method::{Kind, Method};
+use crate::common::method::{Kind, Method, Rule, Update};
 use crate::common::presets::Preset;
 use crate::common::training::Weights;
 
@@ -80,12 +80,18 @@ pub struct TrainingOptions {
     /// η
     #[arg(long, value_name = "η", value_parser = not_negative, allow_negative_numbers = true)]
     pub learning_rate: Option<f64>,
-    /// μ, in [0, 1)
+    /// What makes a step of a gradient, in all methods
+    #[arg(long, value_enum, default_value = "sgd")]
+    pub update: Rule,
+    /// SGD's μ, in [0, 1)
     #[arg(long, value_name = "μ", default_value = "0", value_parser = below_one, allow_negative_numbers = true)]
     pub momentum: f64,
     /// ν
     #[arg(long, value_name = "ν", default_value = "0", value_parser = not_negative, allow_negative_numbers = true)]
     pub weight_decay: f64,
+    /// Weight decay of the weights alone, not of the biases
+    #[arg(long)]
+    pub no_bias_decay: bool,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -154,21 +160,23 @@ impl Options {
     /// An optimizer; `strength` is SAM's radius or HSR's ρ, where it is not to be the option's.
     pub fn method(&self, kind: Kind, strength: Option<f64>) -> Method {
         let preset = Preset::of(&self.data);
-        let sgd = Sgd {
-            learning_rate: self.training.learning_rate.unwrap_or(preset.learning_rate),
-            momentum: self.training.momentum,
-            weight_decay: self.training.weight_decay,
+        let TrainingOptions { learning_rate, momentum, weight_decay, update, no_bias_decay, .. } = self.training;
+        let update = Update {
+            rule: update,
+            learning_rate: learning_rate.unwrap_or(preset.learning_rate),
+            momentum,
+            weight_decay: WeightDecay { strength: weight_decay, biases: !no_bias_decay },
         };
-        match kind {
-            Kind::Sgd => Method::Sgd(sgd),
-            Kind::Sam => Method::Sam(Sam { sgd, radius: strength.or(self.method.radius).unwrap_or(preset.radius) }),
-            Kind::Hsr | Kind::HsrSampled => Method::Hsr(Hsr {
-                sgd,
-                rho: strength.or(self.method.rho).unwrap_or(preset.rho),
-                every: NonZeroU64::try_from(self.method.every).unwrap_or(NonZeroU64::MIN),
-                direction: if self.method.unit { Direction::Unit } else { Direction::Gradient },
-                penalty: if kind == Kind::Hsr { Penalty::Exact } else { Penalty::Sampled(self.sampling()) },
-            }),
+        let strength = strength.unwrap_or(match kind {
+            Kind::Sgd => 0.0,
+            Kind::Sam => self.method.radius.unwrap_or(preset.radius),
+            Kind::Hsr | Kind::HsrSampled => self.method.rho.unwrap_or(preset.rho),
+        });
+        Method {
+            every: NonZeroU64::try_from(self.method.every).unwrap_or(NonZeroU64::MIN),
+            direction: if self.method.unit { Direction::Unit } else { Direction::Gradient },
+            sampling: self.sampling(),
+            ..Method::new(kind, update, strength)
         }
     }
 }
@@ -201,11 +209,12 @@ mod tests {
 
     #[test]
     fn options_reach_the_optimizers() {
-        let options = parse("--data iris --methods hsr,sgd,hsr --rho 0.5 --every 3 --unit --momentum 0.9").unwrap();
-        let methods = options.methods();
-        let [Method::Sgd(sgd), Method::Hsr(hsr)] = methods[..] else { panic!("{methods:?}") };
-        assert_eq!((sgd.momentum, sgd), (0.9, hsr.sgd));
-        assert_eq!((hsr.rho, hsr.every.get(), hsr.direction), (0.5, 3, Direction::Unit));
+        let text = "--data iris --methods hsr,sgd,hsr --rho 0.5 --every 3 --unit --momentum 0.9 --update nesterov";
+        let methods = parse(text).unwrap().methods();
+        let [sgd, hsr] = methods[..] else { panic!("{methods:?}") };
+        assert_eq!((sgd.kind, hsr.kind, sgd.update), (Kind::Sgd, Kind::Hsr, hsr.update));
+        assert_eq!((sgd.update.momentum, sgd.update.rule), (0.9, Rule::Nesterov));
+        assert_eq!((hsr.strength, hsr.every.get(), hsr.direction), (0.5, 3, Direction::Unit));
     }
 
     #[test]
@@ -225,6 +234,7 @@ mod tests {
             "--data no-such-data",
             "--activation relu",
             "--methods adam",
+            "--update rmsprop",
             "--batch -1",
             "--train-samples 0",
         ] {

@@ -10,7 +10,7 @@
 use anyhow::Result;
 
 use crate::common::data::DataSet;
-use crate::common::method::{Kind, Method};
+use crate::common::method::{Kind, Method, Update};
 use crate::common::presets::Preset;
 use crate::experiment::{Detail, Experiment, Outcome};
 use crate::options::Options;
@@ -63,7 +63,7 @@ pub fn run(data: &DataSet, options: &Options) -> Result<()> {
     let floor = best - standard_error.max(TOLERANCE);
     println!("as accurate as the best: {:.2} % and above", 100.0 * floor);
     for kind in [Kind::Sam, Kind::Hsr] {
-        let able = outcomes.iter().filter(|outcome| outcome.method.kind() == kind && mean_accuracy(outcome) >= floor);
+        let able = outcomes.iter().filter(|outcome| outcome.method.kind == kind && mean_accuracy(outcome) >= floor);
         let flattest = able.min_by(|a, b| lambda_max(a).total_cmp(&lambda_max(b)));
         match flattest {
             Some(outcome) => println!("chosen: {}", outcome.method),
@@ -78,8 +78,5 @@ fn lambda_max(outcome: &Outcome) -> f64 {
 }
 
 fn with_rate(method: Method, learning_rate: f64) -> Method {
-    match method {
-        Method::Sgd(sgd) => Method::Sgd(flatmin::Sgd { learning_rate, ..sgd }),
-        other => other,
-    }
+    Method { update: Update { learning_rate, ..method.update }, ..method }
 }

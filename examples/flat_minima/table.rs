@@ -36,7 +36,7 @@ pub fn comparison(outcomes: &[Outcome]) -> Table {
     }
     let accuracies = outcomes.iter().map(|outcome| format!("{:.2}", 100.0 * mean_accuracy(outcome)));
     table.add_row(std::iter::once("mean test accuracy (%)".to_owned()).chain(accuracies));
-    if let Some(sgd) = outcomes.iter().find(|outcome| outcome.method.kind() == Kind::Sgd) {
+    if let Some(sgd) = outcomes.iter().find(|outcome| outcome.method.kind == Kind::Sgd) {
         let against = |value: fn(&Run) -> f64| {
             let reference = median(sgd, value);
             outcomes.iter().map(move |outcome| format!("{:.2}", median(outcome, value) / reference))

@@ -51,7 +51,7 @@ fn panel(area: &crate::common::drawing::Area<'_>, contest: &Contest) -> Result<(
         .y_desc("test accuracy (%)")
         .draw()?;
     for kind in Kind::ALL {
-        let entries = || contest.entries.iter().filter(|entry| entry.method.kind() == kind);
+        let entries = || contest.entries.iter().filter(|entry| entry.method.kind == kind);
         let inside = |entry: &&Entry| accuracies(entry).median >= bottom && lambda_max(entry).median > 0.0;
         let points: Vec<_> =
             entries().filter(inside).map(|entry| (lambda_max(entry).median, accuracies(entry).median)).collect();

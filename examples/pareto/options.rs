@@ -4,10 +4,10 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Parser;
-use flatmin::{Activation, Hsr, Sam, Sampling, Sgd};
+use flatmin::{Activation, Sampling, WeightDecay};
 
 use crate::common::data::Source;
-use crate::common::method::{Kind, Method};
+use crate::common::method::{Kind, Method, Rule, Update};
 use crate::common::presets::Preset;
 
 /// SAM's radii.
@@ -58,7 +58,10 @@ pub struct Options {
     /// η
     #[arg(long, value_name = "η")]
     pub learning_rate: Option<f64>,
-    /// μ, in [0, 1)
+    /// What makes a step of a gradient, in all methods
+    #[arg(long, value_enum, default_value = "sgd")]
+    pub update: Rule,
+    /// SGD's μ, in [0, 1)
     #[arg(long, value_name = "μ", default_value = "0")]
     pub momentum: f64,
     /// Samples that the sampled penalty keeps of a batch; as its plan says unless given
@@ -97,10 +100,11 @@ impl Options {
 
     /// One method of a kind for each of its strengths.
     pub fn grid(&self, kind: Kind, seed: u64) -> Vec<Method> {
-        let sgd = Sgd {
+        let update = Update {
+            rule: self.update,
             learning_rate: self.learning_rate.unwrap_or(self.preset().learning_rate),
             momentum: self.momentum,
-            weight_decay: 0.0,
+            weight_decay: WeightDecay::NONE,
         };
         let radii = if self.quick { FEW_RADII } else { RADII };
         let one = self.rho.map(|rho| vec![rho]);
@@ -112,12 +116,13 @@ impl Options {
             guard: self.guard,
             ..Sampling::new(seed)
         };
-        match kind {
-            Kind::Sgd => vec![Method::Sgd(sgd)],
-            Kind::Sam => radii.iter().map(|&radius| Method::Sam(Sam::new(sgd, radius))).collect(),
-            Kind::Hsr => rhos.iter().map(|&rho| Method::Hsr(Hsr::new(sgd, rho))).collect(),
-            Kind::HsrSampled => rhos.iter().map(|&rho| Method::Hsr(Hsr::sampled(sgd, rho, sampling))).collect(),
-        }
+        let strengths = match kind {
+            Kind::Sgd => vec![0.0],
+            Kind::Sam => radii.to_vec(),
+            Kind::Hsr | Kind::HsrSampled => rhos,
+        };
+        let method = |strength| Method { sampling, ..Method::new(kind, update, strength) };
+        strengths.into_iter().map(method).collect()
     }
 
     /// The kinds, each once.

@@ -49,13 +49,13 @@ pub fn verdict(contest: &Contest) -> String {
     let floor = best - error.max(TOLERANCE);
     let mut text = format!("flattest with a mean test accuracy of at least {:.2} %:", 100.0 * floor);
     for kind in Kind::ALL {
-        let able = contest.entries.iter().filter(|entry| entry.method.kind() == kind && accuracy(entry).0 >= floor);
+        let able = contest.entries.iter().filter(|entry| entry.method.kind == kind && accuracy(entry).0 >= floor);
         match able.min_by(|a, b| lambda_max(a).median.total_cmp(&lambda_max(b).median)) {
             Some(entry) => {
                 let (lambda, accuracy) = (lambda_max(entry).median, accuracy(entry).0);
                 text += &format!("\n  {}: λ_max {lambda:.3}, accuracy {:.2} %", entry.method, 100.0 * accuracy);
             }
-            None if contest.entries.iter().any(|entry| entry.method.kind() == kind) => {
+            None if contest.entries.iter().any(|entry| entry.method.kind == kind) => {
                 text += &format!("\n  {}: none", kind.name());
             }
             None => {}
@@ -95,7 +95,7 @@ pub fn write_csv(path: &Path, contests: &[Contest]) -> Result<()> {
             for run in &entry.runs {
                 writer.write_record([
                     terms.to_owned(),
-                    entry.method.kind().name().to_owned(),
+                    entry.method.kind.name().to_owned(),
                     entry.method.to_string(),
                     run.seed.to_string(),
                     run.steps.to_string(),

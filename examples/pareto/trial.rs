@@ -111,7 +111,7 @@ impl<'a> Trial<'a> {
                 let methods = self.options.grid(*kind, seed);
                 for (contest, steps) in contests.iter_mut().zip([steps, (budget / time_of(*kind)).round() as usize]) {
                     let runs = self.train(&split, methods.clone(), steps.max(1), seed, time_of(*kind), &progress)?;
-                    let entries = contest.entries.iter_mut().filter(|entry| entry.method.kind() == *kind);
+                    let entries = contest.entries.iter_mut().filter(|entry| entry.method.kind == *kind);
                     entries.zip(runs).for_each(|(entry, run)| entry.runs.push(run));
                 }
             }
@@ -127,7 +127,7 @@ impl<'a> Trial<'a> {
             Kind::ALL.iter().filter_map(|&kind| self.options.grid(kind, seed).into_iter().next()).collect();
         let schedule = self.schedule(split.train.len(), methods.clone(), TIMED_STEPS)?;
         let trained = train::<f32>(&schedule, &split.train, seed, |_, _| Ok(()))?;
-        Ok(methods.iter().zip(trained).map(|(method, trained)| (method.kind(), trained.step_time)).collect())
+        Ok(methods.iter().zip(trained).map(|(method, trained)| (method.kind, trained.step_time)).collect())
     }
 
     fn train(

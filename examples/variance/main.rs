@@ -24,10 +24,10 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
-use flatmin::{Activation, Hsr, Network, Sampling, Sgd, Shape};
+use flatmin::{Activation, Network, Sampling, Shape, WeightDecay};
 
 use common::data::Source;
-use common::method::{Kind, Method};
+use common::method::{Kind, Method, Rule, Update};
 use common::presets::Preset;
 use common::training::{Schedule, Weights, train};
 use noise::Noise;
@@ -86,10 +86,13 @@ fn run(options: &Options) -> Result<()> {
     let batch = options.batch.map_or(Preset::of(&options.data).batch, NonZeroUsize::get);
     let batch = if batch == 0 { samples.len() } else { batch.min(samples.len()) };
     let network = Network::new(Shape::new(data.inputs, options.hidden.get(), data.classes)?, options.activation);
-    let hsr = Hsr::sampled(Sgd::new(options.learning_rate), options.rho, Sampling::new(options.seed));
+    let (rule, weight_decay) = (Rule::Sgd, WeightDecay::NONE);
+    let update = Update { rule, learning_rate: options.learning_rate, momentum: 0.0, weight_decay };
+    let sampling = Sampling::new(options.seed);
+    let method = Method { sampling, ..Method::new(Kind::HsrSampled, update, options.rho) };
     let schedule = Schedule {
         network,
-        methods: vec![Method::Hsr(hsr)],
+        methods: vec![method],
         weights: Weights::DataSet,
         batch,
         steps: quick(options.epochs, 2) * (samples.len() / batch),

@@ -62,10 +62,10 @@ where
         let upper = points.iter().map(|&(x, spread)| (x, spread.greatest));
         let lower = points.iter().rev().map(|&(x, spread)| (x, spread.least));
         let outline: Vec<_> = upper.chain(lower).collect();
-        chart.draw_series([Polygon::new(outline, color(method.kind()).mix(BAND_OPACITY))])?;
+        chart.draw_series([Polygon::new(outline, color(method.kind).mix(BAND_OPACITY))])?;
     }
     for Curve { method, points } in curves {
-        let kind = method.kind();
+        let kind = method.kind;
         let medians = || points.iter().map(|&(x, spread)| (x, spread.median));
         let style = color(kind);
         let line =

@@ -109,7 +109,7 @@ fn distribution(area: &Area<'_>, outcomes: &[Outcome]) -> Result<()> {
             let height = count.max(LEAST_COUNT);
             [(bin.start, height), (bin.end, height)]
         });
-        chart.draw_series(LineSeries::new(outline, color(outcome.method.kind()).stroke_width(LINE_WIDTH - 1)))?;
+        chart.draw_series(LineSeries::new(outline, color(outcome.method.kind).stroke_width(LINE_WIDTH - 1)))?;
     }
     Ok(())
 }
