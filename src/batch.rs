@@ -53,9 +53,7 @@ impl<'a, T: Element> Batch<'a, T> {
                 return Err(Error::Length { argument: "inputs", given: inputs.len(), expected });
             }
         }
-        if let Some(index) = first_not_finite(InstructionSet::current(), inputs) {
-            return Err(Error::NotFinite { argument: "inputs", index });
-        }
+        check_finite_inputs(InstructionSet::current(), inputs)?;
         targets.check(classes)?;
         Ok(Self { inputs, targets, samples, width, classes, input_gram: None })
     }
@@ -138,5 +136,26 @@ impl<'a, T: Element> Batch<'a, T> {
     /// D and K of the shape it was checked against.
     pub(crate) const fn widths(&self) -> [usize; 2] {
         [self.width, self.classes]
+    }
+}
+
+/// How many samples these inputs are, which have no targets.
+pub(crate) fn samples_of<T>(shape: Shape, inputs: &[T]) -> Result<usize> {
+    let (given, width) = (inputs.len(), shape.inputs());
+    if given == 0 {
+        return Err(Error::TooSmall { argument: "samples", given: 0, least: 1 });
+    }
+    if !given.is_multiple_of(width) {
+        let expected = (given / width).max(1) * width;
+        return Err(Error::Length { argument: "inputs", given, expected });
+    }
+    Ok(given / width)
+}
+
+/// An error for an input that is NaN or infinite.
+pub(crate) fn check_finite_inputs<T: Element>(isa: InstructionSet, inputs: &[T]) -> Result<()> {
+    match first_not_finite(isa, inputs) {
+        Some(index) => Err(Error::NotFinite { argument: "inputs", index }),
+        None => Ok(()),
     }
 }

@@ -11,6 +11,7 @@
 //! |---|---|
 //! | [`network`] | sizes, activation, and the order of the parameters θ = \[W \| b \| V \| c\] |
 //! | [`activation`] | φ and its three derivatives |
+//! | [`initialization`] | random parameters to set out from |
 //! | [`batch`] | inputs and targets, checked once |
 //! | [`plan`] | what a computation will cost: route, flops, workspace |
 //! | [`hessian`] | loss, gradients, both traces and their gradients, H·v, H |
@@ -140,10 +141,10 @@
 //! |---|---|
 //! | [`Error::Length`] | a slice is not as long as the shape says |
 //! | [`Error::Workspace`] | the workspace is shorter than the plan says |
-//! | [`Error::NotFinite`] | θ or a direction holds NaN or infinity |
+//! | [`Error::NotFinite`] | θ, a direction or inputs without targets hold NaN or infinity |
 //! | [`Error::Shape`], [`Error::Samples`] | the batch is not what the plan was made for |
 //! | [`Error::PairWeights`] | the plan's pair weights do not go with the batch's size |
-//! | [`Error::Overflow`] | the loss or a trace exceeds the type's range; outputs are untouched |
+//! | [`Error::Overflow`] | the loss, a logit or a trace exceeds the type's range; outputs are untouched |
 //!
 //! [`Shape::new`], [`Batch::new`] and [`Plan::new`] have refused everything else by then.
 //!
@@ -178,6 +179,7 @@ mod error;
 mod facade;
 pub mod gemm;
 pub mod hessian;
+pub mod initialization;
 mod kernels;
 pub mod network;
 mod number;
@@ -199,14 +201,15 @@ pub use bounds::{Bounds, Traces};
 pub use error::{Error, Result};
 pub use facade::Kernels;
 pub use hessian::{Curvature, Evaluation};
+pub use initialization::Initialization;
 pub use network::{Network, Parameters, ParametersMut, Shape};
 pub use number::Number;
 pub use optimizer::{Adam, Direction, Hsr, Optimizer, Penalty, Sam, Sgd, State, Step, WeightDecay};
 pub use plan::{Form, PairWeights, Plan, Route};
 pub use planner::Flops;
 pub use quantities::{
-    HsrObjective, bound_gradient, curvature, dense_hessian, hessian_vector_product, hsr_gradient, loss, loss_gradient,
-    sampled_gradient, trace_gradient, trace_of_square_gradient,
+    HsrObjective, bound_gradient, classes, curvature, dense_hessian, hessian_vector_product, hsr_gradient, logits,
+    loss, loss_gradient, probabilities, sampled_gradient, trace_gradient, trace_of_square_gradient,
 };
 pub use real::Real;
 pub use sampled::{Averages, Estimate, Mixture, Sampling};

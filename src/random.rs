@@ -14,6 +14,8 @@ pub(crate) enum Stream {
     Subset = 1,
     /// The signs of the sketches.
     Signs = 2,
+    /// The parameters that training sets out from.
+    Parameters = 3,
 }
 
 /// One stream of words.

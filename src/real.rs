@@ -8,6 +8,7 @@ use crate::activation::Activation;
 use crate::batch::Batch;
 use crate::error::Result;
 use crate::hessian::exact::{self, Differentiated, Objective};
+use crate::hessian::predict::{self, Prediction};
 use crate::hessian::{Curvature, Evaluation};
 use crate::kernels::context::Context;
 use crate::kernels::elementwise;
@@ -106,6 +107,13 @@ functions! {
         hessian: &mut [T],
         scratch: &mut [T],
     ) -> Result<()> = exact::dense_hessian;
+    predict(
+        plan: &Plan,
+        theta: &[T],
+        inputs: &[T],
+        output: Prediction<'_, T>,
+        scratch: &mut [T],
+    ) -> Result<()> = predict::predict;
     matrix_product(
         isa: InstructionSet,
         alpha: T,

@@ -90,25 +90,17 @@ impl<'w, T: Element> Forward<'w, T> {
         arena: &mut Arena<'w, T>,
         context: Context<'_, T>,
     ) -> Self {
-        let (n, shape) = (batch.samples(), network.shape);
-        let (m, k) = (shape.hidden(), shape.classes());
-        let mut layer = |wanted: bool| arena.take(if wanted { n * m } else { 0 });
-        let third = derivatives == Derivatives::Third;
-        let (h, f) = (layer(true), layer(derivatives != Derivatives::Value));
-        let (e, t, u) = (layer(third), layer(third), layer(derivatives == Derivatives::FirstAndInput));
-        let (p, r) = (arena.take(n * k), arena.take(n * k));
-
-        let isa = context.isa;
-        let pass = Pass { shape, theta, derivatives, samples: n };
-        let rows =
-            PassRows { x: batch.inputs(), u: &mut *u, h: &mut *h, f: &mut *f, e: &mut *e, t: &mut *t, z: &mut *p };
-        pass.run(network.activation, rows, context);
+        let (n, shape, isa) = (batch.samples(), network.shape, context.isa);
+        let k = shape.classes();
+        let PassRows { x, u, h, f, e, t, z: p } =
+            PassRows::new(network, theta, batch.inputs(), derivatives, arena, context);
+        let r = arena.take(n * k);
         let total = elementwise::cross_entropy_rows(isa, k, p, batch.targets(), r);
 
         Self {
             n,
             shape,
-            x: batch.inputs(),
+            x,
             input_gram: batch.input_gram(),
             v: theta.output_weight,
             u,
@@ -123,6 +115,11 @@ impl<'w, T: Element> Forward<'w, T> {
     }
 }
 
+/// Flops of the two products.
+pub(crate) const fn flops(shape: Shape, n: usize) -> u64 {
+    product(&[2, n, shape.hidden(), shape.inputs().saturating_add(shape.classes())])
+}
+
 /// The pass up to the logits.
 struct Pass<'a, T> {
     shape: Shape,
@@ -132,15 +129,41 @@ struct Pass<'a, T> {
     samples: usize,
 }
 
-/// The rows of some samples that the pass reads and writes.
-struct PassRows<'a, T> {
+/// The rows of some samples that the pass reads and writes: the loss and predictions share them, and so their bits.
+#[derive(Debug)]
+pub(crate) struct PassRows<'a, T> {
     x: &'a [T],
     u: &'a mut [T],
     h: &'a mut [T],
     f: &'a mut [T],
     e: &'a mut [T],
     t: &'a mut [T],
-    z: &'a mut [T],
+    /// Logits, N×K.
+    pub z: &'a mut [T],
+}
+
+impl<'w, T: Element> PassRows<'w, T> {
+    /// Cuts the rows of all samples off `arena`, and runs their inputs through the network up to the logits.
+    pub(crate) fn new(
+        network: Network,
+        theta: Parameters<'_, T>,
+        x: &'w [T],
+        derivatives: Derivatives,
+        arena: &mut Arena<'w, T>,
+        context: Context<'_, T>,
+    ) -> Self {
+        let shape = network.shape;
+        let n = x.len() / shape.inputs();
+        let mut layer = |wanted: bool| arena.take(if wanted { n * shape.hidden() } else { 0 });
+        let third = derivatives == Derivatives::Third;
+        let (h, f) = (layer(true), layer(derivatives != Derivatives::Value));
+        let (e, t, u) = (layer(third), layer(third), layer(derivatives == Derivatives::FirstAndInput));
+        let z = arena.take(n * shape.classes());
+
+        let rows = PassRows { x, u: &mut *u, h: &mut *h, f: &mut *f, e: &mut *e, t: &mut *t, z: &mut *z };
+        Pass { shape, theta, derivatives, samples: n }.run(network.activation, rows, context);
+        Self { x, u, h, f, e, t, z }
+    }
 }
 
 impl<T: Element> Pass<'_, T> {
@@ -152,7 +175,7 @@ impl<T: Element> Pass<'_, T> {
         let (d, m, k) = (shape.inputs(), shape.hidden(), shape.classes());
         let PassRows { x, u, h, f, e, t, z } = rows;
         let n = x.len() / d;
-        if let Some(at) = context.cut(n, || product(&[2, n, m, d.saturating_add(k)])) {
+        if let Some(at) = context.cut(n, || flops(shape, n)) {
             let (x, others) = x.split_at(at * d);
             let [(u, other_u), (h, other_h), (f, other_f), (e, other_e), (t, other_t)] =
                 [u, h, f, e, t].map(|rows| split_rows(rows, m, at));

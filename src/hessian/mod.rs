@@ -24,7 +24,7 @@
 //! | [`bounds`](crate::bounds) | both traces | weights of the two gradients |
 //! | `sweep` | derivatives, weights, loss | the gradient |
 //!
-//! No stage depends on a later one. `product` and `dense` use the forward pass alone.
+//! No stage depends on a later one. `product` and `dense` use the forward pass alone, `predict` its part up to the logits.
 //!
 //! Sources: the traces and bounds in closed form, Omae et al., arXiv 2604.10202; the gradient, Omae et al., arXiv 2606.28662; the pair and
 //! block forms are derived in the modules.
@@ -36,6 +36,7 @@ pub(crate) mod exact;
 mod factors;
 pub(crate) mod forward;
 pub(crate) mod pairs;
+pub(crate) mod predict;
 mod product;
 pub(crate) mod run;
 pub(crate) mod sweep;

@@ -36,14 +36,27 @@ impl<'a, T: Element> Run<'a, T> {
         of_a_worker: usize,
         threads: Threads<'a>,
     ) -> Result<Self> {
-        let (shape, isa) = (plan.shape(), plan.instruction_set());
+        let shape = plan.shape();
         let [inputs, classes] = batch.widths();
         if [inputs, classes] != [shape.inputs(), shape.classes()] {
             let planned = [shape.inputs(), shape.hidden(), shape.classes()];
             return Err(Error::Shape { planned, given: [inputs, classes] });
         }
-        if batch.samples() > plan.samples() {
-            return Err(Error::Samples { given: batch.samples(), planned: plan.samples() });
+        Self::of_samples(plan, theta, batch.samples(), scratch, of_a_worker, threads)
+    }
+
+    /// The same for so many samples, whose inputs somebody else checks.
+    pub(crate) fn of_samples(
+        plan: &Plan,
+        theta: &'a [T],
+        samples: usize,
+        scratch: &'a mut [T],
+        of_a_worker: usize,
+        threads: Threads<'a>,
+    ) -> Result<Self> {
+        let (shape, isa) = (plan.shape(), plan.instruction_set());
+        if samples > plan.samples() {
+            return Err(Error::Samples { given: samples, planned: plan.samples() });
         }
         let theta = finite_parameters(isa, shape, theta, "theta")?;
         let mut arena = Arena::new(scratch);

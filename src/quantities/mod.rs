@@ -1,11 +1,13 @@
-//! The public quantities: loss, gradients, traces, bounds, H·v, H, and estimates of the traces.
+//! The public quantities: loss, gradients, traces, bounds, H·v, H, estimates of the traces, and predictions.
 //!
 //! Each cuts the caller's workspace, calls the function that is compiled for the number type, and copies results to the caller once they
 //! are known to be finite.
 
 mod memory;
+mod predict;
 
 pub(crate) use memory::Memory;
+pub use predict::{classes, logits, probabilities};
 
 use crate::batch::Batch;
 use crate::error::{Error, Result, check_length, check_not_negative};
