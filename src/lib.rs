@@ -205,8 +205,9 @@ pub use optimizer::{Direction, Hsr, Penalty, Sam, Sgd, State, Step};
 pub use plan::{Form, PairWeights, Plan, Route};
 pub use planner::Flops;
 pub use quantities::{
-    HsrObjective, bound_gradient, curvature, dense_hessian, hessian_vector_product, hsr_gradient, loss, loss_gradient,
-    sampled_gradient, trace_gradient, trace_of_square_gradient,
+    HsrObjective, bound_gradient, curvature, data_set_curvature, data_set_curvature_estimate,
+    data_set_hessian_vector_product, data_set_loss, data_set_loss_gradient, dense_hessian, hessian_vector_product,
+    hsr_gradient, loss, loss_gradient, sampled_gradient, trace_gradient, trace_of_square_gradient,
 };
 pub use real::Real;
 pub use sampled::{Averages, Estimate, Mixture, Sampling};

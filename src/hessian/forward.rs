@@ -90,36 +90,98 @@ impl<'w, T: Element> Forward<'w, T> {
         arena: &mut Arena<'w, T>,
         context: Context<'_, T>,
     ) -> Self {
-        let (n, shape) = (batch.samples(), network.shape);
+        let n = batch.samples();
+        let mut rows = Rows::cut(network.shape, n, derivatives, arena);
+        let total = rows.reborrow().fill(network, theta, batch, derivatives, context);
+        rows.into_forward(network.shape, theta, (batch.inputs(), batch.input_gram()), total / n as f64)
+    }
+
+    /// Runs two batches through the network, each as [`new`](Self::new) does, and lays them side by side: the samples of the second follow
+    /// those of the first. With all derivatives.
+    pub(crate) fn side_by_side(
+        network: Network,
+        theta: Parameters<'w, T>,
+        [first, second]: [&Batch<'_, T>; 2],
+        arena: &mut Arena<'w, T>,
+        mut context: Context<'_, T>,
+    ) -> Self {
+        let (shape, derivatives) = (network.shape, Derivatives::Third);
+        let n = first.samples() + second.samples();
+        let x = arena.take(n * shape.inputs());
+        let (above, below) = x.split_at_mut(first.inputs().len());
+        above.copy_from_slice(first.inputs());
+        below.copy_from_slice(second.inputs());
+        let mut rows = Rows::cut(shape, n, derivatives, arena);
+        let (above, below) = rows.reborrow().split_at(shape, first.samples());
+        let mut total = above.fill(network, theta, first, derivatives, context.reborrow());
+        total += below.fill(network, theta, second, derivatives, context);
+        rows.into_forward(shape, theta, (x, None), total / n as f64)
+    }
+}
+
+/// The rows of some samples that a forward pass writes.
+struct Rows<'w, T> {
+    u: &'w mut [T],
+    h: &'w mut [T],
+    f: &'w mut [T],
+    e: &'w mut [T],
+    t: &'w mut [T],
+    p: &'w mut [T],
+    r: &'w mut [T],
+}
+
+impl<'w, T: Element> Rows<'w, T> {
+    fn cut(shape: Shape, n: usize, derivatives: Derivatives, arena: &mut Arena<'w, T>) -> Self {
         let (m, k) = (shape.hidden(), shape.classes());
         let mut layer = |wanted: bool| arena.take(if wanted { n * m } else { 0 });
         let third = derivatives == Derivatives::Third;
         let (h, f) = (layer(true), layer(derivatives != Derivatives::Value));
         let (e, t, u) = (layer(third), layer(third), layer(derivatives == Derivatives::FirstAndInput));
-        let (p, r) = (arena.take(n * k), arena.take(n * k));
+        Self { u, h, f, e, t, p: arena.take(n * k), r: arena.take(n * k) }
+    }
 
-        let isa = context.isa;
-        let pass = Pass { shape, theta, derivatives, samples: n };
-        let rows =
-            PassRows { x: batch.inputs(), u: &mut *u, h: &mut *h, f: &mut *f, e: &mut *e, t: &mut *t, z: &mut *p };
-        pass.run(network.activation, rows, context);
-        let total = elementwise::cross_entropy_rows(isa, k, p, batch.targets(), r);
+    /// The same, borrowed for a shorter time.
+    fn reborrow(&mut self) -> Rows<'_, T> {
+        let Self { u, h, f, e, t, p, r } = self;
+        Rows { u, h, f, e, t, p, r }
+    }
 
-        Self {
-            n,
-            shape,
-            x: batch.inputs(),
-            input_gram: batch.input_gram(),
-            v: theta.output_weight,
-            u,
-            h,
-            f,
-            e,
-            t,
-            p,
-            r,
-            loss: total / n as f64,
-        }
+    /// The rows of the first `at` samples, and those of the others.
+    fn split_at(self, shape: Shape, at: usize) -> (Self, Self) {
+        let Self { u, h, f, e, t, p, r } = self;
+        let [(u, u2), (h, h2), (f, f2), (e, e2), (t, t2)] =
+            [u, h, f, e, t].map(|rows| split_rows(rows, shape.hidden(), at));
+        let [(p, p2), (r, r2)] = [p, r].map(|rows| split_rows(rows, shape.classes(), at));
+        (Self { u, h, f, e, t, p, r }, Self { u: u2, h: h2, f: f2, e: e2, t: t2, p: p2, r: r2 })
+    }
+
+    /// Runs a batch through the network; returns the sum of its samples' losses.
+    fn fill(
+        self,
+        network: Network,
+        theta: Parameters<'_, T>,
+        batch: &Batch<'_, T>,
+        derivatives: Derivatives,
+        context: Context<'_, T>,
+    ) -> f64 {
+        let (isa, shape) = (context.isa, network.shape);
+        let Self { u, h, f, e, t, p, r } = self;
+        let pass = Pass { shape, theta, derivatives, samples: batch.samples() };
+        pass.run(network.activation, PassRows { x: batch.inputs(), u, h, f, e, t, z: &mut *p }, context);
+        elementwise::cross_entropy_rows(isa, shape.classes(), p, batch.targets(), r)
+    }
+
+    /// The results, given the inputs and their inner products.
+    fn into_forward(
+        self,
+        shape: Shape,
+        theta: Parameters<'w, T>,
+        (x, input_gram): (&'w [T], Option<&'w [T]>),
+        loss: f64,
+    ) -> Forward<'w, T> {
+        let Self { u, h, f, e, t, p, r } = self;
+        let n = x.len() / shape.inputs();
+        Forward { n, shape, x, input_gram, v: theta.output_weight, u, h, f, e, t, p, r, loss }
     }
 }
 
