@@ -113,6 +113,11 @@ impl<'a, T: Element> Batch<'a, T> {
         })
     }
 
+    /// A part of the batch, or all of it, which keeps the inner products of its inputs.
+    pub(crate) fn part(&self, rows: &Range<usize>) -> Result<Self> {
+        if rows.len() == self.samples { Ok(*self) } else { self.rows(rows.clone()) }
+    }
+
     /// N, the number of samples.
     pub const fn samples(&self) -> usize {
         self.samples

@@ -48,6 +48,17 @@ impl Traces {
     }
 }
 
+impl Traces {
+    /// Adds the traces of a part of the samples: tr H times one weight, tr H² times another.
+    pub(crate) fn add_part(&mut self, part: &Self, [weight, of_squares]: [f64; 2]) {
+        self.output += weight * part.output;
+        self.hidden += weight * part.hidden;
+        self.output_square += of_squares * part.output_square;
+        self.cross_square += of_squares * part.cross_square;
+        self.hidden_square += of_squares * part.hidden_square;
+    }
+}
+
 /// tr H² by block, while it is summed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Squares {

@@ -208,8 +208,10 @@ pub use optimizer::{Adam, Direction, Hsr, Optimizer, Penalty, Sam, Sgd, State, S
 pub use plan::{Form, PairWeights, Plan, Route};
 pub use planner::Flops;
 pub use quantities::{
-    HsrObjective, bound_gradient, classes, curvature, dense_hessian, hessian_vector_product, hsr_gradient, logits,
-    loss, loss_gradient, probabilities, sampled_gradient, trace_gradient, trace_of_square_gradient,
+    HsrObjective, bound_gradient, classes, curvature, data_set_curvature, data_set_curvature_estimate,
+    data_set_hessian_vector_product, data_set_loss, data_set_loss_gradient, dense_hessian, hessian_vector_product,
+    hsr_gradient, logits, loss, loss_gradient, probabilities, sampled_gradient, trace_gradient,
+    trace_of_square_gradient,
 };
 pub use real::Real;
 pub use sampled::{Averages, Estimate, Mixture, Sampling};

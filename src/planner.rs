@@ -7,7 +7,7 @@ use core::fmt;
 use crate::count::{product, sum};
 use crate::error::{Error, Result};
 use crate::hessian::run::gradient_packing;
-use crate::hessian::{exact, pairs, sweep};
+use crate::hessian::{data_set, exact, pairs, sweep};
 use crate::network::Network;
 use crate::plan::{Form, Lengths, PairWeights, Plan, Route};
 use crate::sampled::Sampling;
@@ -69,15 +69,13 @@ impl Plan {
         if self.samples == 0 {
             return Err(Error::TooSmall { argument: "samples", given: 0, least: 1 });
         }
-        // The two vectors laid out like θ that a workspace begins with; see `Memory`.
-        let vectors = product(&[2, self.network.shape.parameters()]);
-        let workspace = sum(&[vectors, exact::elements(&self)]);
-        // In bytes of the widest type it must fit into an allocation.
-        if workspace > isize::MAX as u64 / 8 {
-            return Err(Error::TooLarge { quantity: "workspace" });
-        }
+        let vectors = self.vectors();
+        let workspace = match addressable(sum(&[vectors, exact::elements(&self)])) {
+            Ok(workspace) => workspace,
+            Err(error) => return Err(error),
+        };
         let lengths = Lengths {
-            workspace: workspace as usize,
+            workspace,
             gradient_workspace: sum(&[vectors, exact::gradient_elements(&self)]) as usize,
             worker: exact::worker_elements(&self) as usize,
             gradient_worker: gradient_packing(&self) as usize,
@@ -151,9 +149,33 @@ impl Plan {
         self.lengths.workspace
     }
 
+    /// Elements of workspace for [`data_set_curvature`](crate::data_set_curvature) by chunks of this plan's size, however large the data
+    /// set: about twice [`workspace_len`](Self::workspace_len). The other functions of a data set take what those of a batch take.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooLarge`] where it cannot be addressed.
+    pub const fn data_set_workspace_len(&self) -> Result<usize> {
+        addressable(sum(&[self.vectors(), data_set::elements(self)]))
+    }
+
+    /// Elements of the two vectors laid out like θ that a workspace begins with; see `Memory`.
+    const fn vectors(&self) -> u64 {
+        product(&[2, self.network.shape.parameters()])
+    }
+
     /// Elements of workspace for loss, gradient, SGD and SAM steps of this plan.
     pub const fn gradient_workspace_len(&self) -> usize {
         self.lengths.gradient_workspace
+    }
+}
+
+/// A workspace of so many elements, if it fits into an allocation in bytes of the widest type.
+const fn addressable(elements: u64) -> Result<usize> {
+    if elements > isize::MAX as u64 / 8 {
+        Err(Error::TooLarge { quantity: "workspace" })
+    } else {
+        Ok(elements as usize)
     }
 }
 

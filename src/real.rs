@@ -9,7 +9,7 @@ use crate::batch::Batch;
 use crate::error::Result;
 use crate::hessian::exact::{self, Differentiated, Objective};
 use crate::hessian::predict::{self, Prediction};
-use crate::hessian::{Curvature, Evaluation};
+use crate::hessian::{Curvature, Evaluation, data_set};
 use crate::kernels::context::Context;
 use crate::kernels::elementwise;
 use crate::kernels::gemm::{Addend, Matrix, MatrixMut, Triangle};
@@ -74,6 +74,36 @@ macro_rules! functions {
 functions! {
     loss(plan: &Plan, theta: &[T], batch: &Batch<'_, T>, scratch: &mut [T]) -> Result<Evaluation> = exact::loss;
     curvature(plan: &Plan, theta: &[T], batch: &Batch<'_, T>, scratch: &mut [T]) -> Result<Curvature> = exact::curvature;
+    data_set_loss(plan: &Plan, theta: &[T], data: &Batch<'_, T>, scratch: &mut [T]) -> Result<Evaluation> = data_set::loss;
+    data_set_loss_gradient(
+        plan: &Plan,
+        theta: &[T],
+        data: &Batch<'_, T>,
+        gradient: &mut [T],
+        part: &mut [T],
+        scratch: &mut [T],
+    ) -> Result<f64> = data_set::loss_gradient;
+    data_set_curvature(
+        plan: &Plan,
+        theta: &[T],
+        data: &Batch<'_, T>,
+        scratch: &mut [T],
+    ) -> Result<Curvature> = data_set::curvature;
+    data_set_curvature_estimate(
+        plan: &Plan,
+        theta: &[T],
+        data: &Batch<'_, T>,
+        scratch: &mut [T],
+    ) -> Result<Curvature> = data_set::curvature_estimate;
+    data_set_hessian_vector_product(
+        plan: &Plan,
+        theta: &[T],
+        data: &Batch<'_, T>,
+        vector: &[T],
+        result: &mut [T],
+        part: &mut [T],
+        scratch: &mut [T],
+    ) -> Result<()> = data_set::hessian_vector_product;
     differentiate(
         plan: &Plan,
         theta: &[T],

@@ -4,7 +4,7 @@
 //! workspace. Whether a gradient is finite is checked by the functions that copy it to the caller.
 
 use crate::batch::Batch;
-use crate::bounds::{BoundSlopes, Bounds, Traces};
+use crate::bounds::{BoundSlopes, Squares, Traces};
 use crate::count::{Work, largest, sum};
 use crate::error::{Error, Result, check_finite, check_length};
 use crate::hessian::factors::{self, FactorGradients, Factors};
@@ -56,12 +56,7 @@ pub(crate) struct Differentiated {
 
 impl Differentiated {
     pub(crate) fn curvature(&self, plan: &Plan) -> Curvature {
-        let (trace, square, size) = (self.traces.trace(), self.traces.trace_of_square(), plan.shape().parameters());
-        Curvature {
-            traces: self.traces,
-            bounds: Bounds::new(trace, square, size),
-            differentiable: BoundSlopes::new(trace, square, size).differentiable,
-        }
+        Curvature::new(self.traces, plan.shape())
     }
 }
 
@@ -98,6 +93,11 @@ pub(crate) const fn gradient_elements(plan: &Plan) -> u64 {
 
 /// Elements of scratch for everything.
 pub(crate) const fn elements(plan: &Plan) -> u64 {
+    sum(&[worker_elements(plan).saturating_mul(plan.threads() as u64), stage_elements(plan)])
+}
+
+/// The same, without the workers' own.
+pub(crate) const fn stage_elements(plan: &Plan) -> u64 {
     let (shape, n, route, form) = (plan.shape(), plan.samples(), plan.route(), plan.form());
     let route_elements = match route {
         Route::Pairs => pairs::elements(shape, n, form),
@@ -106,7 +106,6 @@ pub(crate) const fn elements(plan: &Plan) -> u64 {
     let terms = largest(&[route_elements, trace::elements(shape, n)]);
     let penalty = sum(&[factors::elements(shape, n), factors::gradient_elements(shape, n), terms]);
     sum(&[
-        worker_elements(plan).saturating_mul(plan.threads() as u64),
         forward::elements(shape, n, Derivatives::Third),
         largest(&[penalty, hessian_product::elements(shape, n), dense::elements(shape, n)]),
     ])
@@ -152,36 +151,46 @@ impl<'a, T: Element> Run<'a, T> {
         Self::new(plan, theta, batch, scratch, plan.lengths.worker, threads)
     }
 
-    /// Computes both traces. Adds the derivatives of tr H² to the gradients, if any are given.
-    fn traces(
+    /// Computes both traces, given the weights of pairs in tr H². Adds the derivatives of tr H² to the gradients, if any are given.
+    pub(crate) fn traces(
         &mut self,
         plan: &Plan,
+        weights: (f64, f64),
         forward: &Forward<'a, T>,
         factors: &Factors<'a, T>,
         gradients: Option<&mut FactorGradients<'a, T>>,
     ) -> Result<Traces> {
-        let weights = plan.pair_weights().of(forward.n)?;
         let [output, hidden] = trace::trace(forward, factors, self.context.reborrow());
         let (arena, context) = (self.arena.scope(), self.context.reborrow());
         let squares = match plan.route() {
             Route::Pairs => {
-                let (all, gradients) = (0..forward.n, gradients.map(FactorGradients::reborrow));
+                let (all, gradients) = (pairs::Region::Within(0..forward.n), gradients.map(FactorGradients::reborrow));
                 pairs::add(forward, all, weights, plan.form(), factors, gradients, arena, context)
             }
             Route::Blocks => blocks::add(forward, weights, factors, gradients, arena, context),
         };
-        let square_of_scale = factors.scale * factors.scale;
-        let traces = Traces {
-            output,
-            hidden,
-            output_square: square_of_scale * squares.output,
-            cross_square: square_of_scale * squares.cross,
-            hidden_square: square_of_scale * squares.hidden,
-        };
-        check_finite(traces.trace(), "tr H")?;
-        check_finite(traces.trace_of_square(), "tr H²")?;
+        let traces = Traces { output, hidden, ..unscaled(squares, factors) };
+        check_traces(&traces)?;
         Ok(traces)
     }
+}
+
+/// tr H² by block, given that of scaled factors.
+pub(crate) fn unscaled<T: Element>(squares: Squares, factors: &Factors<'_, T>) -> Traces {
+    let square_of_scale = factors.scale * factors.scale;
+    Traces {
+        output_square: square_of_scale * squares.output,
+        cross_square: square_of_scale * squares.cross,
+        hidden_square: square_of_scale * squares.hidden,
+        ..Traces::default()
+    }
+}
+
+/// An error where a trace overflows.
+pub(crate) fn check_traces(traces: &Traces) -> Result<()> {
+    check_finite(traces.trace(), "tr H")?;
+    check_finite(traces.trace_of_square(), "tr H²")?;
+    Ok(())
 }
 
 /// See [`crate::loss`].
@@ -209,7 +218,8 @@ pub(crate) fn curvature<T: Element>(
         let mut run = Run::second_order(plan, theta, batch, scratch, threads)?;
         let forward = run.forward(plan, batch, Derivatives::Third)?;
         let factors = Factors::new(&forward, &mut run.arena, run.context.reborrow());
-        let traces = run.traces(plan, &forward, &factors, None)?;
+        let weights = plan.pair_weights().of(forward.n)?;
+        let traces = run.traces(plan, weights, &forward, &factors, None)?;
         Ok(Differentiated { loss: forward.loss, traces }.curvature(plan))
     })
 }
@@ -244,7 +254,8 @@ pub(crate) fn differentiate<T: Element>(
             check_finite(output + hidden, "tr H")?;
             Traces { output, hidden, ..Traces::default() }
         } else {
-            run.traces(plan, &forward, &factors, Some(&mut gradients))?
+            let weights = plan.pair_weights().of(forward.n)?;
+            run.traces(plan, weights, &forward, &factors, Some(&mut gradients))?
         };
 
         let slopes = BoundSlopes::new(traces.trace(), traces.trace_of_square(), shape.parameters());

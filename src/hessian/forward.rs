@@ -90,28 +90,35 @@ impl<'w, T: Element> Forward<'w, T> {
         arena: &mut Arena<'w, T>,
         context: Context<'_, T>,
     ) -> Self {
-        let (n, shape, isa) = (batch.samples(), network.shape, context.isa);
-        let k = shape.classes();
-        let PassRows { x, u, h, f, e, t, z: p } =
-            PassRows::new(network, theta, batch.inputs(), derivatives, arena, context);
-        let r = arena.take(n * k);
-        let total = elementwise::cross_entropy_rows(isa, k, p, batch.targets(), r);
+        let (n, shape) = (batch.samples(), network.shape);
+        let mut rows = PassRows::cut(shape, batch.inputs(), derivatives, arena);
+        let r = arena.take(n * shape.classes());
+        let total = rows.reborrow().run_with_targets(network, theta, batch, derivatives, r, context);
+        rows.into_forward(shape, theta, batch.input_gram(), r, total)
+    }
 
-        Self {
-            n,
-            shape,
-            x,
-            input_gram: batch.input_gram(),
-            v: theta.output_weight,
-            u,
-            h,
-            f,
-            e,
-            t,
-            p,
-            r,
-            loss: total / n as f64,
-        }
+    /// Runs two batches through the network, each as [`new`](Self::new) does, and lays them side by side: the samples of the second follow
+    /// those of the first. With all derivatives.
+    pub(crate) fn side_by_side(
+        network: Network,
+        theta: Parameters<'w, T>,
+        [first, second]: [&Batch<'_, T>; 2],
+        arena: &mut Arena<'w, T>,
+        mut context: Context<'_, T>,
+    ) -> Self {
+        let (shape, derivatives) = (network.shape, Derivatives::Third);
+        let n = first.samples() + second.samples();
+        let x = arena.take(n * shape.inputs());
+        let (above, below) = x.split_at_mut(first.inputs().len());
+        above.copy_from_slice(first.inputs());
+        below.copy_from_slice(second.inputs());
+        let mut rows = PassRows::cut(shape, x, derivatives, arena);
+        let r = arena.take(n * shape.classes());
+        let (above, below) = rows.reborrow().split_at(shape, first.samples());
+        let (r_above, r_below) = r.split_at_mut(first.samples() * shape.classes());
+        let mut total = above.run_with_targets(network, theta, first, derivatives, r_above, context.reborrow());
+        total += below.run_with_targets(network, theta, second, derivatives, r_below, context);
+        rows.into_forward(shape, theta, None, r, total)
     }
 }
 
@@ -143,26 +150,73 @@ pub(crate) struct PassRows<'a, T> {
 }
 
 impl<'w, T: Element> PassRows<'w, T> {
-    /// Cuts the rows of all samples off `arena`, and runs their inputs through the network up to the logits.
-    pub(crate) fn new(
-        network: Network,
-        theta: Parameters<'_, T>,
-        x: &'w [T],
-        derivatives: Derivatives,
-        arena: &mut Arena<'w, T>,
-        context: Context<'_, T>,
-    ) -> Self {
-        let shape = network.shape;
+    /// Cuts the rows for these inputs off `arena`.
+    pub(crate) fn cut(shape: Shape, x: &'w [T], derivatives: Derivatives, arena: &mut Arena<'w, T>) -> Self {
         let n = x.len() / shape.inputs();
         let mut layer = |wanted: bool| arena.take(if wanted { n * shape.hidden() } else { 0 });
         let third = derivatives == Derivatives::Third;
         let (h, f) = (layer(true), layer(derivatives != Derivatives::Value));
         let (e, t, u) = (layer(third), layer(third), layer(derivatives == Derivatives::FirstAndInput));
-        let z = arena.take(n * shape.classes());
+        Self { x, u, h, f, e, t, z: arena.take(n * shape.classes()) }
+    }
 
-        let rows = PassRows { x, u: &mut *u, h: &mut *h, f: &mut *f, e: &mut *e, t: &mut *t, z: &mut *z };
-        Pass { shape, theta, derivatives, samples: n }.run(network.activation, rows, context);
-        Self { x, u, h, f, e, t, z }
+    /// The same, borrowed for a shorter time.
+    pub(crate) fn reborrow(&mut self) -> PassRows<'_, T> {
+        let Self { x, u, h, f, e, t, z } = self;
+        PassRows { x, u, h, f, e, t, z }
+    }
+
+    /// The rows of the first `at` samples, and those of the others.
+    fn split_at(self, shape: Shape, at: usize) -> (Self, Self) {
+        let Self { x, u, h, f, e, t, z } = self;
+        let (x, x2) = x.split_at(at * shape.inputs());
+        let [(u, u2), (h, h2), (f, f2), (e, e2), (t, t2)] =
+            [u, h, f, e, t].map(|rows| split_rows(rows, shape.hidden(), at));
+        let (z, z2) = split_rows(z, shape.classes(), at);
+        (Self { x, u, h, f, e, t, z }, Self { x: x2, u: u2, h: h2, f: f2, e: e2, t: t2, z: z2 })
+    }
+
+    /// Runs the inputs through the network up to the logits.
+    pub(crate) fn run(
+        self,
+        network: Network,
+        theta: Parameters<'_, T>,
+        derivatives: Derivatives,
+        context: Context<'_, T>,
+    ) {
+        let shape = network.shape;
+        let samples = self.x.len() / shape.inputs();
+        Pass { shape, theta, derivatives, samples }.run(network.activation, self, context);
+    }
+
+    /// Runs a batch through the network, whose inputs these rows are for: probabilities take the place of logits, residuals are written to
+    /// `r`. Returns the sum of the samples' losses.
+    fn run_with_targets(
+        mut self,
+        network: Network,
+        theta: Parameters<'_, T>,
+        batch: &Batch<'_, T>,
+        derivatives: Derivatives,
+        r: &mut [T],
+        context: Context<'_, T>,
+    ) -> f64 {
+        let isa = context.isa;
+        self.reborrow().run(network, theta, derivatives, context);
+        elementwise::cross_entropy_rows(isa, network.shape.classes(), self.z, batch.targets(), r)
+    }
+
+    /// The results, where `z` holds probabilities.
+    fn into_forward(
+        self,
+        shape: Shape,
+        theta: Parameters<'w, T>,
+        input_gram: Option<&'w [T]>,
+        r: &'w [T],
+        total_loss: f64,
+    ) -> Forward<'w, T> {
+        let Self { x, u, h, f, e, t, z: p } = self;
+        let n = x.len() / shape.inputs();
+        Forward { n, shape, x, input_gram, v: theta.output_weight, u, h, f, e, t, p, r, loss: total_loss / n as f64 }
     }
 }
 
@@ -173,20 +227,15 @@ impl<T: Element> Pass<'_, T> {
         let isa = context.isa;
         let Self { shape, theta, .. } = *self;
         let (d, m, k) = (shape.inputs(), shape.hidden(), shape.classes());
-        let PassRows { x, u, h, f, e, t, z } = rows;
-        let n = x.len() / d;
+        let n = rows.x.len() / d;
         if let Some(at) = context.cut(n, || flops(shape, n)) {
-            let (x, others) = x.split_at(at * d);
-            let [(u, other_u), (h, other_h), (f, other_f), (e, other_e), (t, other_t)] =
-                [u, h, f, e, t].map(|rows| split_rows(rows, m, at));
-            let (z, other_z) = split_rows(z, k, at);
-            let below = PassRows { x: others, u: other_u, h: other_h, f: other_f, e: other_e, t: other_t, z: other_z };
-            let above = PassRows { x, u, h, f, e, t, z };
+            let (above, below) = rows.split_at(shape, at);
             context
                 .join(|context| self.run(activation, above, context), |context| self.run(activation, below, context));
             return;
         }
 
+        let PassRows { x, u, h, f, e, t, z } = rows;
         let weight = Matrix::row_major(theta.hidden_weight, m, d);
         let (x, bias, hidden) =
             (Matrix::row_major(x, n, d), Addend::Row(theta.hidden_bias), MatrixMut::row_major(h, n, m));

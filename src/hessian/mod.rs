@@ -31,6 +31,7 @@
 
 pub(crate) mod blocks;
 pub(crate) mod contrasts;
+pub(crate) mod data_set;
 mod dense;
 pub(crate) mod exact;
 mod factors;
@@ -42,7 +43,8 @@ pub(crate) mod run;
 pub(crate) mod sweep;
 mod trace;
 
-use crate::bounds::{Bounds, Traces};
+use crate::bounds::{BoundSlopes, Bounds, Traces};
+use crate::network::Shape;
 
 /// Loss and accuracy of a batch.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -62,4 +64,16 @@ pub struct Curvature {
     pub bounds: Bounds,
     /// Whether the upper bound Λ is differentiable here: see [`BoundSlopes`](crate::bounds::BoundSlopes).
     pub differentiable: bool,
+}
+
+impl Curvature {
+    /// The bounds that follow from the traces.
+    pub(crate) fn new(traces: Traces, shape: Shape) -> Self {
+        let (trace, square, size) = (traces.trace(), traces.trace_of_square(), shape.parameters());
+        Self {
+            traces,
+            bounds: Bounds::new(trace, square, size),
+            differentiable: BoundSlopes::new(trace, square, size).differentiable,
+        }
+    }
 }

@@ -47,10 +47,14 @@ pub(crate) fn predict<T: Element>(
     let (samples, classes) = (samples_of(shape, inputs)?, shape.classes());
     output.check(samples, classes)?;
     workers::awake(plan.threads(), forward::flops(shape, samples), |threads| {
-        let mut run = Run::of_samples(plan, theta, samples, scratch, plan.lengths.gradient_worker, threads)?;
+        if samples > plan.samples() {
+            return Err(Error::Samples { given: samples, planned: plan.samples() });
+        }
+        let mut run = Run::of_theta(plan, theta, scratch, plan.lengths.gradient_worker, threads)?;
         check_finite_inputs(isa, inputs)?;
-        let (network, context) = (plan.network(), run.context.reborrow());
-        let z = PassRows::new(network, run.theta, inputs, Derivatives::Value, &mut run.arena, context).z;
+        let mut rows = PassRows::cut(shape, inputs, Derivatives::Value, &mut run.arena);
+        rows.reborrow().run(plan.network(), run.theta, Derivatives::Value, run.context.reborrow());
+        let z = rows.z;
         if !matches!(output, Prediction::Logits(_)) {
             elementwise::softmax_rows(isa, classes, z, run.arena.take(samples));
         }

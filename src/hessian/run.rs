@@ -36,32 +36,48 @@ impl<'a, T: Element> Run<'a, T> {
         of_a_worker: usize,
         threads: Threads<'a>,
     ) -> Result<Self> {
+        if batch.samples() > plan.samples() {
+            return Err(Error::Samples { given: batch.samples(), planned: plan.samples() });
+        }
+        Self::of_any_size(plan, theta, batch, scratch, of_a_worker, threads)
+    }
+
+    /// The same for a data set, which may have more samples than the plan.
+    pub(crate) fn of_any_size(
+        plan: &Plan,
+        theta: &'a [T],
+        batch: &Batch<'_, T>,
+        scratch: &'a mut [T],
+        of_a_worker: usize,
+        threads: Threads<'a>,
+    ) -> Result<Self> {
         let shape = plan.shape();
         let [inputs, classes] = batch.widths();
         if [inputs, classes] != [shape.inputs(), shape.classes()] {
             let planned = [shape.inputs(), shape.hidden(), shape.classes()];
             return Err(Error::Shape { planned, given: [inputs, classes] });
         }
-        Self::of_samples(plan, theta, batch.samples(), scratch, of_a_worker, threads)
+        Self::of_theta(plan, theta, scratch, of_a_worker, threads)
     }
 
-    /// The same for so many samples, whose inputs somebody else checks.
-    pub(crate) fn of_samples(
+    /// Checks θ alone.
+    pub(crate) fn of_theta(
         plan: &Plan,
         theta: &'a [T],
-        samples: usize,
         scratch: &'a mut [T],
         of_a_worker: usize,
         threads: Threads<'a>,
     ) -> Result<Self> {
         let (shape, isa) = (plan.shape(), plan.instruction_set());
-        if samples > plan.samples() {
-            return Err(Error::Samples { given: samples, planned: plan.samples() });
-        }
         let theta = finite_parameters(isa, shape, theta, "theta")?;
         let mut arena = Arena::new(scratch);
         let workers = Workers::new(threads, arena.take(of_a_worker * plan.threads()));
         Ok(Self { theta, arena, context: Context::new(isa, workers) })
+    }
+
+    /// The same, borrowed for a shorter time: what it cuts off the scratch is free again when it is dropped.
+    pub(crate) fn scope(&mut self) -> Run<'_, T> {
+        Run { theta: self.theta, arena: self.arena.scope(), context: self.context.reborrow() }
     }
 
     /// The forward pass; an error where the loss overflows.

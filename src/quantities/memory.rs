@@ -39,6 +39,11 @@ impl<'w, T: Real> Memory<'w, T> {
         Self::cut(plan, workspace, sampling.workspace_len(plan)?)
     }
 
+    /// The cut for the exact curvature of a data set; an error where the workspace is too short.
+    pub(crate) fn of_data_set(plan: &Plan, workspace: &'w mut [T]) -> Result<Self> {
+        Self::cut(plan, workspace, plan.data_set_workspace_len()?)
+    }
+
     fn cut(plan: &Plan, workspace: &'w mut [T], needed: usize) -> Result<Self> {
         if workspace.len() < needed {
             return Err(Error::Workspace { given: workspace.len(), needed });

@@ -3,9 +3,14 @@
 //! Each cuts the caller's workspace, calls the function that is compiled for the number type, and copies results to the caller once they
 //! are known to be finite.
 
+mod data_set;
 mod memory;
 mod predict;
 
+pub use data_set::{
+    data_set_curvature, data_set_curvature_estimate, data_set_hessian_vector_product, data_set_loss,
+    data_set_loss_gradient,
+};
 pub(crate) use memory::Memory;
 pub use predict::{classes, logits, probabilities};
 

@@ -56,6 +56,7 @@ use flat::Flat;
 use form::PairForm;
 use scratch::{Grams, TileWorkers, WorkerScratch};
 use sum::PairSum;
+pub(crate) use sum::Region;
 use tangent::Tangent;
 use tile::{SampleRows, Side, TILE, Tile};
 
@@ -99,11 +100,12 @@ pub(crate) const fn packing_elements(shape: Shape, n: usize, form: Form) -> u64 
     largest(&[common::packing_elements(shape, n), own])
 }
 
-/// Sums over all pairs within `range`. Adds the derivatives to the gradients, if any are given.
+/// Sums over all pairs of a region. Adds the derivatives to the gradients, if any are given, which takes a region
+/// [within](Region::Within) some samples.
 #[allow(clippy::too_many_arguments, reason = "one stage of an evaluation: what it reads, what it adds to, and scratch")]
 pub(crate) fn add<T: Element>(
     forward: &Forward<'_, T>,
-    range: Range<usize>,
+    region: Region,
     (self_weight, cross_weight): (f64, f64),
     form: Form,
     factors: &Factors<'_, T>,
@@ -111,7 +113,13 @@ pub(crate) fn add<T: Element>(
     arena: Arena<'_, T>,
     context: Context<'_, T>,
 ) -> Squares {
-    let sum = PairSum { forward, factors, range, weights: (T::from_f64(self_weight), T::from_f64(cross_weight)) };
+    let (range, across) = match region {
+        Region::Within(range) => (range, None),
+        Region::Across(at) => (0..forward.n, Some(at)),
+    };
+    debug_assert!(across.is_none() || gradients.is_none());
+    let weights = (T::from_f64(self_weight), T::from_f64(cross_weight));
+    let sum = PairSum { forward, factors, range, across, weights };
     match form {
         Form::Flat => sum.add::<Flat>(gradients, arena, context),
         Form::Tangent => sum.add::<Tangent<'_, T>>(gradients, arena, context),
@@ -136,7 +144,13 @@ impl<T: Element> PairSum<'_, '_, T> {
         let mut pairs = Pairs { sum: self, form, features: &features };
         let to =
             SampleGradients { features: own.reborrow(), factors: gradients.as_mut().map(FactorGradients::reborrow) };
-        let mut squares = pairs.triangle(range.clone(), to, context.reborrow());
+        let mut squares = match self.across {
+            None => pairs.triangle(range.clone(), to, context.reborrow()),
+            Some(at) => {
+                let ([rows, columns], (before, after)) = (self.sides(), to.split_at(at));
+                pairs.square(rows, columns, before, after, context.reborrow())
+            }
+        };
         x_term::spread_by_inputs(self, &features, &mut own, inputs, context.reborrow());
         let [of_x, of_hidden] = pairs.values(range.clone(), &own, context.reborrow());
         squares.cross += of_x;
@@ -274,7 +288,8 @@ impl<'w, T: Element, F: PairForm<'w, T>> Pairs<'_, '_, T, F> {
         let second = other.as_mut().map(|(helper, other)| (&mut **helper, scratch::cut(shape, n, F::FORM, other).1));
         let mut workers = TileWorkers { first, second };
 
-        if tile.is_diagonal() || workers.second.is_none() {
+        // A tile of fewer rows has none to spare: half of them may be so few that products sum in another order.
+        if tile.is_diagonal() || tile.rows.len() < TILE || workers.second.is_none() {
             self.form(tile, &mut scratch.grams, &mut workers.first.context);
         } else {
             let [above, below] = tile.halves();

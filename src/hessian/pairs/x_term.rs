@@ -244,20 +244,26 @@ pub(super) fn spread_by_inputs<T: Element>(
     if inputs.is_empty() {
         return;
     }
-    let (isa, n, rm, d) = (context.isa, sum.range.len(), features.bh.width(), sum.forward.shape.inputs());
-    let x = SampleRows::of_batch(sum.forward.x, d).rows(&sum.range);
+    let (isa, rm, d) = (context.isa, features.bh.width(), sum.forward.shape.inputs());
+    let x = SampleRows::of_batch(sum.forward.x, d);
     let four = T::TWO + T::TWO;
     let (cross, own) = (four * sum.weights.1, four * (sum.weights.0 - sum.weights.1));
+    let [first, second] = sum.sides();
+    // Within some samples both sides are the same.
+    let sides = [(&first, &second), (&second, &first)];
+    let sides = if sum.across.is_none() { &sides[..1] } else { &sides };
     for (features, gradients) in [(&features.rf, &mut gradients.bh), (&features.bh, &mut gradients.rf)] {
         let (products, ones) = inputs.split_at_mut(d * rm);
-        let all = Matrix::row_major(features.all(), n, rm);
-        let out = MatrixMut::row_major(products, d, rm);
-        context.product(out, cross, x.t(), all, Addend::Zero);
-        sum_rows(isa, features.all(), ones);
-        scale(isa, ones, cross);
-        let products = Matrix::row_major(products, d, rm);
-        let out = MatrixMut::row_major(gradients.all_mut(), n, rm);
-        context.product(out, T::ONE, x, products, Addend::Row(ones));
+        for &(to, from) in sides {
+            let rows = features.rows(from);
+            let out = MatrixMut::row_major(&mut *products, d, rm);
+            context.product(out, cross, x.rows(from).t(), Matrix::row_major(rows, from.len(), rm), Addend::Zero);
+            sum_rows(isa, rows, ones);
+            scale(isa, ones, cross);
+            let products = Matrix::row_major(&*products, d, rm);
+            let out = MatrixMut::row_major(gradients.rows_mut(to), to.len(), rm);
+            context.product(out, T::ONE, x.rows(to), products, Addend::Row(&*ones));
+        }
         if own != T::ZERO {
             for n in sum.range.clone() {
                 let x = row(sum.forward.x, d, n);

@@ -1,0 +1,205 @@
+//! The quantities of a data set of any size, chunk by chunk, in memory that depends on the plan alone.
+//!
+//! L, its gradient and H·v are linear in the samples: means over the chunks, weighted by their sizes. Each chunk is a batch like any other.
+//!
+//! # tr H², exact
+//!
+//! tr H is linear in the samples: the mean over the chunks, weighted by their sizes. tr H² is not: it is a sum over all pairs of samples,
+//! and so over all pairs of chunks c, c'.
+//!
+//! ```text
+//! tr H² = (1/T²) Σ_{c,c'} Σ_{n in c, n' in c'} κ
+//! ```
+//!
+//! **Loop order.** For each chunk, first the pairs within it, by the plan's route; then, for each later chunk, the pairs across, by
+//! [`pairs`]. For these the two chunks lie side by side in the workspace, as one batch, of whose pairs only those across are visited. Both
+//! go through the forward pass again, and their factors are formed again, so that memory holds two chunks and no more.
+//!
+//! **Cost.** With chunks of N: T/N forward passes of a chunk, and T²/(2N²) of two. The pairs are those of the whole at once.
+//!
+//! # tr H², estimated
+//!
+//! With the weights of [`PairWeights::DataSet`] a uniform random sample of the data set gives an unbiased estimate. Where the samples are in
+//! random order every chunk is one. So the mean over the chunks is unbiased too, and its cost is linear in T.
+
+use crate::batch::Batch;
+use crate::bounds::Traces;
+use crate::count::{largest, product, sum};
+use crate::error::{Result, check_finite};
+use crate::hessian::exact::{self, Objective, check_traces, stage_elements, unscaled, work, worker_elements};
+use crate::hessian::factors::{self, Factors};
+use crate::hessian::forward::{self, Derivatives, Forward};
+use crate::hessian::pairs::{self, Region};
+use crate::hessian::run::Run;
+use crate::hessian::{Curvature, Evaluation};
+use crate::kernels::vector::{add_scaled, scale};
+use crate::plan::{PairWeights, Plan};
+use crate::simd::Element;
+use crate::workers;
+use crate::workspace::pieces;
+
+/// Samples of two chunks side by side.
+const fn two_chunks(plan: &Plan) -> usize {
+    plan.samples().saturating_mul(2)
+}
+
+/// Elements of scratch of each worker.
+const fn worker_scratch(plan: &Plan) -> u64 {
+    let (shape, n, form) = (plan.shape(), two_chunks(plan), plan.form());
+    let packing = largest(&[
+        forward::packing_elements(shape, n),
+        factors::packing_elements(shape, n),
+        pairs::packing_elements(shape, n, form),
+    ]);
+    largest(&[worker_elements(plan), sum(&[pairs::worker_elements(shape, n, form), packing])])
+}
+
+/// Elements of scratch for [`curvature`].
+pub(crate) const fn elements(plan: &Plan) -> u64 {
+    let (shape, n) = (plan.shape(), two_chunks(plan));
+    let across = sum(&[
+        product(&[n, shape.inputs()]),
+        forward::elements(shape, n, Derivatives::Third),
+        factors::elements(shape, n),
+        pairs::elements(shape, n, plan.form()),
+    ]);
+    let workers = worker_scratch(plan).saturating_mul(plan.threads() as u64);
+    sum(&[workers, largest(&[stage_elements(plan), across])])
+}
+
+/// See [`crate::data_set_loss`].
+pub(crate) fn loss<T: Element>(plan: &Plan, theta: &[T], data: &Batch<'_, T>, scratch: &mut [T]) -> Result<Evaluation> {
+    let size = data.samples() as f64;
+    let (mut mean, mut right) = (0.0, 0);
+    for rows in pieces(0..data.samples(), plan.samples()) {
+        let Evaluation { loss, accuracy } = exact::loss(plan, theta, &data.part(&rows)?, scratch)?;
+        let samples = rows.len() as f64;
+        mean += samples / size * loss;
+        // A whole number, but for rounding.
+        right += (accuracy * samples + 0.5) as usize;
+    }
+    Ok(Evaluation { loss: mean, accuracy: right as f64 / size })
+}
+
+/// Writes the loss gradient to `gradient`, which may not be finite; `part` is scratch as long. See [`crate::data_set_loss_gradient`].
+pub(crate) fn loss_gradient<T: Element>(
+    plan: &Plan,
+    theta: &[T],
+    data: &Batch<'_, T>,
+    gradient: &mut [T],
+    part: &mut [T],
+    scratch: &mut [T],
+) -> Result<f64> {
+    let size = data.samples() as f64;
+    let mut mean = 0.0;
+    mean_over_chunks(plan, data, gradient, part, |chunk, gradient| {
+        let done = exact::differentiate(plan, theta, chunk, Objective::Loss, gradient, scratch)?;
+        mean += chunk.samples() as f64 / size * done.loss;
+        Ok(())
+    })?;
+    Ok(mean)
+}
+
+/// Writes H·v to `result`, which may not be finite; `part` is scratch as long. See [`crate::data_set_hessian_vector_product`].
+pub(crate) fn hessian_vector_product<T: Element>(
+    plan: &Plan,
+    theta: &[T],
+    data: &Batch<'_, T>,
+    vector: &[T],
+    result: &mut [T],
+    part: &mut [T],
+    scratch: &mut [T],
+) -> Result<()> {
+    mean_over_chunks(plan, data, result, part, |chunk, result| {
+        exact::hessian_vector_product(plan, theta, chunk, vector, result, scratch)
+    })
+}
+
+/// The mean of what `of_chunk` writes for each chunk, weighted by the chunks' sizes.
+fn mean_over_chunks<T: Element>(
+    plan: &Plan,
+    data: &Batch<'_, T>,
+    mean: &mut [T],
+    part: &mut [T],
+    mut of_chunk: impl FnMut(&Batch<'_, T>, &mut [T]) -> Result<()>,
+) -> Result<()> {
+    let (isa, size) = (plan.instruction_set(), data.samples() as f64);
+    for rows in pieces(0..data.samples(), plan.samples()) {
+        let (chunk, share) = (data.part(&rows)?, T::from_f64(rows.len() as f64 / size));
+        if rows.start == 0 {
+            of_chunk(&chunk, mean)?;
+            scale(isa, mean, share);
+        } else {
+            of_chunk(&chunk, part)?;
+            add_scaled(isa, mean, share, part);
+        }
+    }
+    Ok(())
+}
+
+/// See [`crate::data_set_curvature_estimate`].
+pub(crate) fn curvature_estimate<T: Element>(
+    plan: &Plan,
+    theta: &[T],
+    data: &Batch<'_, T>,
+    scratch: &mut [T],
+) -> Result<Curvature> {
+    let samples = data.samples();
+    let plan = &plan.with_pair_weights(PairWeights::DataSet { samples });
+    let chunks = samples.div_ceil(plan.samples());
+    let (least, longer) = (samples / chunks, samples % chunks);
+    let (mut traces, mut start) = (Traces::default(), 0);
+    for chunk in 0..chunks {
+        let rows = start..start + least + usize::from(chunk < longer);
+        let found = exact::curvature(plan, theta, &data.part(&rows)?, scratch)?;
+        traces.add_part(&found.traces, [rows.len() as f64 / samples as f64; 2]);
+        start = rows.end;
+    }
+    Ok(Curvature::new(traces, plan.shape()))
+}
+
+/// See [`crate::data_set_curvature`].
+pub(crate) fn curvature<T: Element>(
+    plan: &Plan,
+    theta: &[T],
+    data: &Batch<'_, T>,
+    scratch: &mut [T],
+) -> Result<Curvature> {
+    let samples = data.samples();
+    let size = samples as f64;
+    let weight = 1.0 / (size * size);
+    workers::awake(plan.threads(), work(plan).cost, |threads| {
+        let mut run = Run::of_any_size(plan, theta, data, scratch, worker_scratch(plan) as usize, threads)?;
+        let mut traces = Traces::default();
+        for rows in pieces(0..samples, plan.samples()) {
+            let chunk = data.part(&rows)?;
+            let share = chunk.samples() as f64 / size;
+            traces.add_part(&run.scope().within(plan, &chunk, weight)?, [share, 1.0]);
+            for columns in pieces(rows.end..samples, plan.samples()) {
+                traces.add_part(&run.scope().across(plan, [&chunk, &data.part(&columns)?], weight)?, [1.0; 2]);
+            }
+        }
+        check_traces(&traces)?;
+        Ok(Curvature::new(traces, plan.shape()))
+    })
+}
+
+impl<'a, T: Element> Run<'a, T> {
+    /// tr H of a chunk, and the part of tr H² of the pairs within it.
+    fn within(mut self, plan: &Plan, chunk: &Batch<'a, T>, weight: f64) -> Result<Traces> {
+        let forward = self.forward(plan, chunk, Derivatives::Third)?;
+        let factors = Factors::new(&forward, &mut self.arena, self.context.reborrow());
+        self.traces(plan, (weight, weight), &forward, &factors, None)
+    }
+
+    /// The part of tr H² of the pairs of a sample of one chunk with a sample of the other, in both orders.
+    fn across(mut self, plan: &Plan, chunks: [&Batch<'_, T>; 2], weight: f64) -> Result<Traces> {
+        let (network, theta, region) = (plan.network(), self.theta, Region::Across(chunks[0].samples()));
+        let forward = Forward::side_by_side(network, theta, chunks, &mut self.arena, self.context.reborrow());
+        check_finite(forward.loss, "loss")?;
+        let factors = Factors::new(&forward, &mut self.arena, self.context.reborrow());
+        let (weights, form, Self { arena, context, .. }) = ((weight, weight), plan.form(), self);
+        let squares = pairs::add(&forward, region, weights, form, &factors, None, arena, context);
+        Ok(unscaled(squares, &factors))
+    }
+}
