@@ -113,6 +113,61 @@ impl<'a, T: Element> Batch<'a, T> {
         })
     }
 
+    /// Copies the samples at these indices, in this order, into the caller's memory: a batch of them, which is not checked again, and has no
+    /// inner products of its inputs. So an epoch in random order takes its batches from one data set.
+    ///
+    /// [`gather_lens`](Self::gather_lens) says how much memory that is, at least.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooSmall`] for no indices, [`Error::Index`] for one beyond the batch, [`Error::Length`] where the memory is too short; then
+    /// nothing is written.
+    ///
+    /// ```
+    /// use flatmin::{Batch, Shape, Targets};
+    ///
+    /// let data = Batch::new(Shape::new(1, 4, 3)?, &[0.0, 1.0, 2.0], Targets::Classes(&[0, 1, 2]))?;
+    /// let (mut numbers, mut classes) = ([0.0; 2], [0; 2]);
+    /// let batch = data.gather(&[2, 0], &mut numbers, &mut classes)?;
+    /// assert_eq!(batch.inputs(), [2.0, 0.0]);
+    /// # Ok::<(), flatmin::Error>(())
+    /// ```
+    pub fn gather<'b>(&self, indices: &[usize], numbers: &'b mut [T], classes: &'b mut [u32]) -> Result<Batch<'b, T>> {
+        let samples = indices.len();
+        if samples == 0 {
+            return Err(Error::TooSmall { argument: "samples", given: 0, least: 1 });
+        }
+        if let Some(&given) = indices.iter().find(|&&index| index >= self.samples) {
+            return Err(Error::Index { argument: "order", given, limit: self.samples });
+        }
+        let [numbers_len, classes_len] = self.gather_lens(samples);
+        let (numbers_given, classes_given) = (numbers.len(), classes.len());
+        let short = |argument, given, expected| Error::Length { argument, given, expected };
+        let numbers = numbers.get_mut(..numbers_len).ok_or(short("numbers", numbers_given, numbers_len))?;
+        let classes = classes.get_mut(..classes_len).ok_or(short("classes", classes_given, classes_len))?;
+        let (inputs, distributions) = numbers.split_at_mut(samples * self.width);
+        copy_rows(self.inputs, self.width, indices, inputs);
+        let targets = match self.targets {
+            Targets::Classes(all) => {
+                copy_rows(all, 1, indices, classes);
+                Targets::Classes(&*classes)
+            }
+            Targets::Distributions(all) => {
+                copy_rows(all, self.classes, indices, distributions);
+                Targets::Distributions(&*distributions)
+            }
+        };
+        Ok(Batch { inputs, targets, samples, width: self.width, classes: self.classes, input_gram: None })
+    }
+
+    /// The numbers and the classes that [`gather`](Self::gather) writes for so many samples.
+    pub const fn gather_lens(&self, samples: usize) -> [usize; 2] {
+        match self.targets {
+            Targets::Classes(_) => [samples.saturating_mul(self.width), samples],
+            Targets::Distributions(_) => [samples.saturating_mul(self.width + self.classes), 0],
+        }
+    }
+
     /// A part of the batch, or all of it, which keeps the inner products of its inputs.
     pub(crate) fn part(&self, rows: &Range<usize>) -> Result<Self> {
         if rows.len() == self.samples { Ok(*self) } else { self.rows(rows.clone()) }
@@ -141,6 +196,13 @@ impl<'a, T: Element> Batch<'a, T> {
     /// D and K of the shape it was checked against.
     pub(crate) const fn widths(&self) -> [usize; 2] {
         [self.width, self.classes]
+    }
+}
+
+/// Copies rows of `width`.
+fn copy_rows<N: Copy>(from: &[N], width: usize, indices: &[usize], to: &mut [N]) {
+    for (row, &index) in to.chunks_exact_mut(width).zip(indices) {
+        row.copy_from_slice(&from[index * width..][..width]);
     }
 }
 

@@ -60,6 +60,15 @@ pub enum Error {
         /// The index of the first such number.
         index: usize,
     },
+    /// An index that is not below the number of what it counts.
+    Index {
+        /// The slice's name.
+        argument: &'static str,
+        /// The index given.
+        given: usize,
+        /// The number that it has to be below.
+        limit: usize,
+    },
     /// A class index that is not below the number of classes.
     ClassIndex {
         /// The sample's row.
@@ -120,6 +129,20 @@ pub enum Error {
         /// Its name.
         given: &'static str,
     },
+    /// Bytes that were to be a stored network or training, and are not, or of another one.
+    Stored {
+        /// The part of them that is wrong.
+        part: &'static str,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// A stored training of a network of other sizes than the plan's.
+    StoredShape {
+        /// What the plan was made for: inputs, hidden units, classes.
+        planned: [usize; 3],
+        /// Those of the stored network.
+        given: [usize; 3],
+    },
     /// An unknown name.
     Name {
         /// What was to be named.
@@ -153,6 +176,9 @@ impl fmt::Display for Error {
                 write!(out, "batch: {given} samples given, the plan is for at most {planned}")
             }
             Self::NotFinite { argument, index } => write!(out, "{argument}: entry {index} is NaN or infinite"),
+            Self::Index { argument, given, limit } => {
+                write!(out, "{argument}: index {given} given, expected one below {limit}")
+            }
             Self::ClassIndex { sample, given, classes } => {
                 write!(out, "targets: sample {sample} has class {given}, expected one below {classes}")
             }
@@ -180,6 +206,12 @@ impl fmt::Display for Error {
                     "instruction set: {given} given, expected one that this CPU, its system and this build have"
                 )
             }
+            Self::Stored { part, problem } => write!(out, "{part}: {problem}"),
+            Self::StoredShape { planned, given: [d, m, k] } => write!(
+                out,
+                "stored network: {d}-{m}-{k} given, the plan is for {}-{}-{}",
+                planned[0], planned[1], planned[2]
+            ),
             Self::Name { argument, expected } => write!(out, "{argument}: unknown name, expected {expected}"),
         }
     }

@@ -21,6 +21,7 @@
 //! | [`gemm`] | blocked matrix products |
 //! | [`elementwise`] | exp, activations, softmax |
 //! | [`simd`] | registers of each instruction set, chosen at run time |
+//! | `training` | a training that owns its memory, of feature `alloc` |
 //! | `capi` | the C interface, of feature `capi` |
 //!
 //! The caller owns all memory: outputs and scratch are slices, and a [`Plan`] says how long they are. The functions allocate nothing,
@@ -165,6 +166,8 @@
 
 #![no_std]
 
+#[cfg(feature = "alloc")]
+extern crate alloc;
 #[cfg(any(feature = "std", test))]
 extern crate std;
 
@@ -192,6 +195,8 @@ mod real;
 pub mod sampled;
 pub mod simd;
 mod targets;
+#[cfg(feature = "alloc")]
+pub mod training;
 mod workers;
 mod workspace;
 
@@ -217,6 +222,8 @@ pub use real::Real;
 pub use sampled::{Averages, Estimate, Mixture, Sampling};
 pub use simd::{Element, InstructionSet};
 pub use targets::Targets;
+#[cfg(feature = "alloc")]
+pub use training::{Order, Training};
 
 // The examples of README.md, compiled and run as a test.
 #[cfg(doctest)]

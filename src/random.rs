@@ -16,6 +16,8 @@ pub(crate) enum Stream {
     Signs = 2,
     /// The parameters that training sets out from.
     Parameters = 3,
+    /// The order of the samples in an epoch.
+    Order = 4,
 }
 
 /// One stream of words.

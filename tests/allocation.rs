@@ -106,6 +106,21 @@ fn nothing_allocates() {
     }
 }
 
+/// A training has its memory after the first epoch.
+#[cfg(feature = "alloc")]
+#[test]
+fn later_epochs_allocate_nothing() {
+    let labels = Labels::Soft;
+    let recipe =
+        Recipe { inputs: 5, hidden: 6, classes: 3, samples: 20, activation: Activation::Gelu, labels, seed: 1 };
+    let instance = recipe.problem().instance::<f64>();
+    let plan = flatmin::Plan::new(instance.plan.network(), 8).expect("a small plan");
+    let hsr = Hsr::new(flatmin::Adam::new(0.01), 0.1);
+    let mut training = flatmin::Training::new(plan, hsr, 1).expect("a training");
+    let mut epoch = || allocations(|| assert!(training.epoch(&instance.batch(), flatmin::Order::Shuffled).is_ok()));
+    assert_eq!([epoch() > 0, epoch() > 0, epoch() > 0], [true, false, false]);
+}
+
 /// The first evaluation of a thread that pays for helpers starts them; no other allocates.
 #[cfg(feature = "threads")]
 #[test]

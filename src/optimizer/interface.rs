@@ -92,6 +92,45 @@ pub trait Optimizer<T: Real> {
     fn update(&self, plan: &Plan, theta: &mut [T], gradient: &mut [T], state: &mut State<'_, T>) -> Result<()>;
 }
 
+/// An optimizer that is chosen at run time, and owned.
+#[cfg(feature = "alloc")]
+impl<T: Real, O: Optimizer<T> + ?Sized> Optimizer<T> for alloc::boxed::Box<O> {
+    fn learning_rate(&self) -> f64 {
+        (**self).learning_rate()
+    }
+
+    fn set_learning_rate(&mut self, rate: f64) {
+        (**self).set_learning_rate(rate);
+    }
+
+    fn moments_len(&self, shape: Shape) -> usize {
+        (**self).moments_len(shape)
+    }
+
+    fn workspace_len(&self, plan: &Plan) -> Result<usize> {
+        (**self).workspace_len(plan)
+    }
+
+    fn check(&self, plan: &Plan, state: &State<'_, T>) -> Result<()> {
+        (**self).check(plan, state)
+    }
+
+    fn step(
+        &self,
+        plan: &Plan,
+        theta: &mut [T],
+        batch: &Batch<'_, T>,
+        state: &mut State<'_, T>,
+        workspace: &mut [T],
+    ) -> Result<Step> {
+        (**self).step(plan, theta, batch, state, workspace)
+    }
+
+    fn update(&self, plan: &Plan, theta: &mut [T], gradient: &mut [T], state: &mut State<'_, T>) -> Result<()> {
+        (**self).update(plan, theta, gradient, state)
+    }
+}
+
 /// Checks the lengths of what an update changes.
 pub(super) fn check_lengths<T>(plan: &Plan, theta: &[T], gradient: &[T]) -> Result<()> {
     let size = plan.shape().parameters();

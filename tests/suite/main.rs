@@ -21,7 +21,11 @@ mod optimizer;
 mod plan;
 mod properties;
 mod sampled;
+#[cfg(feature = "safetensors")]
+mod stored;
 mod tiles;
+#[cfg(feature = "alloc")]
+mod training;
 mod unsafe_inventory;
 mod updates;
 mod vectors;
