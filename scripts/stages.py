@@ -24,7 +24,7 @@ STAGES = [
     ("way back to units", r"back::UnitsBack"),
     ("way back to logits", r"back::LogitsBack"),
     ("copies and zeros", r"^__mem"),
-    ("sums for the sweep", r"sweep|vector::|cross_entropy|optimizer::sgd"),
+    ("sums for the sweep", r"sweep|vector::|cross_entropy|update::"),
 ]
 
 

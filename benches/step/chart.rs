@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow};
 use plotters::prelude::*;
 
 use crate::contest::{Contest, target};
-use crate::training::Optimizer;
+use crate::training::Contender;
 
 /// Colors of the optimizers, told apart by the colour-blind too (Okabe and Ito); those of the examples' figures.
 const COLORS: [RGBColor; 4] =
@@ -42,7 +42,7 @@ pub fn write(contest: &Contest) -> Result<PathBuf> {
         .draw()
         .map_err(|error| failed(&error))?;
     // The last one, ρ = 0, looks like SGD.
-    for (at, (optimizer, color)) in Optimizer::ALL.into_iter().zip(COLORS).enumerate() {
+    for (at, (contender, color)) in Contender::ALL.into_iter().zip(COLORS).enumerate() {
         let left = |index: usize| index as f64 - 0.36 + 0.18 * at as f64;
         let bars = lines.iter().enumerate().map(|(index, line)| {
             Rectangle::new([(left(index), 1.0), (left(index) + 0.16, line.micros[at])], color.filled())
@@ -50,7 +50,7 @@ pub fn write(contest: &Contest) -> Result<PathBuf> {
         chart
             .draw_series(bars)
             .map_err(|error| failed(&error))?
-            .label(optimizer.to_string())
+            .label(contender.to_string())
             .legend(move |(x, y)| Rectangle::new([(x, y - 5), (x + 14, y + 5)], color.filled()));
     }
     chart

@@ -9,10 +9,10 @@ use std::hint::black_box;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use flatmin::{Plan, Route, Sampling};
+use flatmin::{Optimizer, Plan, Route, Sampling};
 
 use crate::peak::peak;
-use crate::training::{Number, Optimizer, SHAPES, Sizes, Training};
+use crate::training::{Contender, Number, SHAPES, Sizes, Training};
 
 /// How long a contender runs within a round, at least.
 const SPAN: Duration = Duration::from_micros(500);
@@ -32,7 +32,7 @@ pub struct Line {
     pub number: &'static str,
     pub shape: Sizes,
     pub way: String,
-    /// Microseconds of a step, by [`Optimizer::ALL`].
+    /// Microseconds of a step, by [`Contender::ALL`].
     pub micros: [f64; 5],
     /// Ratios to SGD, measured and by flops.
     pub ratios: [f64; 5],
@@ -140,14 +140,14 @@ impl Line {
         let plan = shape.plan();
         let mut training = Training::<T>::new(plan);
         let outcomes = contest(&mut training, rounds);
-        let flops = |optimizer: Optimizer| optimizer.flops(&plan) / Optimizer::Sgd.flops(&plan);
+        let flops = |contender: Contender| contender.flops(&plan) / Contender::Sgd.flops(&plan);
         Self {
             number: T::NAME,
             shape,
             way: way(&plan),
             micros: outcomes.map(|outcome| outcome.micros),
             ratios: outcomes.map(|outcome| outcome.ratio),
-            predicted: Optimizer::ALL.map(flops),
+            predicted: Contender::ALL.map(flops),
             kept: Sampling::default().subset_len(&plan),
             share: floor / (1e-6 * outcomes[2].micros * peak),
             workspace_bytes: plan.workspace_len() * size_of::<T>(),
@@ -179,9 +179,10 @@ struct Outcome {
 }
 
 fn contest<T: Number>(training: &mut Training<T>, rounds: Rounds) -> [Outcome; 5] {
-    let repeats = Optimizer::ALL.map(|optimizer| match rounds {
+    let optimizers = Contender::ALL.map(Contender::optimizer::<T>);
+    let repeats = optimizers.each_ref().map(|optimizer| match rounds {
         Rounds::Few => 1,
-        Rounds::Many => repeats(training, optimizer),
+        Rounds::Many => repeats(training, &**optimizer),
     });
     let (least, budget) = match rounds {
         Rounds::Few => (1, Duration::ZERO),
@@ -190,7 +191,8 @@ fn contest<T: Number>(training: &mut Training<T>, rounds: Rounds) -> [Outcome; 5
     let (mut times, start) = (Vec::new(), Instant::now());
     while times.len() < least || start.elapsed() < budget {
         let mut round = [0.0; 5];
-        for ((time, optimizer), repeats) in round.iter_mut().zip(Optimizer::ALL).zip(repeats) {
+        for ((time, optimizer), repeats) in round.iter_mut().zip(&optimizers).zip(repeats) {
+            let optimizer = &**optimizer;
             // One step that is not timed, or a contender would pay for what the one before it left in the caches.
             run(training, optimizer, 1);
             *time = run(training, optimizer, repeats) / f64::from(repeats);
@@ -204,13 +206,13 @@ fn contest<T: Number>(training: &mut Training<T>, rounds: Rounds) -> [Outcome; 5
 }
 
 /// Steps that fill the span, after a warm-up.
-fn repeats<T: Number>(training: &mut Training<T>, optimizer: Optimizer) -> u32 {
+fn repeats<T: Number>(training: &mut Training<T>, optimizer: &dyn Optimizer<T>) -> u32 {
     run(training, optimizer, 2);
     (SPAN.as_secs_f64() / run(training, optimizer, 1)).ceil().clamp(1.0, 1000.0) as u32
 }
 
 /// Seconds that some steps take.
-pub fn run<T: Number>(training: &mut Training<T>, optimizer: Optimizer, steps: u32) -> f64 {
+pub fn run<T: Number>(training: &mut Training<T>, optimizer: &dyn Optimizer<T>, steps: u32) -> f64 {
     let start = Instant::now();
     for _ in 0..steps {
         black_box(training.step(optimizer));

@@ -3,7 +3,7 @@
 //! The exponent is the slope of the least-squares line through the logarithms of a row; beside it that of the flop counts.
 
 use crate::contest::{Rounds, median, run, way};
-use crate::training::{Optimizer, Training, sizes};
+use crate::training::{Contender, Training, sizes};
 
 /// The shape from which one size departs.
 const BASE: [usize; 4] = [128, 64, 64, 4];
@@ -26,13 +26,13 @@ pub fn print(rounds: Rounds) {
             let mut all = BASE;
             all[at] = value;
             let plan = sizes(all).plan();
-            let mut training = Training::<f32>::new(plan);
+            let (optimizer, mut training) = (Contender::Hsr.optimizer(), Training::<f32>::new(plan));
             let repeats = if rounds == Rounds::Few { 1 } else { 21 };
-            run(&mut training, Optimizer::Hsr, 1);
-            let micros = 1e6 * median((0..repeats).map(|_| run(&mut training, Optimizer::Hsr, 1)).collect());
+            run(&mut training, &*optimizer, 1);
+            let micros = 1e6 * median((0..repeats).map(|_| run(&mut training, &*optimizer, 1)).collect());
             print!("  {value:4}: {micros:8.1} ({})", way(&plan));
             times.push((value as f64, micros));
-            flops.push((value as f64, Optimizer::Hsr.flops(&plan)));
+            flops.push((value as f64, Contender::Hsr.flops(&plan)));
         }
         println!("   {name}^{:.2}, {name}^{:.2} by flops", exponent(&times), exponent(&flops));
     }

@@ -6,6 +6,7 @@
 //! cargo bench --bench step -- contest               ratios alone: the table, target/step.csv and target/step.svg
 //! cargo bench --bench step -- growth                cost against N, D, M and K, with the fitted exponents
 //! cargo bench --bench step -- planner               the plan's choice against the fastest way, over a grid of shapes
+//! cargo bench --bench step -- owned                 steps of `flatmin::Training` against steps on slices
 //! cargo bench --bench step --features threads -- threads     one thread against several
 //! cargo bench --bench step -- --test                every step once, to see that it runs
 //! ```
@@ -17,6 +18,7 @@
 mod chart;
 mod contest;
 mod growth;
+mod owned;
 mod peak;
 mod planner;
 #[cfg(feature = "threads")]
@@ -28,7 +30,7 @@ use std::time::Duration;
 
 use contest::{Contest, Rounds};
 use criterion::{BenchmarkId, Criterion};
-use training::{Number, Optimizer, SHAPES, Training};
+use training::{Contender, Number, SHAPES, Training};
 
 fn main() {
     let arguments = Arguments::parse();
@@ -37,6 +39,7 @@ fn main() {
         "contest" => return contest("", rounds),
         "growth" => return growth::print(rounds),
         "planner" => return planner(rounds),
+        "owned" => return [owned::print::<f32>, owned::print::<f64>].iter().for_each(|print| print(rounds)),
         #[cfg(feature = "threads")]
         "threads" => return [threads::print::<f32>, threads::print::<f64>].iter().for_each(|print| print(rounds)),
         _ => {}
@@ -59,6 +62,7 @@ fn main() {
     }
     if arguments.test {
         planner(rounds);
+        owned::print::<f32>(rounds);
         #[cfg(feature = "threads")]
         threads::print::<f32>(rounds);
     }
@@ -117,12 +121,13 @@ impl Arguments {
 }
 
 fn benchmarks<T: Number>(criterion: &mut Criterion) {
-    for optimizer in Optimizer::ALL {
-        let mut group = criterion.benchmark_group(format!("step/{optimizer}/{}", T::NAME));
+    for contender in Contender::ALL {
+        let (optimizer, mut group) =
+            (contender.optimizer::<T>(), criterion.benchmark_group(format!("step/{contender}/{}", T::NAME)));
         for (shape, _) in SHAPES {
             group.bench_function(BenchmarkId::from_parameter(shape), |bencher| {
                 let mut training = Training::<T>::new(shape.plan());
-                bencher.iter(|| black_box(training.step(optimizer)));
+                bencher.iter(|| black_box(training.step(&*optimizer)));
             });
         }
         group.finish();

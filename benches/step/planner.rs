@@ -8,7 +8,7 @@ use anyhow::Context;
 use flatmin::{Form, Plan, Route};
 
 use crate::contest::{Rounds, median, run, target, way};
-use crate::training::{Optimizer, Training, sizes};
+use crate::training::{Contender, Training, sizes};
 
 /// Prints the shapes on which another way is faster by more than a tenth, and how far the choice is off in all; writes all times.
 pub fn print(rounds: Rounds) -> anyhow::Result<()> {
@@ -54,10 +54,10 @@ fn times(chosen: Plan, repeats: usize) -> Vec<(Plan, f64)> {
         .filter(|plan| plan.flops().penalty / 8 <= chosen.flops().penalty)
         .collect();
     let mut trainings: Vec<_> = plans.iter().map(|&plan| Training::<f32>::new(plan)).collect();
-    let mut times = vec![Vec::new(); plans.len()];
+    let (optimizer, mut times) = (Contender::Hsr.optimizer(), vec![Vec::new(); plans.len()]);
     for round in 0..=repeats {
         for (training, times) in trainings.iter_mut().zip(&mut times) {
-            let time = run(training, Optimizer::Hsr, 1);
+            let time = run(training, &*optimizer, 1);
             if round > 0 {
                 times.push(time);
             }

@@ -4,14 +4,16 @@
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use flatmin::Optimizer;
+
 use crate::contest::{Rounds, median, run, way};
-use crate::training::{Number, Optimizer, SHAPES, Training};
+use crate::training::{Contender, Number, SHAPES, Training};
 
 /// How long a number of threads runs within a round, at least: long enough that waking them does not count.
 const SPAN: Duration = Duration::from_millis(20);
 
 /// Seconds a step.
-fn seconds<T: Number>(training: &mut Training<T>, optimizer: Optimizer, steps: u32) -> f64 {
+fn seconds<T: Number>(training: &mut Training<T>, optimizer: &dyn Optimizer<T>, steps: u32) -> f64 {
     run(training, optimizer, steps) / f64::from(steps)
 }
 
@@ -23,7 +25,8 @@ pub fn print<T: Number>(rounds: Rounds) {
     for (shape, _) in SHAPES {
         let plan = |threads| shape.plan().with_threads(threads).expect("a workspace in memory");
         let mut contenders: Vec<_> = counts.iter().map(|&threads| Training::<T>::new(plan(threads))).collect();
-        for optimizer in [Optimizer::Sgd, Optimizer::Hsr, Optimizer::HsrSampled] {
+        for contender in [Contender::Sgd, Contender::Hsr, Contender::HsrSampled] {
+            let optimizer = &*contender.optimizer();
             let steps = match rounds {
                 Rounds::Few => 1,
                 Rounds::Many => (SPAN.as_secs_f64() / seconds(&mut contenders[0], optimizer, 3)).ceil() as u32,
@@ -32,7 +35,7 @@ pub fn print<T: Number>(rounds: Rounds) {
                 .map(|_| contenders.iter_mut().map(|training| seconds(training, optimizer, steps)).collect())
                 .collect();
             let one = 1e6 * median(times.iter().map(|round| round[0]).collect());
-            print!("{shape:15}  {:15}  {optimizer:11}  1: {one:8.1}", way(&shape.plan()));
+            print!("{shape:15}  {:15}  {contender:11}  1: {one:8.1}", way(&shape.plan()));
             for (at, threads) in counts.iter().enumerate().skip(1) {
                 print!("  {threads}: {:.2}", median(times.iter().map(|round| round[0] / round[at]).collect()));
             }

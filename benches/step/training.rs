@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use flatmin::{Activation, Batch, Hsr, Network, Plan, Real, Sam, Sampling, Sgd, Shape, State, Step, Targets};
+use flatmin::{
+    Activation, Batch, Hsr, Network, Optimizer, Plan, Real, Sam, Sampling, Sgd, Shape, State, Step, Targets,
+};
 
 /// Sizes of a batch and a network: N samples, D inputs, M hidden units, K classes.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +54,7 @@ impl fmt::Display for Sizes {
 }
 
 /// A number type with a name.
-pub trait Number: Real {
+pub trait Number: Real + 'static {
     const NAME: &'static str;
 }
 
@@ -64,9 +66,9 @@ impl Number for f64 {
     const NAME: &'static str = "f64";
 }
 
-/// The contenders.
+/// The optimizers that are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Optimizer {
+pub enum Contender {
     Sgd,
     Sam,
     Hsr,
@@ -76,8 +78,20 @@ pub enum Optimizer {
     HsrZero,
 }
 
-impl Optimizer {
+impl Contender {
     pub const ALL: [Self; 5] = [Self::Sgd, Self::Sam, Self::Hsr, Self::HsrSampled, Self::HsrZero];
+
+    /// The learning rate is zero, so that the point stays and all steps do the same work.
+    pub fn optimizer<T: Number>(self) -> Box<dyn Optimizer<T>> {
+        let sgd = Sgd::new(0.0);
+        match self {
+            Self::Sgd => Box::new(sgd),
+            Self::Sam => Box::new(Sam::new(sgd, 0.05)),
+            Self::Hsr => Box::new(Hsr::new(sgd, 0.01)),
+            Self::HsrSampled => Box::new(Hsr::sampled(sgd, 0.01, Sampling::default())),
+            Self::HsrZero => Box::new(Hsr::new(sgd, 0.0)),
+        }
+    }
 
     /// Flops of a step, as the plan counts them.
     pub fn flops(self, plan: &Plan) -> f64 {
@@ -92,7 +106,7 @@ impl Optimizer {
     }
 }
 
-impl fmt::Display for Optimizer {
+impl fmt::Display for Contender {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.pad(match self {
             Self::Sgd => "sgd",
@@ -107,9 +121,9 @@ impl fmt::Display for Optimizer {
 /// A network in training, and all memory that a step needs.
 pub struct Training<T> {
     pub plan: Plan,
-    theta: Vec<T>,
-    inputs: Vec<T>,
-    classes: Vec<u32>,
+    pub theta: Vec<T>,
+    pub inputs: Vec<T>,
+    pub classes: Vec<u32>,
     workspace: Vec<T>,
 }
 
@@ -117,17 +131,15 @@ impl<T: Number> Training<T> {
     /// Weights as at the start of a training, inputs of variance one, by a fixed generator.
     pub fn new(plan: Plan) -> Self {
         let (samples, shape) = (plan.samples(), plan.shape());
-        let [inputs, hidden, classes] = [shape.inputs(), shape.hidden(), shape.classes()];
+        let [inputs, classes] = [shape.inputs(), shape.classes()];
+        let mut theta = vec![T::ZERO; shape.parameters()];
+        plan.network().initialize(&mut theta, 1).expect("a length of P");
         let mut state = 1u64;
         // Uniform in [−√3, √3): variance one.
         let mut random = || {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             3f64.sqrt() * ((state >> 11) as f64 / (1u64 << 52) as f64 - 1.0)
         };
-        let mut theta = vec![T::ZERO; shape.parameters()];
-        for (range, fan_in) in [(shape.hidden_weight(), inputs), (shape.output_weight(), hidden)] {
-            theta[range].fill_with(|| T::from_f64(random() / (fan_in as f64).sqrt()));
-        }
         let sampled = Sampling::default().workspace_len(&plan).expect("sizes that fit into memory");
         Self {
             plan,
@@ -138,21 +150,11 @@ impl<T: Number> Training<T> {
         }
     }
 
-    /// One step. The learning rate is zero, so that the point stays and all steps do the same work.
-    pub fn step(&mut self, optimizer: Optimizer) -> Step {
+    /// One step.
+    pub fn step(&mut self, optimizer: &dyn Optimizer<T>) -> Step {
         let Self { plan, theta, inputs, classes, workspace } = self;
         // Checking the batch belongs to the step: a training loop does it once a batch.
         let batch = Batch::new(plan.shape(), inputs, Targets::Classes(classes)).expect("a valid batch");
-        let (sgd, mut state) = (Sgd::new(0.0), State::new(&mut []));
-        let step = match optimizer {
-            Optimizer::Sgd => sgd.step(plan, theta, &batch, &mut state, workspace),
-            Optimizer::Sam => Sam::new(sgd, 0.05).step(plan, theta, &batch, &mut state, workspace),
-            Optimizer::Hsr => Hsr::new(sgd, 0.01).step(plan, theta, &batch, &mut state, workspace),
-            Optimizer::HsrSampled => {
-                Hsr::sampled(sgd, 0.01, Sampling::default()).step(plan, theta, &batch, &mut state, workspace)
-            }
-            Optimizer::HsrZero => Hsr::new(sgd, 0.0).step(plan, theta, &batch, &mut state, workspace),
-        };
-        step.expect("finite numbers")
+        optimizer.step(plan, theta, &batch, &mut State::new(&mut []), workspace).expect("finite numbers")
     }
 }

@@ -1,11 +1,11 @@
-//! The training loop: one plan, one workspace, buffers made once; the methods take turns on the same batches.
+//! The training loop: the methods take turns on the same batches.
 
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
-use flatmin::{Batch, Network, PairWeights, Plan, Real, Shape, State, Targets};
-use rand::RngExt;
+use flatmin::{Batch, Initialization, Network, Optimizer, PairWeights, Plan, Real, Shape, Targets, Training};
+use rand::Rng;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
 
@@ -70,21 +70,22 @@ pub fn train<T: Real>(
     mut observe: impl FnMut(usize, &[Vec<f64>]) -> Result<()>,
 ) -> Result<Vec<Trained>> {
     let Schedule { network, methods, steps, .. } = schedule;
-    let plan = |method: &Method| schedule.plan(method.kind, samples.len());
-    let plans = methods.iter().map(plan).collect::<Result<Vec<_>>>()?;
-    let lengths = methods.iter().zip(&plans).map(|(method, plan)| method.workspace_len(plan));
-    let length = lengths.collect::<flatmin::Result<Vec<_>>>()?.into_iter().max().unwrap_or(0);
-    let start = initial_point::<T>(network.shape, seed);
-    let mut workspace = vec![T::ZERO; length];
-    let mut thetas = vec![start.clone(); methods.len()];
-    let mut velocities = vec![vec![T::ZERO; start.len()]; methods.len()];
-    let mut states: Vec<_> = velocities.iter_mut().map(|velocity| State::new(velocity)).collect();
+    let mut start = vec![T::ZERO; network.shape.parameters()];
+    let mut random = generator(seed, Purpose::InitialPoint);
+    network.initialize_from(Initialization::Glorot, &mut start, || random.next_u64())?;
+    let mut trainings = methods
+        .iter()
+        .map(|method| {
+            Ok(Training::new(schedule.plan(method.kind, samples.len())?, method.optimizer(), seed)?
+                .with_theta(&start)?)
+        })
+        .collect::<Result<Vec<Training<T, Box<dyn Optimizer<T>>>>>>()?;
     let mut batches = Batches::<T>::new(network.shape, samples, schedule.batch, seed);
     let mut times = vec![Vec::with_capacity(*steps); methods.len()];
 
     for step in 0..=*steps {
         if schedule.observed(step) {
-            observe(step, &thetas.iter().map(|theta| in_double(theta)).collect::<Vec<_>>())?;
+            observe(step, &trainings.iter().map(|training| in_double(training.theta())).collect::<Vec<_>>())?;
         }
         if step == *steps {
             break;
@@ -93,73 +94,61 @@ pub fn train<T: Real>(
         // Whoever comes first finds the caches cold: take turns.
         for turn in 0..methods.len() {
             let index = (step + turn) % methods.len();
-            let (method, theta) = (&methods[index], &mut thetas[index]);
             let begun = Instant::now();
-            let done = method.step(&plans[index], theta, &batch, &mut states[index], &mut workspace);
+            let done = trainings[index].step(&batch);
             times[index].push(begun.elapsed().as_secs_f64() * 1e6);
-            done.with_context(|| format!("{method}, seed {seed}, step {step}"))?;
+            done.with_context(|| format!("{}, seed {seed}, step {step}", methods[index]))?;
         }
     }
-    let trained = thetas.iter().zip(&mut times);
+    let trained = trainings.iter().zip(&mut times);
     Ok(trained
-        .map(|(theta, times)| Trained { theta: in_double(theta), step_time: crate::common::statistics::median(times) })
+        .map(|(training, times)| Trained {
+            theta: in_double(training.theta()),
+            step_time: crate::common::statistics::median(times),
+        })
         .collect())
-}
-
-/// Weights uniform in ±√(6/(fan-in + fan-out)), biases zero (Glorot and Bengio, 2010).
-fn initial_point<T: Real>(shape: Shape, seed: u64) -> Vec<T> {
-    let mut random = generator(seed, Purpose::InitialPoint);
-    let mut theta = vec![T::ZERO; shape.parameters()];
-    let (inputs, hidden, classes) = (shape.inputs(), shape.hidden(), shape.classes());
-    for (block, fans) in [(shape.hidden_weight(), inputs + hidden), (shape.output_weight(), hidden + classes)] {
-        let limit = (6.0 / fans as f64).sqrt();
-        theta[block].fill_with(|| T::from_f64(random.random_range(-limit..limit)));
-    }
-    theta
 }
 
 fn in_double<T: Real>(values: &[T]) -> Vec<f64> {
     values.iter().map(|value| value.to_f64()).collect()
 }
 
-/// Batches of equal size, drawn without replacement; reshuffled when fewer than a batch are left.
+/// Batches of equal size, drawn without replacement; reshuffled when fewer than a batch are left. All methods see the same ones.
 struct Batches<'a, T> {
     shape: Shape,
-    samples: &'a Samples,
+    inputs: Vec<T>,
+    classes: &'a [u32],
     order: Vec<usize>,
     next: usize,
     random: ChaCha8Rng,
-    inputs: Vec<T>,
-    classes: Vec<u32>,
+    /// The samples of a batch.
+    numbers: Vec<T>,
+    labels: Vec<u32>,
 }
 
 impl<'a, T: Real> Batches<'a, T> {
     fn new(shape: Shape, samples: &'a Samples, size: usize, seed: u64) -> Self {
         Self {
             shape,
-            samples,
+            inputs: samples.inputs.iter().map(|&input| T::from_f64(input)).collect(),
+            classes: &samples.classes,
             order: (0..samples.len()).collect(),
             next: samples.len(),
             random: generator(seed, Purpose::Batches),
-            inputs: vec![T::ZERO; size * shape.inputs()],
-            classes: vec![0; size],
+            numbers: vec![T::ZERO; size * shape.inputs()],
+            labels: vec![0; size],
         }
     }
 
     fn next(&mut self) -> flatmin::Result<Batch<'_, T>> {
-        let (size, width) = (self.classes.len(), self.shape.inputs());
+        let size = self.labels.len();
         if self.order.len() - self.next < size {
             self.order.shuffle(&mut self.random);
             self.next = 0;
         }
         let chosen = &self.order[self.next..][..size];
         self.next += size;
-        for ((row, class), &index) in self.inputs.chunks_exact_mut(width).zip(&mut self.classes).zip(chosen) {
-            for (input, &value) in row.iter_mut().zip(&self.samples.inputs[index * width..]) {
-                *input = T::from_f64(value);
-            }
-            *class = self.samples.classes[index];
-        }
-        Batch::new(self.shape, &self.inputs, Targets::Classes(&self.classes))
+        let data = Batch::new(self.shape, &self.inputs, Targets::Classes(self.classes))?;
+        data.gather(chosen, &mut self.numbers, &mut self.labels)
     }
 }

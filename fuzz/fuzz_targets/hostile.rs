@@ -8,7 +8,7 @@ mod input;
 use arbitrary::Unstructured;
 use common::arguments::{Arguments, Call};
 use common::problem::Way;
-use flatmin::{Activation, Error, Network, PairWeights, Plan, Real, Sgd, Shape};
+use flatmin::{Activation, Error, Network, PairWeights, Plan, Real, Sgd, Shape, WeightDecay};
 use input::{in_either_type, len, number, numbers, size};
 use libfuzzer_sys::fuzz_target;
 
@@ -72,7 +72,9 @@ fn run<T: Real>(bytes: &mut Unstructured<'_>) -> arbitrary::Result<()> {
         sgd: Sgd {
             learning_rate: number(bytes)?,
             momentum: if momentum == 1.0 { 0.5 } else { momentum },
-            weight_decay: number(bytes)?,
+            nesterov: bytes.arbitrary()?,
+            weight_decay: WeightDecay { strength: number(bytes)?, biases: bytes.arbitrary()? },
+            clip: if bytes.arbitrary()? { None } else { Some(number(bytes)?) },
         },
         rho: number(bytes)?,
         radius: number(bytes)?,

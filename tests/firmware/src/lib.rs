@@ -25,6 +25,9 @@ pub const PLAN: Plan = match Plan::new(Network::new(SHAPE, Activation::Tanh), BA
     Err(_) => panic!("a batch too large for memory"),
 };
 
+/// Of the parameters that training sets out from.
+const SEED: u64 = 1;
+
 /// Steps of a training.
 pub const STEPS: u32 = 200;
 /// Steps from a report to the next.
@@ -69,12 +72,7 @@ impl<'m> Training<'m> {
     /// Before the first step.
     pub fn new(memory: &'m mut Memory) -> Result<Self, Error> {
         let data = Batch::new(SHAPE, &iris::INPUTS, Targets::Classes(&iris::CLASSES))?;
-        // Uniform in ±1/2, by the generator of Numerical Recipes: the same on every machine.
-        let mut random = 1u32;
-        for weight in &mut memory.theta {
-            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            *weight = (random >> 8) as f32 / 16_777_216.0 - 0.5;
-        }
+        PLAN.network().initialize(&mut memory.theta, SEED)?;
         memory.velocity.fill(0.0);
         let state = State::new(&mut memory.velocity);
         Ok(Self { data, next: 0, theta: &mut memory.theta, state, workspace: &mut memory.workspace })
