@@ -1,6 +1,6 @@
 //! The loss, its gradient, the traces of its Hessian H and their gradients, and products with H: exact.
 //!
-//! For one sample H is (symbols as in the [crate's documentation](crate#symbols); no Gauss–Newton approximation)
+//! For one sample H is (the page [`method`](crate::method) derives it, and explains the symbols; no Gauss–Newton approximation)
 //!
 //! ```text
 //! output–output   S ⊗ g gᵀ                                   S = diag(p) − p pᵀ

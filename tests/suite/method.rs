@@ -10,14 +10,14 @@ use crate::common::call::Quantity;
 use crate::common::method::{
     Batch, bounds, cut, factors, flat, forward, gradient, hsr_gradient, kappa, slopes, trace, trace_of_square,
 };
-use crate::common::number::{Number, Tracked};
+use crate::common::number::Tracked;
 use crate::common::problem::{Instance, Labels, Problem, Recipe, Way};
 use crate::common::reference::Reference;
 use crate::common::strategies::{any_problem, small};
 use crate::eigenvalues::ascending;
 use crate::properties::{Tolerance, along, cases};
 use crate::vectors;
-use flatmin::{Activation, Network, PairWeights, Real, Shape};
+use flatmin::{Activation, Network, PairWeights, Plan, Real, Sampling, Shape};
 use nalgebra::DMatrix;
 use proptest::prelude::*;
 
@@ -233,4 +233,114 @@ proptest! {
             tolerance.close("slope", along(&gradient, &direction), with_terms(slope, reference.slope(quantity)))?;
         }
     }
+}
+
+fn page() -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    fs::read_to_string(root.join("docs/method.md")).expect("docs/method.md").replace('\r', "")
+}
+
+/// The code blocks of a language that a page holds.
+fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
+    let fence = format!("```{language}");
+    let mut blocks = Vec::new();
+    let mut rest = page;
+    while let Some(start) = rest.find("\n```") {
+        let open = &rest[start + 1..];
+        let (info, body) = open.split_once('\n').expect("a line");
+        let end = body.find("\n```").expect("an end of the block");
+        // `rust`, or with attributes: `rust,ignore`.
+        if info == fence || info.starts_with(&format!("{fence},")) {
+            blocks.push(&body[..end]);
+        }
+        rest = &body[end + 4..];
+    }
+    blocks
+}
+
+/// Every line of Rust on the page is one of the formulas that are tested here, and no function of them is left out.
+#[test]
+fn the_page_quotes_the_formulas() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/common/method");
+    let read = |file: &str| fs::read_to_string(folder.join(file)).expect("a source file").replace('\r', "");
+    let (formulas, page) = (read("mod.rs"), page());
+    let sources = formulas.clone() + &read("notation.rs");
+    let quoted = blocks(&page, "rust");
+    for block in &quoted {
+        assert!(sources.contains(&format!("\n{block}\n")), "in docs/method.md, not in tests/common/method:\n{block}");
+    }
+    // What only moves or clears numbers.
+    let plain = ["cut", "flat", "w", "zero"];
+    for line in formulas.lines().filter(|line| line.starts_with("pub fn ") || line.starts_with("fn ")) {
+        let name = line.trim_start_matches("pub ").trim_start_matches("fn ").split('(').next().expect("a name");
+        let found = quoted.iter().any(|block| block.lines().any(|quoted| quoted == line));
+        assert_eq!(found, !plain.contains(&name), "{name}: quoted in docs/method.md, or else plain");
+    }
+}
+
+/// Text that the page shows, made from what it says of.
+fn shown(text: &str) {
+    assert!(page().contains(text), "docs/method.md does not show this:\n{text}");
+}
+
+/// The bounds of a batch of two samples, all numbers.
+#[test]
+fn the_example_on_the_page_is_true() {
+    let network = Network::new(Shape::new(1, 1, 2).expect("small sizes"), Activation::Tanh);
+    let theta = vec![0.5, 0.0, 1.0, -1.0, 0.0, 0.0];
+    let (inputs, targets) = (vec![1.0, -2.0], vec![1.0, 0.0, 1.0, 0.0]);
+    let problem = Problem { network, samples: 2, theta, inputs, targets, indices: None };
+    let batch = Batch::new(&problem, PairWeights::Batch);
+    // Rounded first, and zero added, so that no zero has a sign.
+    let digits = |x: &f64| format!("{:7.4}", (x * 1e4).round() / 1e4 + 0.0);
+    let list = |numbers: &[f64]| numbers.iter().map(digits).collect::<Vec<_>>().join(" ");
+
+    let mut text = String::new();
+    for (n, (forward, factors)) in batch.forward.iter().zip(&batch.factors).enumerate() {
+        let mut line = |name: &str, numbers: &[f64]| writeln!(text, "{name:9} {}", list(numbers)).expect("a string");
+        line(&format!("x_{}", n + 1), &forward.a[..1]);
+        line("h f e t", &[forward.h[0], forward.f[0], forward.e[0], forward.t[0]]);
+        line("p", &forward.p);
+        line("r", &forward.r);
+        line("S", &factors.S.concat());
+        line("B", &factors.B.concat());
+        line("A", &factors.A.concat());
+        text.push('\n');
+    }
+    let pair = |n: usize, other: usize| kappa(&batch.factors[n], &batch.factors[other]).iter().sum();
+    let (trace, square, size) = (batch.trace(), batch.trace_of_square(), 6.0);
+    let m = trace / size;
+    let hessian = DMatrix::from_vec(6, 6, problem.instance::<f64>().hessian());
+    let mut line = |name: &str, numbers: &[f64]| writeln!(text, "{name:9} {}", list(numbers)).expect("a string");
+    line("κ", &[pair(0, 0), pair(0, 1), pair(1, 0), pair(1, 1)]);
+    line("tr H", &[trace]);
+    line("tr H²", &[square]);
+    line("m, s", &[m, (square / size - m * m).sqrt()]);
+    let [upper, max_lower, min_upper, lower] = batch.bounds();
+    line("bounds", &[lower, min_upper, max_lower, upper]);
+    line("spectrum", &ascending(hessian));
+    line("∇L", &batch.gradient(Quantity::Loss));
+    line("∇Λ", &batch.gradient(Quantity::Bound));
+    shown(text.trim_end());
+}
+
+/// Millions of flops by each route and form, and which is chosen.
+#[test]
+fn the_costs_on_the_page_are_those_of_the_plan() {
+    let cases =
+        [[2, 16, 2, 200], [4, 16, 3, 120], [64, 32, 2, 64], [64, 32, 10, 64], [784, 32, 10, 128], [784, 256, 10, 128]];
+    let mut text = String::new();
+    for [inputs, hidden, classes, samples] in cases {
+        let shape = Shape::new(inputs, hidden, classes).expect("small sizes");
+        let plan = Plan::new(Network::new(shape, Activation::Tanh), samples).expect("a plan");
+        let [flat, tangent, blocks] = Way::ALL.map(|way| way.of(plan).flops().penalty as f64 / 1e6);
+        let [loss, sampled] = [plan.flops().gradient, Sampling::new(0).flops(&plan)].map(|flops| flops as f64 / 1e6);
+        let chosen = Way { route: plan.route(), form: plan.form() };
+        writeln!(
+            text,
+            "| {inputs}-{hidden}-{classes} | {samples} | {loss:.2} | {flat:.1} | {tangent:.1} | {blocks:.1} | {chosen} | {sampled:.2} |"
+        )
+        .expect("a string");
+    }
+    shown(text.trim_end());
 }

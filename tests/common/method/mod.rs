@@ -114,7 +114,8 @@ fn w((own, cross): (f64, f64), n: usize, other: usize) -> f64 {
 /// tr H², by block as κ.
 pub fn trace_of_square(batch: &[Factors], weights: (f64, f64)) -> [f64; 3] {
     let N = batch.len();
-    [0, 1, 2].map(|block| sum(N, |n| sum(N, |o| w(weights, n, o) * kappa(&batch[n], &batch[o])[block])))
+    let term = |n, other| kappa(&batch[n], &batch[other]).map(|part| w(weights, n, other) * part);
+    [0, 1, 2].map(|block| sum(N, |n| sum(N, |other| term(n, other)[block])))
 }
 
 /// Λ, which is above λ_max, and the other three: below λ_max, above λ_min, below λ_min.
@@ -255,9 +256,9 @@ pub fn gradient(batch: &Batch, [loss, trace, square]: [f64; 3]) -> Theta {
     for n in 0..N {
         let mut hat = zero(&factors[n]);
         trace_hats(&factors[n], trace / N as f64, &mut hat);
-        for o in 0..N {
-            // κ is symmetric: the sample is the first of one pair and the second of another.
-            kappa_hats(&factors[n], &factors[o], 2.0 * square * w(*pair_weights, n, o), &mut hat);
+        for other in 0..N {
+            // Twice, as the sample is the first of one pair and the second of another.
+            kappa_hats(&factors[n], &factors[other], 2.0 * square * w(*pair_weights, n, other), &mut hat);
         }
         let hat = adjoints(V, &forward[n], &factors[n], &hat);
         sweep(V, &forward[n], &factors[n].S, &hat, loss / N as f64, &mut gradient);
