@@ -179,6 +179,22 @@ fn unit_vectors(problem: &Problem) -> Vec<Vec<f64>> {
     (0..size).map(|i| (0..size).map(|j| f64::from(i == j)).collect()).collect()
 }
 
+/// The same in f64 for problems whose terms cancel little: to twelve digits of the largest entry, where the sum of all terms allows more.
+fn gradients_to_twelve_digits(problem: &Problem) {
+    let batch = Batch::new(problem, PairWeights::Batch);
+    for quantity in Quantity::ALL {
+        let expected = batch.gradient(quantity);
+        let largest = expected.iter().fold(0.0f64, |most, entry| most.max(entry.abs()));
+        for way in Way::ALL {
+            let (_, given) = problem.instance::<f64>().by(way).gradient(quantity);
+            for (i, (given, expected)) in given.iter().zip(&expected).enumerate() {
+                let error = (given - expected).abs() / largest;
+                assert!(error <= 1e-12, "{way} {quantity:?}[{i}]: {given} given, {expected} expected, error {error:e}");
+            }
+        }
+    }
+}
+
 /// Every activation with every kind of targets, gradients entry by entry.
 #[test]
 fn the_crate_matches_the_formulas() {
@@ -196,6 +212,7 @@ fn the_crate_matches_the_formulas() {
                     .and_then(|()| gradients::<f64>(&problem, &directions))
                     .and_then(|()| gradients::<f32>(&problem, &directions));
                 all.unwrap_or_else(|error| panic!("{recipe:?}: {error}"));
+                gradients_to_twelve_digits(&problem);
             }
         }
     }
