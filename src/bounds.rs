@@ -7,7 +7,8 @@
 //! m + s / √(P−1)  ≤  λ_max  ≤  m + s √(P−1)  =  Λ
 //! ```
 //!
-//! Source: Wolkowicz and Styan, *Bounds for eigenvalues using traces*, Linear Algebra and its Applications 29 (1980), Theorem 2.1.
+//! The page [`method`](crate::method#the-bounds) says why. Source: Wolkowicz and Styan, *Bounds for eigenvalues using traces*, Linear
+//! Algebra and its Applications 29 (1980), Theorem 2.1.
 //!
 //! **When Λ is differentiable.** Where s > 0. For the Hessian of cross-entropy that is wherever H ≠ 0: adding a constant to all logits
 //! changes nothing, so H has M+1 directions of zero curvature, and `s² ≥ (M+1)/P · tr H² / P`. By this inequality the subtraction in

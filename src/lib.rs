@@ -9,6 +9,7 @@
 //!
 //! | module | what is in it |
 //! |---|---|
+//! | [`method`] | no code: the mathematics, from the network to the gradient, and the table of symbols |
 //! | [`network`] | sizes, activation, and the order of the parameters θ = \[W \| b \| V \| c\] |
 //! | [`activation`] | φ and its three derivatives |
 //! | [`initialization`] | random parameters to set out from |
@@ -55,84 +56,8 @@
 //!
 //! # Symbols
 //!
-//! A symbol has one meaning in the whole crate. Functions on plain numbers, vectors and matrices name their own operands: α, β, A, B, C,
-//! m, k, n in [`gemm`], and the variables of polynomials in the elementary functions.
-//!
-//! | sizes | meaning |
-//! |---|---|
-//! | `N`, `D`, `M`, `K` | samples of a batch, inputs, hidden units, classes |
-//! | `P = MD + M + KM + K` | parameters |
-//! | `R = K − 1` | contrasts of the classes |
-//! | `R₂`, `M₂`, `D₂` | entries of a flat symmetric matrix of R, M or D + 1 rows: R(R+1)/2, M(M+1)/2, (D+1)(D+2)/2 |
-//! | `T` | samples of the data set that a batch is drawn from |
-//! | `J` | samples of a batch that the sampled penalty keeps |
-//! | `i, j, k, l, n` | indices; `j̃` is an index of g |
-//!
-//! | network and loss | meaning |
-//! |---|---|
-//! | `θ = [W \| b \| V \| c]` | the parameters: hidden weight and bias, output weight and bias |
-//! | `x`, `X`, `a = [x; 1]`, `u = Wx + b` | input, the inputs of a batch (N×D), input with a one, pre-activation |
-//! | `φ`, and `h, f, e, t` | the activation, and φ(u), φ'(u), φ''(u), φ'''(u) |
-//! | `σ`, `Φ` | the logistic function, the normal distribution function |
-//! | `g = [h; 1]`, `z = Vh + c` | hidden layer with a one, logits |
-//! | `p = softmax(z)`, `y`, `r = p − y` | probabilities, target distribution, residual |
-//! | `L = −(1/N) Σ Σ_k y_k log p_k` | the loss |
-//! | `top` | the most probable class of a sample |
-//!
-//! | Hessian | meaning |
-//! |---|---|
-//! | `H`, `v` | the Hessian of L, and the vector of a product H·v |
-//! | `S = diag(p) − p pᵀ` | Jacobian of the softmax |
-//! | `C = V diag(f)`, `B = SC`, `A = CᵀSC + diag(d)` | factors of the blocks of H |
-//! | `q = Vᵀr`, `d = e∘q` | |
-//! | `ω_j = (VᵀSV)_jj`, `o_j = f_j² ω_j` | diagonals of VᵀSV and CᵀSC |
-//! | `VV` | the products `V_k∘V_l` for k ≤ l, flat |
-//! | `H_oo`, `H_oh`, `H_hh`, `H_kl` | blocks of H: output, output–hidden, hidden; of the first, the part of one entry of S |
-//! | `∂z = [a⊗C; g]` | for two classes: the derivative of the logit contrast with respect to the parameters |
-//! | `Q` | basis of contrasts, K×R; in it S, V and r stand for QᵀSQ, QᵀV and Qᵀr |
-//! | `scale`, `p̄ = p/scale` | a power of two that S, r and all that is linear in them are divided by |
-//! | `δ` | Kronecker's: 1 where both indices are equal, else 0 |
-//!
-//! | pairs of samples | meaning |
-//! |---|---|
-//! | `Ga = a·a'`, `Gg = g·g'` | inner products of two samples |
-//! | `κ` | the term of a pair in N² tr H² |
-//! | `w_self`, `w_cross`, `w_nn'` | weight of a pair of a sample with itself, of two different ones, of the pair (n, n'); `w_ij` for kept samples |
-//! | `χ = ⟨B∘h, (r⊗f)'⟩` | a part of κ |
-//! | `U_k = V_k − V_K` | V, shifted so that its last row is zero |
-//! | `Ψ = U diag(f∘f') Uᵀ`, `Θ = Gg I + Ga Ψ`, `Θ̃` | the tangent kernel of a pair, and Θ centred by p and p' |
-//! | `Ξ = SΘS'`, `ϑ` | and, for two classes, `ϑ = Θ_11 − Θ_12 − Θ_21 + Θ_22` |
-//!
-//! | bounds and steps | meaning |
-//! |---|---|
-//! | `λ_min`, `λ_max`, `Λ` | extreme eigenvalues of H, and the Wolkowicz–Styan upper bound on λ_max |
-//! | `m`, `s²` | mean and variance of the eigenvalues |
-//! | `η`, `μ`, `ν`, `ρ` | learning rate, momentum, weight decay, strength of HSR's penalty |
-//!
-//! | sampled penalty | meaning |
-//! |---|---|
-//! | `υ = 1 − ‖p‖²`, `α` | how uncertain a sample is, and the share of the scores that is the same for all samples |
-//! | `τ`, `w_i` | threshold of priority sampling, and the weight of a kept sample |
-//! | `1_i` | 1 at i, or if sample i is kept; else 0 |
-//! | `ξ`, `ξ̃` | random vectors with `𝔼 ξξᵀ = S`, independent of each other |
-//! | `sign`, `shift` | what ξ is made of: random signs of the classes, and one number |
-//! | `ζ = f∘Vᵀξ`, `π = ζ∘h`, `Δ = Σ ζ² + d/2` | features; ζ̃ is made of ξ̃ |
-//! | `ψ = ξξ Gg + Ga ζζ`, `ψ̃` | the part of κ that stands for S; ψ̃ pairs a sample's ξ, ζ with its own ξ̃, ζ̃ |
-//! | `Ω_ij = 4 w_ij ψ_ij` | the derivative with respect to ψ |
-//! | `E1`, `E2`, `Ē1`, `Ē2` | estimates of tr H and tr H², and their running averages |
-//! | `β`, `γ` | what the averages keep at a step, and the guard of the slopes |
-//! | `𝔼` | the mean over all random numbers |
-//!
-//! Marks:
-//!
-//! - A prime marks a quantity of the second sample of a pair; `Σ'` is a sum over the second samples. On a function it is the derivative:
-//!   φ', σ', Φ'.
-//! - A hat marks the derivative of an objective with respect to a quantity: f̂ is the derivative with respect to f, `(r⊗f)^` that with
-//!   respect to r⊗f.
-//! - A dot above marks the derivative along v.
-//! - `∘` is the product entry by entry, `⊗` the outer product, `x·y` and `⟨A,B⟩` are inner products of vectors and of matrices. In the
-//!   sampled penalty two symbols side by side are the inner product of one of the first sample and one of the second: `ξr = ξ·r'`.
-//! - `ε` is the distance from 1 to the next number of the type.
+//! A symbol has one meaning in the whole crate. The page of the module [`method`] explains each where it first occurs, and has the
+//! [table](method#symbols) of them all.
 //!
 //! # Errors
 //!
@@ -184,6 +109,7 @@ pub mod gemm;
 pub mod hessian;
 pub mod initialization;
 mod kernels;
+pub mod method;
 pub mod network;
 mod number;
 pub mod optimizer;

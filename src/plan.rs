@@ -1,6 +1,7 @@
 //! What a computation will do, decided before the first step: plain data. `Plan::new` decides.
 //!
-//! tr H² and its gradient can be computed by two routes. They agree up to rounding and differ in cost (see [`crate::hessian`]):
+//! tr H² and its gradient can be computed by two routes. They agree up to rounding and differ in cost
+//! (see [`method`](crate::method#two-routes)):
 //!
 //! - [`Route::Pairs`]: inner products of the features of every pair of samples, `N²` times a cost in which `D` occurs once;
 //! - [`Route::Blocks`]: the blocks of H themselves, `N` times a cost that grows with `M²D²`.
@@ -49,7 +50,7 @@ impl core::str::FromStr for Route {
     }
 }
 
-/// How [`Route::Pairs`] computes the terms in S, B and A; see [`crate::hessian`]. With `R = K − 1`:
+/// How [`Route::Pairs`] computes the terms in S, B and A; see [`method`](crate::method#two-routes). With `R = K − 1`:
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Form {

@@ -32,7 +32,7 @@ pub(crate) enum Derivatives {
     Third,
 }
 
-/// The results of the forward pass, one row a sample. Symbols as in the crate's [documentation](crate#symbols).
+/// The results of the forward pass, one row a sample. Symbols as in the [table](crate::method#symbols).
 #[derive(Debug)]
 pub(crate) struct Forward<'w, T> {
     /// Number of samples.

@@ -1,6 +1,6 @@
 //! The loss, its gradient, the traces of its Hessian H and their gradients, and products with H: exact.
 //!
-//! For one sample H is (symbols as in the [crate's documentation](crate#symbols); no Gauss–Newton approximation)
+//! For one sample H is (the page [`method`](crate::method) derives it, and explains all symbols; no Gauss–Newton approximation)
 //!
 //! ```text
 //! output–output   S ⊗ g gᵀ                                   S = diag(p) − p pᵀ
@@ -13,18 +13,8 @@
 //! **How much of H is formed.** H·v and the route by pairs form nothing of it. The route by blocks forms one block of H after the other,
 //! in a basis of contrasts of the classes; for two classes and up to four inputs it forms all of H at once. `dense_hessian` writes all of H.
 //!
-//! # How an evaluation flows
-//!
-//! | stage | from | to |
-//! |---|---|---|
-//! | `forward` | θ, batch | h, f, e, t, p, r of every sample |
-//! | `factors` | these | the factors of H's blocks |
-//! | `trace` | factors | tr H |
-//! | `pairs` or `blocks` | factors | tr H², and its derivatives with respect to the factors |
-//! | [`bounds`](crate::bounds) | both traces | weights of the two gradients |
-//! | `sweep` | derivatives, weights, loss | the gradient |
-//!
-//! No stage depends on a later one. `product` and `dense` use the forward pass alone, `predict` its part up to the logits.
+//! **How an evaluation flows.** The same page [draws](crate::method#the-stages) the stages. None depends on a later one. `product` and
+//! `dense` use the forward pass alone, `predict` its part up to the logits.
 //!
 //! Sources: the traces and bounds in closed form, Omae et al., arXiv 2604.10202; the gradient, Omae et al., arXiv 2606.28662; the pair and
 //! block forms are derived in the modules.

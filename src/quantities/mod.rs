@@ -101,7 +101,7 @@ pub fn loss_gradient<T: Real>(
 /// tr H² = (1/N²) Σ_n,n'  [ ⟨S,S'⟩ Gg² + 2 Ga (⟨B,B'⟩ Gg + χ + χᵀ + (r·r')(f·f')) + Ga² ⟨A,A'⟩ ]
 /// ```
 ///
-/// The symbols are those of the [crate's documentation](crate#symbols).
+/// The symbols are those of [this table](crate::method#symbols).
 ///
 /// # Errors
 ///

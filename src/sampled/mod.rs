@@ -17,8 +17,8 @@
 //! ```
 //!
 //! because the reflection that maps `1_top` to −√p has, in its other columns, an orthonormal basis of the vectors orthogonal to √p. For
-//! two classes only the sign of ξ is random, and it cancels. In the exact expression (see [`crate::hessian`]) `ξ ξᵀ` and `ξ' ξ'ᵀ` replace
-//! S and S'. With `ζ = f∘Vᵀξ`, `d = e∘q`, the term of a pair in N² tr H² becomes
+//! two classes only the sign of ξ is random, and it cancels. In the [exact expression](crate::method#the-two-traces) `ξ ξᵀ` and
+//! `ξ' ξ'ᵀ` replace S and S'. With `ζ = f∘Vᵀξ`, `d = e∘q`, the term of a pair in N² tr H² becomes
 //!
 //! ```text
 //! κ = ψ² + 2 Ga ( (ξ·r')((ζ∘h)·f') + (r·ξ')(f·(ζ'∘h')) + (r·r')(f·f') ) + Ga² ( ζ²·d' + d·ζ'² + d·d' )

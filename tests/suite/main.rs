@@ -17,6 +17,7 @@ mod defined;
 mod double;
 mod errors;
 mod input_gram;
+mod method;
 mod optimizer;
 mod plan;
 mod properties;

@@ -2,7 +2,8 @@
 //!
 //! The expected numbers come from automatic differentiation in double precision.
 
-use crate::case::{Case, Expected, convert};
+pub use crate::case::Case;
+use crate::case::{Expected, convert};
 use crate::eigenvalues;
 use flatmin::{
     Batch, Form, Plan, Real, Route, Targets, bound_gradient, curvature, dense_hessian, hsr_gradient, loss,
@@ -10,7 +11,8 @@ use flatmin::{
 };
 use nalgebra::DMatrix;
 
-fn cases() -> Vec<(String, Case)> {
+/// The cases, by name.
+pub fn cases() -> Vec<(String, Case)> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors");
     let mut cases: Vec<_> = std::fs::read_dir(folder)
         .expect("the folder of vectors")
@@ -27,15 +29,16 @@ fn cases() -> Vec<(String, Case)> {
     cases
 }
 
-struct Check<'a> {
-    what: String,
-    tolerance: f64,
-    expected: &'a Expected,
+/// Compares with what is expected of a case.
+pub struct Check<'a> {
+    pub what: String,
+    pub tolerance: f64,
+    pub expected: &'a Expected,
 }
 
 impl Check<'_> {
     /// Largest difference, relative to the largest expected entry.
-    fn close<T: Real>(&self, quantity: &str, given: &[T], expected: &[f64]) {
+    pub fn close<T: Real>(&self, quantity: &str, given: &[T], expected: &[f64]) {
         assert_eq!(given.len(), expected.len(), "{} {quantity}", self.what);
         let scale = expected.iter().fold(0.0f64, |most, entry| most.max(entry.abs()));
         for (index, (given, expected)) in given.iter().zip(expected).enumerate() {
