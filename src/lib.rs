@@ -3,7 +3,7 @@
 //! A minimum is flat where the eigenvalues of the loss Hessian H are small; flat minima tend to generalise better. For a network of one
 //! smooth hidden layer with softmax cross-entropy, the Wolkowicz–Styan upper bound Λ on the largest eigenvalue is an exact closed form in
 //! two numbers, tr H and tr H², and so is its gradient. This crate computes both. Hessian Spectral Range (HSR) regularization descends
-//! `L + ρΛ`; plain SGD and SAM are here too.
+//! `L + ρΛ`, with the updates of SGD or Adam; SAM is here too.
 //!
 //! # Map
 //!
@@ -76,10 +76,16 @@
 //!
 //! # Features
 //!
-//! `std` (default) adds the override of the instruction set by an environment variable. Without it the crate is `no_std` and needs no
-//! allocator. `capi` adds the functions of `include/flatmin.h`, for C and all that can call C. `threads` adds `Plan::with_threads`: steps
-//! by several threads, with the bits of one. `rand_core` adds `Hsr::step_with`: sampled steps that take each seed from a generator of
-//! that crate's traits.
+//! | feature | adds |
+//! |---|---|
+//! | `std` (default) | `alloc`, and the override of the instruction set by an environment variable |
+//! | `alloc` | `Training`, which owns its memory |
+//! | `safetensors` | `Training::save` and `load` |
+//! | `threads` | `Plan::with_threads`: steps by several threads, with the bits of one |
+//! | `rand_core` | `Hsr::step_with`: sampled steps that take each seed from a generator of that crate's traits |
+//! | `capi` | the functions of `include/flatmin.h`, for C and all that can call C |
+//!
+//! Without features the crate is `no_std` and needs no allocator.
 //!
 //! # Sources
 //!
