@@ -26,6 +26,13 @@ module flatmin
   integer(c_int32_t), parameter :: flatmin_blocks = 1
   integer(c_int32_t), parameter :: flatmin_flat = 0
   integer(c_int32_t), parameter :: flatmin_tangent = 1
+  integer(c_int32_t), parameter :: flatmin_plain = 0
+  integer(c_int32_t), parameter :: flatmin_sam = 1
+  integer(c_int32_t), parameter :: flatmin_hsr = 2
+  integer(c_int32_t), parameter :: flatmin_sgd = 0
+  integer(c_int32_t), parameter :: flatmin_nesterov = 1
+  integer(c_int32_t), parameter :: flatmin_adam = 2
+  integer(c_int32_t), parameter :: flatmin_adamw = 3
   integer(c_int32_t), parameter :: flatmin_gradient = 0
   integer(c_int32_t), parameter :: flatmin_unit = 1
   integer(c_int32_t), parameter :: flatmin_exact = 0
@@ -53,17 +60,24 @@ module flatmin
   integer(c_int32_t), parameter :: flatmin_status_overflow = 20
   integer(c_int32_t), parameter :: flatmin_status_internal = 21
 
-  type, bind(C) :: flatmin_hsr
-    integer(c_size_t) :: size = 104
+  type, bind(C) :: flatmin_optimizer
+    integer(c_size_t) :: size = 152
+    integer(c_int32_t) :: method = 0
+    integer(c_int32_t) :: update = 0
     real(c_double) :: learning_rate = 0
     real(c_double) :: momentum = 0
+    real(c_double) :: beta1 = 0
+    real(c_double) :: beta2 = 0
+    real(c_double) :: epsilon = 0
+    real(c_double) :: clip = 0
     real(c_double) :: weight_decay = 0
+    integer(c_int32_t) :: weights_only = 0
+    integer(c_int32_t) :: direction = 0
+    real(c_double) :: radius = 0
     real(c_double) :: rho = 0
     integer(c_int64_t) :: every = 0
-    integer(c_int32_t) :: direction = 0
     integer(c_int32_t) :: penalty = 0
     integer(c_int32_t) :: sketch = 0
-    integer(c_int32_t) :: reserved = 0
     integer(c_int64_t) :: subset = 0
     real(c_double) :: alpha = 0
     real(c_double) :: beta = 0
@@ -150,45 +164,46 @@ module flatmin
     real(c_double) :: lambda_min_lower = 0
   end type
 
-  type, bind(C) :: flatmin_sgd
-    integer(c_size_t) :: size = 32
-    real(c_double) :: learning_rate = 0
-    real(c_double) :: momentum = 0
-    real(c_double) :: weight_decay = 0
-  end type
-
   type, bind(C) :: flatmin_state
     integer(c_size_t) :: size = 56
-    type(c_ptr) :: velocity = c_null_ptr
-    integer(c_size_t) :: velocity_len = 0
+    type(c_ptr) :: moments = c_null_ptr
+    integer(c_size_t) :: moments_len = 0
     integer(c_int64_t) :: steps = 0
     real(c_double) :: average_trace = 0
     real(c_double) :: average_trace_of_square = 0
     integer(c_int64_t) :: average_count = 0
   end type
 
-  type, bind(C) :: flatmin_sam
-    integer(c_size_t) :: size = 40
-    real(c_double) :: learning_rate = 0
-    real(c_double) :: momentum = 0
-    real(c_double) :: weight_decay = 0
-    real(c_double) :: radius = 0
-  end type
-
   interface
-    function flatmin_hsr_sampled(seed, hsr) &
+    function flatmin_optimizer_adam(optimizer) &
         bind(C) result(returned)
       import
-      integer(c_int64_t), value :: seed
-      type(flatmin_hsr), intent(inout) :: hsr
+      type(flatmin_optimizer), intent(inout) :: optimizer
       integer(c_int32_t) :: returned
     end function
 
-    function flatmin_hsr_workspace_len(plan, hsr, length) &
+    function flatmin_optimizer_sampled(seed, optimizer) &
+        bind(C) result(returned)
+      import
+      integer(c_int64_t), value :: seed
+      type(flatmin_optimizer), intent(inout) :: optimizer
+      integer(c_int32_t) :: returned
+    end function
+
+    function flatmin_optimizer_workspace_len(plan, optimizer, length) &
         bind(C) result(returned)
       import
       type(flatmin_plan), intent(in) :: plan
-      type(flatmin_hsr), intent(in) :: hsr
+      type(flatmin_optimizer), intent(in) :: optimizer
+      integer(c_size_t), intent(inout) :: length
+      integer(c_int32_t) :: returned
+    end function
+
+    function flatmin_optimizer_moments_len(plan, optimizer, length) &
+        bind(C) result(returned)
+      import
+      type(flatmin_plan), intent(in) :: plan
+      type(flatmin_optimizer), intent(in) :: optimizer
       integer(c_size_t), intent(inout) :: length
       integer(c_int32_t) :: returned
     end function
@@ -235,6 +250,22 @@ module flatmin
       character(kind=c_char), intent(inout) :: buffer(*)
       integer(c_size_t), value :: length
       integer(c_size_t) :: returned
+    end function
+
+    function flatmin_warm_up(step, steps) &
+        bind(C) result(returned)
+      import
+      integer(c_int64_t), value :: step
+      integer(c_int64_t), value :: steps
+      real(c_double) :: returned
+    end function
+
+    function flatmin_cosine(step, steps) &
+        bind(C) result(returned)
+      import
+      integer(c_int64_t), value :: step
+      integer(c_int64_t), value :: steps
+      real(c_double) :: returned
     end function
 
     function flatmin_version_c() &
@@ -537,12 +568,13 @@ module flatmin
     end function
   end interface
 
-  interface flatmin_sgd_step
-    function flatmin_sgd_step_f32(plan, sgd, theta, theta_len, batch, state, workspace, workspace_len, result) &
+  interface flatmin_step
+    function flatmin_step_f32(plan, optimizer, theta, theta_len, batch, state, workspace, workspace_len, &
+        result) &
         bind(C) result(returned)
       import
       type(flatmin_plan), intent(in) :: plan
-      type(flatmin_sgd), intent(in) :: sgd
+      type(flatmin_optimizer), intent(in) :: optimizer
       real(c_float), intent(inout) :: theta(*)
       integer(c_size_t), value :: theta_len
       type(flatmin_batch), intent(in) :: batch
@@ -552,11 +584,12 @@ module flatmin
       type(flatmin_step), intent(inout) :: result
       integer(c_int32_t) :: returned
     end function
-    function flatmin_sgd_step_f64(plan, sgd, theta, theta_len, batch, state, workspace, workspace_len, result) &
+    function flatmin_step_f64(plan, optimizer, theta, theta_len, batch, state, workspace, workspace_len, &
+        result) &
         bind(C) result(returned)
       import
       type(flatmin_plan), intent(in) :: plan
-      type(flatmin_sgd), intent(in) :: sgd
+      type(flatmin_optimizer), intent(in) :: optimizer
       real(c_double), intent(inout) :: theta(*)
       integer(c_size_t), value :: theta_len
       type(flatmin_batch), intent(in) :: batch
@@ -568,64 +601,29 @@ module flatmin
     end function
   end interface
 
-  interface flatmin_sam_step
-    function flatmin_sam_step_f32(plan, sam, theta, theta_len, batch, state, workspace, workspace_len, result) &
+  interface flatmin_update
+    function flatmin_update_f32(plan, optimizer, theta, theta_len, gradient, gradient_len, state) &
         bind(C) result(returned)
       import
       type(flatmin_plan), intent(in) :: plan
-      type(flatmin_sam), intent(in) :: sam
+      type(flatmin_optimizer), intent(in) :: optimizer
       real(c_float), intent(inout) :: theta(*)
       integer(c_size_t), value :: theta_len
-      type(flatmin_batch), intent(in) :: batch
+      real(c_float), intent(inout) :: gradient(*)
+      integer(c_size_t), value :: gradient_len
       type(flatmin_state), intent(inout) :: state
-      real(c_float), intent(inout) :: workspace(*)
-      integer(c_size_t), value :: workspace_len
-      type(flatmin_step), intent(inout) :: result
       integer(c_int32_t) :: returned
     end function
-    function flatmin_sam_step_f64(plan, sam, theta, theta_len, batch, state, workspace, workspace_len, result) &
+    function flatmin_update_f64(plan, optimizer, theta, theta_len, gradient, gradient_len, state) &
         bind(C) result(returned)
       import
       type(flatmin_plan), intent(in) :: plan
-      type(flatmin_sam), intent(in) :: sam
+      type(flatmin_optimizer), intent(in) :: optimizer
       real(c_double), intent(inout) :: theta(*)
       integer(c_size_t), value :: theta_len
-      type(flatmin_batch), intent(in) :: batch
+      real(c_double), intent(inout) :: gradient(*)
+      integer(c_size_t), value :: gradient_len
       type(flatmin_state), intent(inout) :: state
-      real(c_double), intent(inout) :: workspace(*)
-      integer(c_size_t), value :: workspace_len
-      type(flatmin_step), intent(inout) :: result
-      integer(c_int32_t) :: returned
-    end function
-  end interface
-
-  interface flatmin_hsr_step
-    function flatmin_hsr_step_f32(plan, hsr, theta, theta_len, batch, state, workspace, workspace_len, result) &
-        bind(C) result(returned)
-      import
-      type(flatmin_plan), intent(in) :: plan
-      type(flatmin_hsr), intent(in) :: hsr
-      real(c_float), intent(inout) :: theta(*)
-      integer(c_size_t), value :: theta_len
-      type(flatmin_batch), intent(in) :: batch
-      type(flatmin_state), intent(inout) :: state
-      real(c_float), intent(inout) :: workspace(*)
-      integer(c_size_t), value :: workspace_len
-      type(flatmin_step), intent(inout) :: result
-      integer(c_int32_t) :: returned
-    end function
-    function flatmin_hsr_step_f64(plan, hsr, theta, theta_len, batch, state, workspace, workspace_len, result) &
-        bind(C) result(returned)
-      import
-      type(flatmin_plan), intent(in) :: plan
-      type(flatmin_hsr), intent(in) :: hsr
-      real(c_double), intent(inout) :: theta(*)
-      integer(c_size_t), value :: theta_len
-      type(flatmin_batch), intent(in) :: batch
-      type(flatmin_state), intent(inout) :: state
-      real(c_double), intent(inout) :: workspace(*)
-      integer(c_size_t), value :: workspace_len
-      type(flatmin_step), intent(inout) :: result
       integer(c_int32_t) :: returned
     end function
   end interface

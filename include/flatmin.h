@@ -49,6 +49,27 @@
 // Pairs by blocks of the tangent kernel.
 #define FLATMIN_TANGENT 1
 
+// The gradient is grad L.
+#define FLATMIN_PLAIN 0
+
+// Sharpness-Aware Minimization: grad L at the point nearby where the loss is greatest, to first order.
+#define FLATMIN_SAM 1
+
+// Hessian Spectral Range regularization: grad L + rho grad Lambda.
+#define FLATMIN_HSR 2
+
+// Gradient descent with momentum.
+#define FLATMIN_SGD 0
+
+// Gradient descent with Nesterov's momentum.
+#define FLATMIN_NESTEROV 1
+
+// Adam: weight decay is added to the gradient.
+#define FLATMIN_ADAM 2
+
+// AdamW: weight decay acts on theta itself.
+#define FLATMIN_ADAMW 3
+
 // HSR descends L + rho Lambda.
 #define FLATMIN_GRADIENT 0
 
@@ -81,7 +102,7 @@ enum flatmin_status
     FLATMIN_STATUS_UNKNOWN_FIELD = 5,
     // A reserved field is not zero
     FLATMIN_STATUS_RESERVED = 6,
-    // A code of an activation, route, form, direction or penalty that is none of those defined
+    // A code of an activation, route, form, method, update, direction or penalty that is none of those defined
     FLATMIN_STATUS_UNKNOWN_CODE = 7,
     // A batch with neither kind of targets, or with both
     FLATMIN_STATUS_TARGETS = 8,
@@ -120,29 +141,49 @@ typedef int32_t flatmin_status;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
-// Hessian Spectral Range regularization: the update of `flatmin_sgd`, with the gradient grad L + rho grad Lambda.
-typedef struct flatmin_hsr {
+// An optimizer: which gradient a step takes, and what the update makes of it. All zero but for `size` it is plain gradient descent, of
+// learning rate 0. Fields that the method, the update or the penalty does not use are not read.
+//
+// The norm of the gradient is limited, then weight decay is added: this is g. With SGD, velocity <- mu velocity + g and
+// theta <- theta - eta velocity; with Nesterov, theta <- theta - eta (g + mu velocity). With Adam, first <- beta1 first + (1 - beta1) g and
+// second <- beta2 second + (1 - beta2) g^2, entry by entry, and at step t, from 1,
+// theta <- theta - eta (first/(1 - beta1^t)) / (sqrt (second/(1 - beta2^t)) + epsilon).
+typedef struct flatmin_optimizer {
     // Bytes of this structure, as the caller knows it.
     size_t size;
-    // eta, finite and not negative.
+    // `FLATMIN_PLAIN`, `FLATMIN_SAM` or `FLATMIN_HSR`: the gradient.
+    uint32_t method;
+    // `FLATMIN_SGD`, `FLATMIN_NESTEROV`, `FLATMIN_ADAM` or `FLATMIN_ADAMW`: what is made of it.
+    uint32_t update;
+    // eta, finite and not negative. It may be another one at each step: `flatmin_warm_up` and `flatmin_cosine` are factors of it.
     double learning_rate;
-    // mu, in [0, 1).
+    // mu, in [0, 1). Of SGD and Nesterov.
     double momentum;
-    // nu, finite and not negative.
+    // beta1, in [0, 1): what the first moment keeps at a step. Of Adam and AdamW; `flatmin_optimizer_adam` sets 0.9.
+    double beta1;
+    // beta2, in [0, 1): what the second moment keeps at a step. Of Adam and AdamW; `flatmin_optimizer_adam` sets 0.999.
+    double beta2;
+    // Finite, and positive in the number type. Of Adam and AdamW; `flatmin_optimizer_adam` sets 10^-8.
+    double epsilon;
+    // The largest norm of the gradient, finite and positive: a longer one is shortened to it, before weight decay is added. 0: no limit.
+    double clip;
+    // nu, finite and not negative. nu theta is added to the gradient; AdamW has theta <- (1 - eta nu)theta before the step instead.
     double weight_decay;
-    // rho, finite and not negative. With rho = 0 the step is SGD's, at SGD's cost.
+    // Not 0: the weights W and V decay, the biases do not; 0: all of theta decays.
+    uint32_t weights_only;
+    // `FLATMIN_GRADIENT` or `FLATMIN_UNIT`. Of HSR.
+    uint32_t direction;
+    // r, finite and not negative: the gradient is grad L(theta + r grad L(theta)/|grad L(theta)|). Of SAM.
+    double radius;
+    // rho, finite and not negative: the gradient is grad L + rho grad Lambda. With rho = 0 the step is the plain one, at its cost. Of HSR, as all that
+    // follows.
     double rho;
     // k: the penalty is taken on steps 0, k, 2k, ... of the state's count. 0 counts as 1.
     uint64_t every;
-    // `FLATMIN_GRADIENT` or `FLATMIN_UNIT`.
-    uint32_t direction;
-    // `FLATMIN_EXACT` or `FLATMIN_SAMPLED`: set by `flatmin_hsr_sampled`, with what it draws by.
+    // `FLATMIN_EXACT` or `FLATMIN_SAMPLED`: set by `flatmin_optimizer_sampled`, with what it draws by.
     uint32_t penalty;
-    // Of a sampled penalty: not 0, the classes are sketched by a random vector; 0, they are taken exactly. The fields from `sketch` to
-    // `seed`, but for `reserved`, are not read for an exact penalty.
+    // Not 0: the classes are sketched by a random vector; 0: they are taken exactly. Of a sampled penalty, as all that follows.
     uint32_t sketch;
-    // 0.
-    uint32_t reserved;
     // Samples that are kept, at least 2; 0 for as many as cost little beside the loss gradient.
     uint64_t subset;
     // alpha, in [2^-20, 1]: the share of the scores that is the same for all samples.
@@ -153,7 +194,7 @@ typedef struct flatmin_hsr {
     double guard;
     // Where the random numbers come from, with the count of steps.
     uint64_t seed;
-} flatmin_hsr;
+} flatmin_optimizer;
 
 // Network, batch size and route: all that fixes cost and memory of a computation. Filled in by `flatmin_plan_new`.
 //
@@ -180,12 +221,12 @@ typedef struct flatmin_plan {
     uint32_t reserved;
     // What a batch's tr H^2 stands for. 0: the batch's own. T: an unbiased estimate for a data set of T samples.
     size_t data_set;
-    // P = MD + M + KM + K, the length of theta, of gradients, of a velocity.
+    // P = MD + M + KM + K, the length of theta, of gradients, of each moment.
     size_t parameters;
     // Elements of workspace that the functions of the Hessian take, and exact HSR steps: each function says which length it takes.
-    // A sampled HSR step takes what `flatmin_hsr_workspace_len` says, which can be more.
+    // A sampled HSR step takes what `flatmin_optimizer_workspace_len` says, which can be more.
     size_t workspace_len;
-    // Elements of workspace that the functions of the loss take, and SGD and SAM steps. No more than `workspace_len`.
+    // Elements of workspace that the functions of the loss take, and all steps but those of HSR. No more than `workspace_len`.
     size_t gradient_workspace_len;
 } flatmin_plan;
 
@@ -327,26 +368,15 @@ typedef struct flatmin_bounds {
     double lambda_min_lower;
 } flatmin_bounds;
 
-// Gradient descent: velocity <- mu velocity + gradient + nu theta, theta <- theta - eta velocity, with the gradient grad L.
-typedef struct flatmin_sgd {
-    // Bytes of this structure, as the caller knows it.
-    size_t size;
-    // eta, finite and not negative.
-    double learning_rate;
-    // mu, in [0, 1).
-    double momentum;
-    // nu, finite and not negative.
-    double weight_decay;
-} flatmin_sgd;
-
-// What an optimizer remembers between steps. Before the first step all zero but for `size` and `velocity`.
+// What an optimizer remembers between steps. Before the first step all zero but for `size` and `moments`.
 typedef struct flatmin_state_f32 {
     // Bytes of this structure, as the caller knows it.
     size_t size;
-    // v, laid out like theta, zero before the first step; may be null where momentum is zero.
-    float *velocity;
-    // P, or 0.
-    size_t velocity_len;
+    // What the update remembers, laid out like theta, zero before the first step: nothing, then it may be null; SGD's velocity; or Adam's first
+    // moments, and behind them the second.
+    float *moments;
+    // 0, P or 2P: as `flatmin_optimizer_moments_len` says.
+    size_t moments_len;
     // Steps taken, modulo 2^64; with the seed, all that random numbers depend on.
     uint64_t steps;
     // The running average of a sampled penalty's estimates of tr H.
@@ -357,28 +387,15 @@ typedef struct flatmin_state_f32 {
     uint64_t average_count;
 } flatmin_state_f32;
 
-// Sharpness-Aware Minimization: the update of `flatmin_sgd`, with the gradient grad L(theta + r grad L(theta)/|grad L(theta)|).
-typedef struct flatmin_sam {
-    // Bytes of this structure, as the caller knows it.
-    size_t size;
-    // eta, finite and not negative.
-    double learning_rate;
-    // mu, in [0, 1).
-    double momentum;
-    // nu, finite and not negative.
-    double weight_decay;
-    // r, finite and not negative.
-    double radius;
-} flatmin_sam;
-
-// What an optimizer remembers between steps. Before the first step all zero but for `size` and `velocity`.
+// What an optimizer remembers between steps. Before the first step all zero but for `size` and `moments`.
 typedef struct flatmin_state_f64 {
     // Bytes of this structure, as the caller knows it.
     size_t size;
-    // v, laid out like theta, zero before the first step; may be null where momentum is zero.
-    double *velocity;
-    // P, or 0.
-    size_t velocity_len;
+    // What the update remembers, laid out like theta, zero before the first step: nothing, then it may be null; SGD's velocity; or Adam's first
+    // moments, and behind them the second.
+    double *moments;
+    // 0, P or 2P: as `flatmin_optimizer_moments_len` says.
+    size_t moments_len;
     // Steps taken, modulo 2^64; with the seed, all that random numbers depend on.
     uint64_t steps;
     // The running average of a sampled penalty's estimates of tr H.
@@ -391,8 +408,8 @@ typedef struct flatmin_state_f64 {
 
 // One of each structure with its size, and zeros in all other fields.
 
-static inline struct flatmin_hsr flatmin_hsr_init(void) {
-    struct flatmin_hsr made;
+static inline struct flatmin_optimizer flatmin_optimizer_init(void) {
+    struct flatmin_optimizer made;
     memset(&made, 0, sizeof made);
     made.size = sizeof made;
     return made;
@@ -447,22 +464,8 @@ static inline struct flatmin_bounds flatmin_bounds_init(void) {
     return made;
 }
 
-static inline struct flatmin_sgd flatmin_sgd_init(void) {
-    struct flatmin_sgd made;
-    memset(&made, 0, sizeof made);
-    made.size = sizeof made;
-    return made;
-}
-
 static inline struct flatmin_state_f32 flatmin_state_f32_init(void) {
     struct flatmin_state_f32 made;
-    memset(&made, 0, sizeof made);
-    made.size = sizeof made;
-    return made;
-}
-
-static inline struct flatmin_sam flatmin_sam_init(void) {
-    struct flatmin_sam made;
     memset(&made, 0, sizeof made);
     made.size = sizeof made;
     return made;
@@ -479,16 +482,25 @@ static inline struct flatmin_state_f64 flatmin_state_f64_init(void) {
 extern "C" {
 #endif // __cplusplus
 
-// Makes the penalty a sampled one with this seed: sets the fields from `penalty` to `seed`, but for `reserved`, to the defaults. The others
-// stay as they are.
-flatmin_status flatmin_hsr_sampled(uint64_t seed,
-                                   struct flatmin_hsr *hsr);
+// Makes the update Adam's: sets `update`, and `beta1`, `beta2` and `epsilon` to the defaults. The other fields stay as they are. For AdamW,
+// set `update` to `FLATMIN_ADAMW` afterwards.
+flatmin_status flatmin_optimizer_adam(struct flatmin_optimizer *optimizer);
 
-// Elements of workspace that an HSR step takes: the plan's `workspace_len` for an exact penalty; for a sampled one another length, which
-// can be less or more.
-flatmin_status flatmin_hsr_workspace_len(const struct flatmin_plan *plan,
-                                         const struct flatmin_hsr *hsr,
-                                         size_t *length);
+// Makes the method HSR with a penalty that is sampled with this seed: sets `method`, and the fields from `penalty` to `seed`, these to the
+// defaults. The other fields stay as they are.
+flatmin_status flatmin_optimizer_sampled(uint64_t seed,
+                                         struct flatmin_optimizer *optimizer);
+
+// Elements of workspace that a step takes: the plan's `gradient_workspace_len`; with HSR the plan's `workspace_len` for an exact penalty, and
+// for a sampled one another length, which can be less or more.
+flatmin_status flatmin_optimizer_workspace_len(const struct flatmin_plan *plan,
+                                               const struct flatmin_optimizer *optimizer,
+                                               size_t *length);
+
+// How many numbers the state's `moments` hold: P with momentum, 2P with Adam and AdamW, else 0.
+flatmin_status flatmin_optimizer_moments_len(const struct flatmin_plan *plan,
+                                             const struct flatmin_optimizer *optimizer,
+                                             size_t *length);
 
 // Plans for a network and batches of up to `samples` samples, by the route that takes less time. `plan` is initialised, by
 // `flatmin_plan_init` in C.
@@ -712,75 +724,56 @@ const char *flatmin_status_message(int32_t status);
 size_t flatmin_last_error(char *buffer,
                           size_t length);
 
-// One step of gradient descent; theta and the state are changed. Takes the plan's `gradient_workspace_len` elements of workspace.
-flatmin_status flatmin_sgd_step_f32(const struct flatmin_plan *plan,
-                                    const struct flatmin_sgd *sgd,
-                                    float *theta,
-                                    size_t theta_len,
-                                    const struct flatmin_batch_f32 *batch,
-                                    struct flatmin_state_f32 *state,
-                                    float *workspace,
-                                    size_t workspace_len,
-                                    struct flatmin_step *result);
+// One step of an optimizer; theta and the state are changed. Takes as many elements of workspace as `flatmin_optimizer_workspace_len`
+// says, and as many moments as `flatmin_optimizer_moments_len`.
+flatmin_status flatmin_step_f32(const struct flatmin_plan *plan,
+                                const struct flatmin_optimizer *optimizer,
+                                float *theta,
+                                size_t theta_len,
+                                const struct flatmin_batch_f32 *batch,
+                                struct flatmin_state_f32 *state,
+                                float *workspace,
+                                size_t workspace_len,
+                                struct flatmin_step *result);
 
-// One step of Sharpness-Aware Minimization; theta and the state are changed. Takes the plan's `gradient_workspace_len` elements of
-// workspace.
-flatmin_status flatmin_sam_step_f32(const struct flatmin_plan *plan,
-                                    const struct flatmin_sam *sam,
-                                    float *theta,
-                                    size_t theta_len,
-                                    const struct flatmin_batch_f32 *batch,
-                                    struct flatmin_state_f32 *state,
-                                    float *workspace,
-                                    size_t workspace_len,
-                                    struct flatmin_step *result);
+// The last part of a step, along a gradient of the caller's, laid out like theta: weight decay, the limit of the norm, moments, theta. The
+// method does not matter. theta and the state are changed. What `gradient` holds afterwards, after an error too, is not specified.
+flatmin_status flatmin_update_f32(const struct flatmin_plan *plan,
+                                  const struct flatmin_optimizer *optimizer,
+                                  float *theta,
+                                  size_t theta_len,
+                                  float *gradient,
+                                  size_t gradient_len,
+                                  struct flatmin_state_f32 *state);
 
-// One step of Hessian Spectral Range regularization; theta and the state are changed. Takes as many elements of workspace as
-// `flatmin_hsr_workspace_len` says: the plan's `workspace_len` for an exact penalty, another number for a sampled one.
-flatmin_status flatmin_hsr_step_f32(const struct flatmin_plan *plan,
-                                    const struct flatmin_hsr *hsr,
-                                    float *theta,
-                                    size_t theta_len,
-                                    const struct flatmin_batch_f32 *batch,
-                                    struct flatmin_state_f32 *state,
-                                    float *workspace,
-                                    size_t workspace_len,
-                                    struct flatmin_step *result);
+// One step of an optimizer; theta and the state are changed. Takes as many elements of workspace as `flatmin_optimizer_workspace_len`
+// says, and as many moments as `flatmin_optimizer_moments_len`.
+flatmin_status flatmin_step_f64(const struct flatmin_plan *plan,
+                                const struct flatmin_optimizer *optimizer,
+                                double *theta,
+                                size_t theta_len,
+                                const struct flatmin_batch_f64 *batch,
+                                struct flatmin_state_f64 *state,
+                                double *workspace,
+                                size_t workspace_len,
+                                struct flatmin_step *result);
 
-// One step of gradient descent; theta and the state are changed. Takes the plan's `gradient_workspace_len` elements of workspace.
-flatmin_status flatmin_sgd_step_f64(const struct flatmin_plan *plan,
-                                    const struct flatmin_sgd *sgd,
-                                    double *theta,
-                                    size_t theta_len,
-                                    const struct flatmin_batch_f64 *batch,
-                                    struct flatmin_state_f64 *state,
-                                    double *workspace,
-                                    size_t workspace_len,
-                                    struct flatmin_step *result);
+// The last part of a step, along a gradient of the caller's, laid out like theta: weight decay, the limit of the norm, moments, theta. The
+// method does not matter. theta and the state are changed. What `gradient` holds afterwards, after an error too, is not specified.
+flatmin_status flatmin_update_f64(const struct flatmin_plan *plan,
+                                  const struct flatmin_optimizer *optimizer,
+                                  double *theta,
+                                  size_t theta_len,
+                                  double *gradient,
+                                  size_t gradient_len,
+                                  struct flatmin_state_f64 *state);
 
-// One step of Sharpness-Aware Minimization; theta and the state are changed. Takes the plan's `gradient_workspace_len` elements of
-// workspace.
-flatmin_status flatmin_sam_step_f64(const struct flatmin_plan *plan,
-                                    const struct flatmin_sam *sam,
-                                    double *theta,
-                                    size_t theta_len,
-                                    const struct flatmin_batch_f64 *batch,
-                                    struct flatmin_state_f64 *state,
-                                    double *workspace,
-                                    size_t workspace_len,
-                                    struct flatmin_step *result);
+// A factor of the learning rate: a line from 1/steps at step 0 to 1 at the last of so many steps, and 1 from there on.
+double flatmin_warm_up(uint64_t step, uint64_t steps);
 
-// One step of Hessian Spectral Range regularization; theta and the state are changed. Takes as many elements of workspace as
-// `flatmin_hsr_workspace_len` says: the plan's `workspace_len` for an exact penalty, another number for a sampled one.
-flatmin_status flatmin_hsr_step_f64(const struct flatmin_plan *plan,
-                                    const struct flatmin_hsr *hsr,
-                                    double *theta,
-                                    size_t theta_len,
-                                    const struct flatmin_batch_f64 *batch,
-                                    struct flatmin_state_f64 *state,
-                                    double *workspace,
-                                    size_t workspace_len,
-                                    struct flatmin_step *result);
+// A factor of the learning rate: half a wave of the cosine, (1 + cos(pi step/steps))/2, from 1 at step 0 to 0 at `steps`, and 0 from there on.
+double flatmin_cosine(uint64_t step,
+                      uint64_t steps);
 
 // The version of the library, as `"0.1.0"`.
 const char *flatmin_version(void);

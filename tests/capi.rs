@@ -6,6 +6,8 @@ mod agreement;
 mod growth;
 #[path = "capi/languages.rs"]
 mod languages;
+#[path = "capi/optimizers.rs"]
+mod optimizers;
 
 use std::ffi::CStr;
 use std::ptr;
@@ -41,7 +43,7 @@ struct Given {
     theta: Vec<f64>,
     inputs: Vec<f64>,
     classes: Vec<u32>,
-    velocity: Vec<f64>,
+    moments: Vec<f64>,
     workspace: Vec<f64>,
 }
 
@@ -53,7 +55,7 @@ impl Given {
             theta: numbers(plan.parameters, 0.1),
             inputs: numbers(SAMPLES * SIZES[0], 0.5),
             classes: vec![0, 2, 1, 1, 0],
-            velocity: vec![0.0; plan.parameters],
+            moments: vec![0.0; plan.parameters],
             workspace: vec![f64::NAN; plan.workspace_len],
         }
     }
@@ -69,38 +71,41 @@ impl Given {
     }
 
     fn state(&mut self) -> CState<f64> {
-        CState { velocity: self.velocity.as_mut_ptr(), velocity_len: self.velocity.len(), ..CState::default() }
+        CState { moments: self.moments.as_mut_ptr(), moments_len: self.moments.len(), ..CState::default() }
     }
 }
 
-fn sgd() -> CSgd {
-    CSgd { learning_rate: 0.1, momentum: 0.5, weight_decay: 0.01, ..CSgd::default() }
+fn sgd() -> COptimizer {
+    COptimizer { learning_rate: 0.1, momentum: 0.5, weight_decay: 0.01, ..COptimizer::default() }
 }
 
-fn sam() -> CSam {
-    CSam { learning_rate: 0.1, momentum: 0.5, weight_decay: 0.01, radius: 0.1, ..CSam::default() }
+fn hsr() -> COptimizer {
+    COptimizer { method: FLATMIN_HSR, rho: 0.1, ..sgd() }
 }
 
-fn hsr() -> CHsr {
-    CHsr { learning_rate: 0.1, momentum: 0.5, weight_decay: 0.01, rho: 0.1, ..CHsr::default() }
-}
-
-fn sampled_hsr() -> CHsr {
-    let mut hsr = hsr();
+fn sampled_hsr() -> COptimizer {
+    let mut hsr = COptimizer { rho: 0.1, ..sgd() };
     // SAFETY: the structure.
-    assert_eq!(unsafe { flatmin_hsr_sampled(7, &mut hsr) }, Status::Ok);
-    CHsr { subset: 3, alpha: 0.5, beta: 0.9, ..hsr }
+    assert_eq!(unsafe { flatmin_optimizer_sampled(7, &mut hsr) }, Status::Ok);
+    COptimizer { subset: 3, alpha: 0.5, beta: 0.9, ..hsr }
+}
+
+fn adam() -> COptimizer {
+    let mut adam = COptimizer { learning_rate: 0.01, weight_decay: 0.02, ..COptimizer::default() };
+    // SAFETY: the structure.
+    assert_eq!(unsafe { flatmin_optimizer_adam(&mut adam) }, Status::Ok);
+    adam
 }
 
 fn nothing() -> CStep {
     CStep { loss: -1.0, ..CStep::default() }
 }
 
-/// Arguments of `flatmin_hsr_step_f64`, to be spoiled one at a time.
+/// Arguments of `flatmin_step_f64`, to be spoiled one at a time.
 #[derive(Clone, Copy)]
 struct Arguments {
     plan: *const CPlan,
-    hsr: *const CHsr,
+    optimizer: *const COptimizer,
     theta: *mut f64,
     theta_len: usize,
     batch: *const CBatch<f64>,
@@ -114,9 +119,9 @@ impl Arguments {
     fn step(self) -> Status {
         // SAFETY: pointers and lengths are those of `Given`, or ones that the function has to refuse.
         unsafe {
-            flatmin_hsr_step_f64(
+            flatmin_step_f64(
                 self.plan,
-                self.hsr,
+                self.optimizer,
                 self.theta,
                 self.theta_len,
                 self.batch,
@@ -136,19 +141,19 @@ fn refused(spoil: impl Fn(&mut Arguments), status: Status, message: &str) {
 
 /// The same with structures spoiled by `change`.
 fn refused_after(
-    change: impl Fn(&mut CPlan, &mut CBatch<f64>, &mut CHsr),
+    change: impl Fn(&mut CPlan, &mut CBatch<f64>, &mut COptimizer),
     spoil: impl Fn(&mut Arguments),
     status: Status,
     message: &str,
 ) {
     let mut given = Given::new();
     let theta = given.theta.clone();
-    let (mut plan, mut batch, mut state, mut hsr, mut result) =
+    let (mut plan, mut batch, mut state, mut optimizer, mut result) =
         (given.plan, given.batch(), given.state(), hsr(), nothing());
-    change(&mut plan, &mut batch, &mut hsr);
+    change(&mut plan, &mut batch, &mut optimizer);
     let mut arguments = Arguments {
         plan: &plan,
-        hsr: &hsr,
+        optimizer: &optimizer,
         theta: given.theta.as_mut_ptr(),
         theta_len: given.theta.len(),
         batch: &batch,
@@ -162,14 +167,14 @@ fn refused_after(
     assert_eq!(last_error(), message);
     assert_eq!((result.loss, result.trace, state.steps), (-1.0, 0.0, 0), "{message}");
     assert_eq!(given.theta, theta, "{message}");
-    assert!(given.velocity.iter().all(|&v| v == 0.0), "{message}");
+    assert!(given.moments.iter().all(|&v| v == 0.0), "{message}");
 }
 
 #[test]
 fn null_misaligned_overlapping_and_overlong_memory_is_refused() {
     use Status::{Misaligned, NullPointer, Overlap, TooLarge};
     refused(|a| a.plan = ptr::null(), NullPointer, "plan: null");
-    refused(|a| a.hsr = ptr::null(), NullPointer, "hsr: null");
+    refused(|a| a.optimizer = ptr::null(), NullPointer, "optimizer: null");
     refused(|a| a.theta = ptr::null_mut(), NullPointer, "theta: null");
     refused(|a| a.batch = ptr::null(), NullPointer, "batch: null");
     refused(|a| a.state = ptr::null_mut(), NullPointer, "state: null");
@@ -204,7 +209,7 @@ fn null_misaligned_overlapping_and_overlong_memory_is_refused() {
     };
     refused(within, Overlap, &overlap("workspace", "result"));
     // SAFETY: the state is valid.
-    refused(|a| (a.theta, a.theta_len) = (unsafe { (*a.state).velocity }, 1), Overlap, &overlap("theta", "velocity"));
+    refused(|a| (a.theta, a.theta_len) = (unsafe { (*a.state).moments }, 1), Overlap, &overlap("theta", "moments"));
     refused(
         |a| (a.workspace, a.workspace_len) = (a.batch.cast_mut().cast(), 1),
         Overlap,
@@ -231,32 +236,36 @@ fn wrong_lengths_codes_and_numbers_are_refused() {
     let needed = new_plan().workspace_len;
     let message = format!("workspace: length {} given, at least {needed} expected", needed - 1);
     refused(|a| a.workspace_len -= 1, Status::Workspace, &message);
-    let message = format!("velocity: length 0 given, {theta} expected");
+    let message = format!("moments: length 0 given, {theta} expected");
     // SAFETY: the state is valid.
-    refused(|a| unsafe { (*a.state).velocity_len = 0 }, Status::Length, &message);
-    let change = |_: &mut CPlan, batch: &mut CBatch<f64>, _: &mut CHsr| batch.inputs_len -= 1;
+    refused(|a| unsafe { (*a.state).moments_len = 0 }, Status::Length, &message);
+    let change = |_: &mut CPlan, batch: &mut CBatch<f64>, _: &mut COptimizer| batch.inputs_len -= 1;
     refused_after(change, |_| {}, Status::Length, "inputs: length 14 given, 15 expected");
 
-    let none = |_: &mut CPlan, batch: &mut CBatch<f64>, _: &mut CHsr| batch.classes_len = 0;
+    let none = |_: &mut CPlan, batch: &mut CBatch<f64>, _: &mut COptimizer| batch.classes_len = 0;
     let targets = "batch: expected classes or distributions, and not both";
     refused_after(none, |_| {}, Status::Targets, targets);
-    let both = |_: &mut CPlan, batch: &mut CBatch<f64>, _: &mut CHsr| {
+    let both = |_: &mut CPlan, batch: &mut CBatch<f64>, _: &mut COptimizer| {
         (batch.distributions, batch.distributions_len) = (batch.inputs, 15);
     };
     refused_after(both, |_| {}, Status::Targets, targets);
 
     refused_after(|_, _, hsr| hsr.direction = 9, |_| {}, Status::UnknownCode, "direction: unknown code 9");
+    refused_after(|_, _, hsr| hsr.method = 3, |_| {}, Status::UnknownCode, "method: unknown code 3");
+    refused_after(|_, _, hsr| hsr.update = 4, |_| {}, Status::UnknownCode, "update: unknown code 4");
     refused_after(|plan, _, _| plan.activation = 6, |_| {}, Status::UnknownCode, "activation: unknown code 6");
     refused_after(|plan, _, _| plan.route = 2, |_| {}, Status::UnknownCode, "route: unknown code 2");
     refused_after(|plan, _, _| plan.form = u32::MAX, |_| {}, Status::UnknownCode, "form: unknown code 4294967295");
     refused_after(|_, _, hsr| hsr.penalty = 2, |_| {}, Status::UnknownCode, "penalty: unknown code 2");
-    let alpha = |_: &mut CPlan, _: &mut CBatch<f64>, hsr: &mut CHsr| {
-        *hsr = CHsr { alpha: 0.0, ..sampled_hsr() };
+    let alpha = |_: &mut CPlan, _: &mut CBatch<f64>, hsr: &mut COptimizer| {
+        *hsr = COptimizer { alpha: 0.0, ..sampled_hsr() };
     };
     let above = "alpha: 0 given, a number from 2⁻²⁰ to 1 expected";
     refused_after(alpha, |_| {}, Status::Hyperparameter, above);
     let negative = "rho: -1 given, a finite number that is not negative expected";
     refused_after(|_, _, hsr| hsr.rho = -1.0, |_| {}, Status::Hyperparameter, negative);
+    let clip = "clip: -2 given, a finite number above 0 expected";
+    refused_after(|_, _, hsr| hsr.clip = -2.0, |_| {}, Status::Hyperparameter, clip);
     let few = "batch: 5 samples given, the plan is for at most 4";
     refused_after(|plan, _, _| plan.samples = 4, |_| {}, Status::Samples, few);
     let one =
@@ -281,7 +290,7 @@ fn bad_targets_and_overflows_are_refused() {
     static NEGATIVE: [f64; 15] = [1.0, 0.0, 0.0, 1.0, 0.5, -0.5, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0];
     static SHORT: [f64; 15] = [1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.5, 0.25, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0];
     let distributions = |targets: &'static [f64; 15]| {
-        move |_: &mut CPlan, batch: &mut CBatch<f64>, _: &mut CHsr| {
+        move |_: &mut CPlan, batch: &mut CBatch<f64>, _: &mut COptimizer| {
             (batch.classes, batch.classes_len) = (ptr::null(), 0);
             (batch.distributions, batch.distributions_len) = (targets.as_ptr(), targets.len());
         }
@@ -290,12 +299,12 @@ fn bad_targets_and_overflows_are_refused() {
     refused_after(distributions(&NEGATIVE), |_| {}, Status::TargetEntry, entry);
     let sum = "targets: the probabilities of sample 2 sum to 0.75, expected 1";
     refused_after(distributions(&SHORT), |_| {}, Status::TargetSum, sum);
-    let fast = |_: &mut CPlan, _: &mut CBatch<f64>, hsr: &mut CHsr| {
+    let fast = |_: &mut CPlan, _: &mut CBatch<f64>, hsr: &mut COptimizer| {
         (hsr.learning_rate, hsr.weight_decay) = (f64::MAX, 100.0);
     };
     refused_after(fast, |_| {}, Status::Overflow, "new parameters: overflows the range of the type");
     // A batch says nothing of its widths: another number of inputs is another length.
-    let wide = |_: &mut CPlan, batch: &mut CBatch<f64>, _: &mut CHsr| batch.inputs_len = 10;
+    let wide = |_: &mut CPlan, batch: &mut CBatch<f64>, _: &mut COptimizer| batch.inputs_len = 10;
     refused_after(wide, |_| {}, Status::Length, "inputs: length 10 given, 15 expected");
 }
 

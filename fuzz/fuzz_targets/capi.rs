@@ -18,7 +18,13 @@ fn code(bytes: &mut Unstructured<'_>, known: usize) -> Result<u32> {
     Ok(if bytes.arbitrary::<u8>()? < 245 { bytes.arbitrary::<u32>()? % known as u32 } else { bytes.arbitrary()? })
 }
 
-/// All directions. A test in `src/capi/codes.rs` fails where there are more.
+/// All methods. A test in `src/capi/codes.rs` fails where there are more.
+const METHODS: [u32; 3] = [FLATMIN_PLAIN, FLATMIN_SAM, FLATMIN_HSR];
+
+/// All updates likewise.
+const UPDATES: [u32; 4] = [FLATMIN_SGD, FLATMIN_NESTEROV, FLATMIN_ADAM, FLATMIN_ADAMW];
+
+/// All directions likewise.
 const DIRECTIONS: [u32; 2] = [FLATMIN_GRADIENT, FLATMIN_UNIT];
 
 /// All penalties likewise.
@@ -140,30 +146,38 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
         (0..given).map(|i| u32::from(list[i % 8]) % (classes as u32 + u32::from(list[0] > 250))).collect();
     let mut vector: Vec<f64> = numbers(bytes, lengths.parameters)?;
     let mut output = vec![1.0; len(bytes, lengths.parameters)?];
-    let mut velocity = vec![0.0; if bytes.arbitrary()? { lengths.parameters } else { 0 }];
-    let (learning_rate, momentum, weight_decay) = (number(bytes)?, number(bytes)?, number(bytes)?);
-    let sgd = CSgd { learning_rate, momentum, weight_decay, ..CSgd::default() };
-    let hsr = CHsr {
-        learning_rate,
-        momentum,
-        weight_decay,
+    let optimizer = COptimizer {
+        method: code(bytes, METHODS.len())?,
+        update: code(bytes, UPDATES.len())?,
+        learning_rate: number(bytes)?,
+        momentum: if bytes.arbitrary()? { 0.9 } else { number(bytes)? },
+        beta1: if bytes.arbitrary()? { 0.9 } else { number(bytes)? },
+        beta2: if bytes.arbitrary()? { 0.999 } else { number(bytes)? },
+        epsilon: if bytes.arbitrary()? { 1e-8 } else { number(bytes)? },
+        clip: if bytes.arbitrary()? { 0.0 } else { number(bytes)? },
+        weight_decay: number(bytes)?,
+        weights_only: code(bytes, 2)?,
+        direction: code(bytes, DIRECTIONS.len())?,
+        radius: number(bytes)?,
         rho: number(bytes)?,
         every: bytes.arbitrary()?,
-        direction: code(bytes, DIRECTIONS.len())?,
         penalty: code(bytes, PENALTIES.len())?,
         sketch: code(bytes, 2)?,
-        reserved: if bytes.arbitrary::<u8>()? < 250 { 0 } else { bytes.arbitrary()? },
         subset: size(bytes)? as u64,
         alpha: if bytes.arbitrary()? { 0.1 } else { number(bytes)? },
         beta: if bytes.arbitrary()? { 0.9 } else { number(bytes)? },
         guard: if bytes.arbitrary()? { 0.25 } else { number(bytes)? },
         seed: bytes.arbitrary()?,
-        ..CHsr::default()
+        ..COptimizer::default()
     };
-    let mut needed = 0;
+    let (mut needed, mut moments_len) = (0, 0);
     // SAFETY: valid structures, memory for a number.
-    let status = unsafe { flatmin_hsr_workspace_len(&lengths, &hsr, &mut needed) };
+    let status = unsafe { flatmin_optimizer_workspace_len(&lengths, &optimizer, &mut needed) };
     assert!(status == Status::Ok || needed == 0, "wrote in spite of {status:?}");
+    // SAFETY: the same.
+    let status = unsafe { flatmin_optimizer_moments_len(&lengths, &optimizer, &mut moments_len) };
+    assert!(status == Status::Ok || moments_len == 0, "wrote in spite of {status:?}");
+    let mut moments = vec![0.0; len(bytes, moments_len)?];
     if needed > 4 * LARGEST {
         return Ok(());
     }
@@ -191,23 +205,23 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
     }
     let theta_len = if bytes.arbitrary::<u8>()? > 250 { usize::MAX / 4 } else { theta.len() };
     let state = CState {
-        velocity: faults[2].of(velocity.as_mut_ptr(), theta.as_mut_ptr()),
-        velocity_len: velocity.len(),
+        moments: faults[2].of(moments.as_mut_ptr(), theta.as_mut_ptr()),
+        moments_len: moments.len(),
         ..CState::default()
     };
-    let sam = CSam { learning_rate, momentum, weight_decay, radius: number(bytes)?, ..CSam::default() };
     let (mut plan, plan_size) = Longer::new(plan, bytes)?;
     let (mut batch, batch_size) = Longer::new(batch, bytes)?;
     let (mut state, state_size) = Longer::new(state, bytes)?;
-    let (mut sgd, sgd_size) = Longer::new(sgd, bytes)?;
-    let (mut sam, sam_size) = Longer::new(sam, bytes)?;
-    let (mut hsr, hsr_size) = Longer::new(hsr, bytes)?;
+    let (mut optimizer, optimizer_size) = Longer::new(optimizer, bytes)?;
     let (mut evaluation, evaluation_size) = Longer::new(CEvaluation::default(), bytes)?;
     let (mut curvature, curvature_size) = Longer::new(CCurvature::default(), bytes)?;
     let (mut step, step_size) = Longer::new(CStep::default(), bytes)?;
 
-    let before = (theta.clone(), output.clone(), velocity.clone(), state);
-    let in_theta = faults[3].of(theta.as_mut_ptr(), workspace.as_mut_ptr());
+    let before = (theta.clone(), output.clone(), moments.clone(), state);
+    let which = bytes.arbitrary::<u8>()? % 12;
+    // An update takes no workspace.
+    let other = if which == 8 { output.as_mut_ptr() } else { workspace.as_mut_ptr() };
+    let in_theta = faults[3].of(theta.as_mut_ptr(), other);
     let out = faults[4].of(output.as_mut_ptr(), in_theta);
     let space = faults[5].of(workspace.as_mut_ptr(), theta.as_mut_ptr());
     let plan_pointer: *const CPlan = if faults[6] == Spoilt::Null { ptr::null() } else { plan.pointer() };
@@ -216,7 +230,6 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
     // An overlapping pointer may lead to less than its length says: refused before it is followed.
     let results = (evaluation, curvature, step);
     let (mut value, rho) = (0.0, number(bytes)?);
-    let which = bytes.arbitrary::<u8>()? % 11;
     // SAFETY: every pointer leads to as much as its length says, or is one that has to be refused.
     let status = unsafe {
         match which {
@@ -306,31 +319,13 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
                 space,
                 space_len,
             ),
-            8 => flatmin_sgd_step_f64(
+            8 => {
+                flatmin_update_f64(plan_pointer, optimizer.pointer(), in_theta, theta_len, out, out_len, state_pointer)
+            }
+            // The most of them: an optimizer has the most ways.
+            _ => flatmin_step_f64(
                 plan_pointer,
-                sgd.pointer(),
-                in_theta,
-                theta_len,
-                batch_pointer,
-                state_pointer,
-                space,
-                space_len,
-                step_pointer,
-            ),
-            9 => flatmin_sam_step_f64(
-                plan_pointer,
-                sam.pointer(),
-                in_theta,
-                theta_len,
-                batch_pointer,
-                state_pointer,
-                space,
-                space_len,
-                step_pointer,
-            ),
-            _ => flatmin_hsr_step_f64(
-                plan_pointer,
-                hsr.pointer(),
+                optimizer.pointer(),
                 in_theta,
                 theta_len,
                 batch_pointer,
@@ -342,22 +337,24 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
         }
     };
     assert_ne!(status, Status::Internal, "function {which}");
-    let (is_step, has_output) = (which >= 8, matches!(which, 1 | 3..=7));
+    let (is_update, has_output) = (which >= 8, matches!(which, 1 | 3..=8));
     if status == Status::Ok {
         // Nothing may have been wrong that the function looks at.
-        let written = [(is_step, faults[2], velocity.len()), (has_output, faults[4], output.len())];
-        for (looked_at, fault, len) in
-            [(true, faults[0], x.len()), (true, faults[1], given), (true, faults[3], theta.len())]
-                .into_iter()
-                .chain(written)
-        {
+        let has_batch = which != 8;
+        for (looked_at, fault, len) in [
+            (has_batch, faults[0], x.len()),
+            (has_batch, faults[1], given),
+            (is_update, faults[2], moments.len()),
+            (true, faults[3], theta.len()),
+            (has_output, faults[4], output.len()),
+            (has_batch, faults[5], space_len),
+        ] {
             assert!(!looked_at || len == 0 || fault == Spoilt::Not, "function {which} accepted {faults:?}");
         }
-        assert!(faults[5] == Spoilt::Not && faults[6] != Spoilt::Null, "function {which} accepted {faults:?}");
+        assert!(faults[6] != Spoilt::Null, "function {which} accepted {faults:?}");
         let read = match which {
-            8 => vec![plan_size, batch_size, state_size, sgd_size],
-            9 => vec![plan_size, batch_size, state_size, sam_size],
-            10 => vec![plan_size, batch_size, state_size, hsr_size],
+            8 => vec![plan_size, state_size, optimizer_size],
+            9.. => vec![plan_size, batch_size, state_size, optimizer_size],
             _ => vec![plan_size, batch_size],
         };
         assert!(
@@ -367,18 +364,19 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
         let (written, tail) = match which {
             0 => (evaluation_size, evaluation.tail),
             2 | 4 | 5 => (curvature_size, curvature.tail),
-            6 | 8.. => (step_size, step.tail),
+            6 | 9.. => (step_size, step.tail),
             _ => (Size::Right, [0; 2]),
         };
         // Whatever was behind a result of a later version's size, zeros are now.
         assert!(written != Size::Wrong && tail == [0; 2], "function {which} left {tail:?} behind a {written:?} result");
-        assert!(which != 10 || hsr.structure.reserved == 0, "accepted a reserved field");
-        assert!(theta.iter().chain(&velocity).chain(&output).all(|entry| entry.is_finite()), "function {which}");
+        // Of an update's gradient, which is scratch, nothing is said.
+        let written = theta.iter().chain(&moments).chain(if which == 8 { &[] } else { &output[..] });
+        assert!(written.into_iter().all(|entry| entry.is_finite()), "function {which}");
         return Ok(());
     }
     assert!((evaluation, curvature, step) == results && value == 0.0, "function {which} wrote a result");
     let same = |one: &[f64], other: &[f64]| one.iter().zip(other).all(|(x, y)| x.to_bits() == y.to_bits());
-    let kept = same(&theta, &before.0) && same(&output, &before.1) && same(&velocity, &before.2);
+    let kept = same(&theta, &before.0) && (which == 8 || same(&output, &before.1)) && same(&moments, &before.2);
     assert!(kept && state == before.3, "function {which} wrote something in spite of {status:?}");
     let mut message = [1u8; 300];
     // SAFETY: as long as said.

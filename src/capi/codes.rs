@@ -1,4 +1,4 @@
-//! The codes of activations, routes, forms, directions and penalties.
+//! The codes of activations, routes, forms, methods, updates, directions and penalties.
 
 use super::status::Failure;
 use crate::activation::Activation;
@@ -58,6 +58,43 @@ codes! { Form, form_code, form, "form":
     FLATMIN_TANGENT = 1 => Tangent,
 }
 
+/// The gradient that an optimizer takes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Method {
+    Plain,
+    Sam,
+    Hsr,
+}
+
+codes! { Method, method_code, method, "method":
+    /// The gradient is ∇L.
+    FLATMIN_PLAIN = 0 => Plain,
+    /// Sharpness-Aware Minimization: ∇L at the point nearby where the loss is greatest, to first order.
+    FLATMIN_SAM = 1 => Sam,
+    /// Hessian Spectral Range regularization: ∇L + ρ∇Λ.
+    FLATMIN_HSR = 2 => Hsr,
+}
+
+/// What an optimizer makes of a gradient.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Update {
+    Sgd,
+    Nesterov,
+    Adam,
+    AdamW,
+}
+
+codes! { Update, update_code, update, "update":
+    /// Gradient descent with momentum.
+    FLATMIN_SGD = 0 => Sgd,
+    /// Gradient descent with Nesterov's momentum.
+    FLATMIN_NESTEROV = 1 => Nesterov,
+    /// Adam: weight decay is added to the gradient.
+    FLATMIN_ADAM = 2 => Adam,
+    /// AdamW: weight decay acts on θ itself.
+    FLATMIN_ADAMW = 3 => AdamW,
+}
+
 codes! { Direction, direction_code, direction, "direction":
     /// HSR descends L + ρΛ.
     FLATMIN_GRADIENT = 0 => Gradient,
@@ -102,6 +139,20 @@ mod tests {
             assert_eq!(form(code).ok(), Some(expected));
         }
         assert!(form(Form::ALL.len() as u32).is_err(), "a form that is not in ALL");
+        for code in [FLATMIN_PLAIN, FLATMIN_SAM, FLATMIN_HSR] {
+            assert_eq!(method(code).map(method_code).ok(), Some(code));
+        }
+        assert!(
+            method(3).is_err(),
+            "a method that is not named here, nor in tests/capi/languages.rs and the fuzz target"
+        );
+        for code in [FLATMIN_SGD, FLATMIN_NESTEROV, FLATMIN_ADAM, FLATMIN_ADAMW] {
+            assert_eq!(update(code).map(update_code).ok(), Some(code));
+        }
+        assert!(
+            update(4).is_err(),
+            "an update that is not named here, nor in tests/capi/languages.rs and the fuzz target"
+        );
         for code in [FLATMIN_GRADIENT, FLATMIN_UNIT] {
             assert_eq!(direction(code).map(direction_code).ok(), Some(code));
         }

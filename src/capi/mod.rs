@@ -27,11 +27,11 @@
 //! | is longer: a later header | [`Status::UnknownField`] where a byte beyond is not zero | fields beyond become zero |
 //! | has the size of no version: shorter than the first, or above 4096 bytes | [`Status::StructureSize`] | the same |
 //!
-//! No structure holds another one: the fields of one that grew would push those behind it out of their places. So SAM and HSR have the three
-//! fields of SGD themselves, and a step those of a curvature. Pointers to structures within structures would grow as well, but every
-//! caller would have to keep two or three of them alive and sized to take one step. Reserved fields fill gaps, and may become fields: one that
-//! is not zero is [`Status::Reserved`]. A structure ends with its last field on every target, or it does not compile, since bytes that an
-//! older caller never wrote must not become a field.
+//! No structure holds another one: the fields of one that grew would push those behind it out of their places. So a step has the
+//! fields of a curvature itself, and one structure has those of all optimizers; what an optimizer does not use is not read. Pointers to
+//! structures within structures would grow as well, but every caller would have to keep two or three of them alive and sized to take one
+//! step. Reserved fields fill gaps, and may become fields: one that is not zero is [`Status::Reserved`]. A structure ends with its last field
+//! on every target, or it does not compile, since bytes that an older caller never wrote must not become a field.
 //!
 //! New functions, statuses and codes are added behind the others.
 

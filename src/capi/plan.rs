@@ -31,12 +31,12 @@ structure! {
         reserved: u32,
         /// What a batch's tr H² stands for. 0: the batch's own. T: an unbiased estimate for a data set of T samples.
         data_set: usize,
-        /// P = MD + M + KM + K, the length of θ, of gradients, of a velocity.
+        /// P = MD + M + KM + K, the length of θ, of gradients, of each moment.
         parameters: usize,
         /// Elements of workspace that the functions of the Hessian take, and exact HSR steps: each function says which length it takes.
-        /// A sampled HSR step takes what `flatmin_hsr_workspace_len` says, which can be more.
+        /// A sampled HSR step takes what `flatmin_optimizer_workspace_len` says, which can be more.
         workspace_len: usize,
-        /// Elements of workspace that the functions of the loss take, and SGD and SAM steps. No more than `workspace_len`.
+        /// Elements of workspace that the functions of the loss take, and all steps but those of HSR. No more than `workspace_len`.
         gradient_workspace_len: usize,
     }
 }

@@ -4,17 +4,18 @@ use super::memory::{Memory, Output, Place};
 use super::status::Failure;
 use super::structure::structure;
 use crate::error::Error;
-use crate::optimizer::{State, Step};
+use crate::optimizer::State;
 use crate::real::Real;
 use crate::sampled::Averages;
 
 structure! {
-    /// What an optimizer remembers between steps. Before the first step all zero but for `size` and `velocity`.
+    /// What an optimizer remembers between steps. Before the first step all zero but for `size` and `moments`.
     CState<T> = "flatmin_state" {
-        /// v, laid out like θ, zero before the first step; may be null where momentum is zero.
-        velocity: *mut T,
-        /// P, or 0.
-        velocity_len: usize,
+        /// What the update remembers, laid out like θ, zero before the first step: nothing, then it may be null; SGD's velocity; or Adam's first
+        /// moments, and behind them the second.
+        moments: *mut T,
+        /// 0, P or 2P: as `flatmin_optimizer_moments_len` says.
+        moments_len: usize,
         /// Steps taken, modulo 2⁶⁴; with the seed, all that random numbers depend on.
         steps: u64,
         /// The running average of a sampled penalty's estimates of tr H.
@@ -26,10 +27,10 @@ structure! {
     }
 }
 
-/// A state and its velocity, noted.
+/// A state and its moments, noted.
 pub(super) struct StateMemory<T> {
     place: Place<CState<T>>,
-    velocity: Output<T>,
+    moments: Output<T>,
     state: CState<T>,
 }
 
@@ -40,25 +41,22 @@ impl<T: Real> StateMemory<T> {
     pub(super) unsafe fn note(place: *mut CState<T>, memory: &mut Memory) -> Result<Self, Failure> {
         // SAFETY: as promised.
         let (state, place) = unsafe { memory.change(place, "state")? };
-        let velocity = memory.output(state.velocity, state.velocity_len, "velocity")?;
-        Ok(Self { place, velocity, state })
+        let moments = memory.output(state.moments, state.moments_len, "moments")?;
+        Ok(Self { place, moments, state })
     }
 
-    /// Takes a step with the state, and writes it back.
+    /// Hands the state to `work`, and writes it back where that succeeds.
     ///
     /// # Safety
     ///
     /// As for [`Output::slice`].
-    pub(super) unsafe fn step(
-        self,
-        step: impl FnOnce(&mut State<'_, T>) -> Result<Step, Error>,
-    ) -> Result<Step, Error> {
+    pub(super) unsafe fn change<R>(self, work: impl FnOnce(&mut State<'_, T>) -> Result<R, Error>) -> Result<R, Error> {
         let CState { steps, average_trace, average_trace_of_square, average_count, .. } = self.state;
         let averages =
             Averages { trace: average_trace, trace_of_square: average_trace_of_square, count: average_count };
         // SAFETY: as promised.
-        let mut state = State { velocity: unsafe { self.velocity.slice() }, steps, averages };
-        let done = step(&mut state)?;
+        let mut state = State { moments: unsafe { self.moments.slice() }, steps, averages };
+        let done = work(&mut state)?;
         let Averages { trace, trace_of_square, count } = state.averages;
         let new = CState {
             steps: state.steps,

@@ -1,63 +1,97 @@
-//! The steps, written once for both number types.
+//! The steps, written once for both number types, and the schedules of their learning rate.
 
 use super::batch::{CBatch, Call};
-use super::optimizer::{CHsr, CSam, CSgd};
+use super::memory::Memory;
+use super::optimizer::COptimizer;
 use super::plan::CPlan;
 use super::results::CStep;
 use super::state::{CState, StateMemory};
 use super::status::{Status, guard};
+use crate::optimizer::{Optimizer, schedule};
 
-/// Declares the step of every optimizer, for one number type.
+/// Declares the step and the update of one number type.
 macro_rules! steps {
-    ($real:ident: $sgd_step:ident, $sam_step:ident, $hsr_step:ident) => {
-        steps! { @each $real:
-            /// One step of gradient descent; θ and the state are changed. Takes the plan's `gradient_workspace_len` elements of workspace.
-            $sgd_step(sgd: CSgd);
-            /// One step of Sharpness-Aware Minimization; θ and the state are changed. Takes the plan's `gradient_workspace_len` elements of
-            /// workspace.
-            $sam_step(sam: CSam);
-            /// One step of Hessian Spectral Range regularization; θ and the state are changed. Takes as many elements of workspace as
-            /// `flatmin_hsr_workspace_len` says: the plan's `workspace_len` for an exact penalty, another number for a sampled one.
-            $hsr_step(hsr: CHsr);
+    ($real:ident: $step:ident, $update:ident) => {
+        /// One step of an optimizer; θ and the state are changed. Takes as many elements of workspace as `flatmin_optimizer_workspace_len`
+        /// says, and as many moments as `flatmin_optimizer_moments_len`.
+        ///
+        /// # Safety
+        ///
+        /// Every pointer is null or leads to as many elements as its length says, or to a size and as many bytes as it says.
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn $step(
+            plan: *const CPlan,
+            optimizer: *const COptimizer,
+            theta: *mut $real,
+            theta_len: usize,
+            batch: *const CBatch<$real>,
+            state: *mut CState<$real>,
+            workspace: *mut $real,
+            workspace_len: usize,
+            result: *mut CStep,
+        ) -> Status {
+            // SAFETY: the caller's promise.
+            guard(|| unsafe {
+                let mut call = Call::new(plan, batch, workspace, workspace_len)?;
+                let optimizer = call.memory.read(optimizer, "optimizer")?;
+                let theta = call.memory.output(theta, theta_len, "theta")?;
+                let state = StateMemory::note(state, &mut call.memory)?;
+                let result = call.memory.place(result, "result")?;
+                let done = optimizer.with(|optimizer: &dyn Optimizer<$real>| {
+                    call.run(|plan, batch, space| {
+                        state.change(|state| optimizer.step(plan, theta.slice(), batch, state, space))
+                    })
+                })?;
+                result.write(CStep::new(done));
+                Ok(())
+            })
         }
-    };
-    (@each $real:ident: $($(#[$doc:meta])* $name:ident($method:ident: $type:ty);)*) => {
-        $(
-            $(#[$doc])*
-            ///
-            /// # Safety
-            ///
-            /// Every pointer is null or leads to as many elements as its length says, or to a size and as many bytes as it says.
-            #[unsafe(no_mangle)]
-            pub unsafe extern "C" fn $name(
-                plan: *const CPlan,
-                $method: *const $type,
-                theta: *mut $real,
-                theta_len: usize,
-                batch: *const CBatch<$real>,
-                state: *mut CState<$real>,
-                workspace: *mut $real,
-                workspace_len: usize,
-                result: *mut CStep,
-            ) -> Status {
-                // SAFETY: the caller's promise.
-                guard(|| unsafe {
-                    let mut call = Call::new(plan, batch, workspace, workspace_len)?;
-                    let method = <$type>::method(call.memory.read($method, stringify!($method))?)?;
-                    let theta = call.memory.output(theta, theta_len, "theta")?;
-                    let state = StateMemory::note(state, &mut call.memory)?;
-                    let result = call.memory.place(result, "result")?;
-                    let done = call.run(|plan, batch, space| {
-                        state.step(|state| method.step(plan, theta.slice(), batch, state, space))
-                    })?;
-                    result.write(CStep::new(done));
-                    Ok(())
+
+        /// The last part of a step, along a gradient of the caller's, laid out like θ: weight decay, the limit of the norm, moments, θ. The
+        /// method does not matter. θ and the state are changed. What `gradient` holds afterwards, after an error too, is not specified.
+        ///
+        /// # Safety
+        ///
+        /// Every pointer is null or leads to as many elements as its length says, or to a size and as many bytes as it says.
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn $update(
+            plan: *const CPlan,
+            optimizer: *const COptimizer,
+            theta: *mut $real,
+            theta_len: usize,
+            gradient: *mut $real,
+            gradient_len: usize,
+            state: *mut CState<$real>,
+        ) -> Status {
+            // SAFETY: the caller's promise.
+            guard(|| unsafe {
+                let mut memory = Memory::new();
+                let plan = memory.read(plan, "plan")?.plan()?;
+                let optimizer = memory.read(optimizer, "optimizer")?;
+                let theta = memory.output(theta, theta_len, "theta")?;
+                let gradient = memory.output(gradient, gradient_len, "gradient")?;
+                let state = StateMemory::note(state, &mut memory)?;
+                memory.check_apart()?;
+                optimizer.with(|optimizer: &dyn Optimizer<$real>| {
+                    Ok(state.change(|state| optimizer.update(&plan, theta.slice(), gradient.slice(), state))?)
                 })
-            }
-        )*
+            })
+        }
     };
 }
 
-steps! { f32: flatmin_sgd_step_f32, flatmin_sam_step_f32, flatmin_hsr_step_f32 }
+steps! { f32: flatmin_step_f32, flatmin_update_f32 }
 
-steps! { f64: flatmin_sgd_step_f64, flatmin_sam_step_f64, flatmin_hsr_step_f64 }
+steps! { f64: flatmin_step_f64, flatmin_update_f64 }
+
+/// A factor of the learning rate: a line from 1/steps at step 0 to 1 at the last of so many steps, and 1 from there on.
+#[unsafe(no_mangle)]
+pub extern "C" fn flatmin_warm_up(step: u64, steps: u64) -> f64 {
+    schedule::warm_up(step, steps)
+}
+
+/// A factor of the learning rate: half a wave of the cosine, (1 + cos(π step/steps))/2, from 1 at step 0 to 0 at `steps`, and 0 from there on.
+#[unsafe(no_mangle)]
+pub extern "C" fn flatmin_cosine(step: u64, steps: u64) -> f64 {
+    schedule::cosine(step, steps)
+}

@@ -5,17 +5,18 @@ use std::ptr;
 
 use flatmin::capi::*;
 use flatmin::{
-    Activation, Batch, Form, Hsr, Network, PairWeights, Plan, Route, Sam, Sampling, Sgd, Shape, State, Step, Targets,
+    Activation, Adam, Batch, Direction, Form, Hsr, Network, Optimizer, PairWeights, Plan, Real, Route, Sam, Sampling,
+    Sgd, Shape, State, Step, Targets, WeightDecay,
 };
 
-use super::{Given, SAMPLES, SIZES, hsr, nothing, sam, sampled_hsr};
+use super::{Given, SAMPLES, SIZES, hsr, nothing, sampled_hsr};
 
 /// The test of one number type.
 macro_rules! agreement {
     (
         $test:ident, $real:ident:
         $loss:ident, $loss_gradient:ident, $curvature:ident, $trace:ident, $square:ident, $bound:ident, $hsr:ident,
-        $product:ident, $dense:ident, $sgd_step:ident, $sam_step:ident, $hsr_step:ident
+        $product:ident, $dense:ident, $step:ident, $update:ident
     ) => {
         #[test]
         fn $test() {
@@ -123,54 +124,74 @@ macro_rules! agreement {
                     assert_eq!(dense, expected);
                 }
 
-                let sgd = Sgd { learning_rate: 0.1, momentum: 0.5, weight_decay: 0.01 };
-                let (mut c_theta, mut velocity, mut c_velocity) = (theta.clone(), vec![0.0; size], vec![0.0; size]);
-                let mut state = State::new(&mut velocity);
-                let mut c_state = CState { velocity: c_velocity.as_mut_ptr(), velocity_len: size, ..CState::default() };
-                let (c_sgd, c_sam, c_hsr) = (crate::sgd(), sam(), hsr());
-                let (c_unit, c_sampled) = (CHsr { direction: FLATMIN_UNIT, ..c_hsr }, sampled_hsr());
-                let sampling = Sampling { subset: NonZero::new(3), alpha: 0.5, beta: 0.9, ..Sampling::new(7) };
-                let sampled = Hsr::sampled(sgd, 0.1, sampling);
-                let mut needed = 0;
-                // SAFETY: valid structures, memory for a number.
-                assert_eq!(unsafe { flatmin_hsr_workspace_len(&c_plan, &c_sampled, &mut needed) }, Status::Ok);
-                assert_eq!(needed, sampled.workspace_len(&plan).unwrap());
-                space.resize(needed.max(space.len()), 0.0);
-                let unit = Hsr { direction: flatmin::Direction::Unit, ..Hsr::new(sgd, 0.1) };
-                let (w, wl) = (space.as_mut_ptr(), space.len());
-                for round in 0..6 {
-                    let (p, b, t, s) = (&c_plan, &c_batch, c_theta.as_mut_ptr(), &mut c_state);
-                    // SAFETY: as above.
-                    let status = unsafe {
-                        match round {
-                            0 => $sgd_step(p, &c_sgd, t, size, b, s, w, wl, &mut result),
-                            1 => $sam_step(p, &c_sam, t, size, b, s, w, wl, &mut result),
-                            2 => $hsr_step(p, &c_hsr, t, size, b, s, w, wl, &mut result),
-                            3 | 4 => $hsr_step(p, &c_sampled, t, size, b, s, w, wl, &mut result),
-                            _ => $hsr_step(p, &c_unit, t, size, b, s, w, wl, &mut result),
+                for (c_optimizer, optimizer) in optimizers::<$real>() {
+                    let (mut needed, mut len) = (0, 0);
+                    // SAFETY: valid structures, memory for a number.
+                    unsafe {
+                        assert_eq!(flatmin_optimizer_workspace_len(&c_plan, &c_optimizer, &mut needed), Status::Ok);
+                        assert_eq!(flatmin_optimizer_moments_len(&c_plan, &c_optimizer, &mut len), Status::Ok);
+                    }
+                    assert_eq!(needed, optimizer.workspace_len(&plan).unwrap());
+                    assert_eq!(len, optimizer.moments_len(shape));
+                    let (mut space, mut own_space) = (vec![<$real>::NAN; needed], vec![<$real>::NAN; needed]);
+                    let (mut c_theta, mut moments, mut c_moments) = (theta.clone(), vec![0.0; len], vec![0.0; len]);
+                    let mut state = State::new(&mut moments);
+                    let mut c_state = CState { moments: c_moments.as_mut_ptr(), moments_len: len, ..CState::default() };
+                    for round in 0..3 {
+                        let (p, o, b, t) = (&c_plan, &c_optimizer, &c_batch, c_theta.as_mut_ptr());
+                        let (w, g) = (space.as_mut_ptr(), theirs.as_mut_ptr());
+                        if round < 2 {
+                            // SAFETY: all pointers lead to as many elements as said.
+                            let status = unsafe { $step(p, o, t, size, b, &mut c_state, w, needed, &mut result) };
+                            assert_eq!(status, Status::Ok);
+                            let step = optimizer.step(&plan, &mut theta, &batch, &mut state, &mut own_space);
+                            same_step(&result, step.unwrap());
+                        } else {
+                            // SAFETY: as above.
+                            assert_eq!(unsafe { $update(p, o, t, size, g, size, &mut c_state) }, Status::Ok);
+                            optimizer.update(&plan, &mut theta, &mut own, &mut state).unwrap();
+                            assert_eq!(theirs, own);
                         }
-                    };
-                    assert_eq!(status, Status::Ok);
-                    let mut own_space = vec![<$real>::NAN; wl];
-                    let space = &mut own_space[..];
-                    let step = match round {
-                        0 => sgd.step(&plan, &mut theta, &batch, &mut state, space),
-                        1 => Sam::new(sgd, 0.1).step(&plan, &mut theta, &batch, &mut state, space),
-                        2 => Hsr::new(sgd, 0.1).step(&plan, &mut theta, &batch, &mut state, space),
-                        3 | 4 => sampled.step(&plan, &mut theta, &batch, &mut state, space),
-                        _ => unit.step(&plan, &mut theta, &batch, &mut state, space),
-                    };
-                    same_step(&result, step.unwrap());
-                    assert_eq!(c_theta, theta);
-                    assert_eq!(c_velocity, &*state.velocity);
-                    assert_eq!(c_state.steps, state.steps);
-                    assert_eq!(c_state.average_trace, state.averages.trace);
-                    assert_eq!(c_state.average_trace_of_square, state.averages.trace_of_square);
-                    assert_eq!(c_state.average_count, state.averages.count);
+                        assert_eq!(c_theta, theta);
+                        assert_eq!(c_moments, &*state.moments);
+                        assert_eq!(c_state.steps, state.steps);
+                        assert_eq!(c_state.average_trace, state.averages.trace);
+                        assert_eq!(c_state.average_trace_of_square, state.averages.trace_of_square);
+                        assert_eq!(c_state.average_count, state.averages.count);
+                    }
                 }
             }
         }
     };
+}
+
+/// Every update and every method, in C and in Rust.
+fn optimizers<T: Real>() -> Vec<(COptimizer, Box<dyn Optimizer<T>>)> {
+    let plain = Sgd { weight_decay: WeightDecay::all(0.01), ..Sgd::new(0.1) };
+    let (sgd, rate) = (plain.with_momentum(0.5), 0.01);
+    let adam = Adam::new(rate).with_weight_decay(WeightDecay::all(0.02));
+    let sampling = Sampling { subset: NonZero::new(3), alpha: 0.5, beta: 0.9, ..Sampling::new(7) };
+    let unit = Hsr { direction: Direction::Unit, every: NonZero::new(2).unwrap(), ..Hsr::new(sgd, 0.1) };
+    let (c_sgd, c_hsr, c_adam) = (super::sgd(), hsr(), super::adam());
+    let c_adamw = COptimizer { update: FLATMIN_ADAMW, weights_only: 1, ..c_adam };
+    vec![
+        (COptimizer { momentum: 0.0, ..c_sgd }, Box::new(plain)),
+        (c_sgd, Box::new(sgd)),
+        (
+            COptimizer { update: FLATMIN_NESTEROV, clip: 0.25, ..c_sgd },
+            Box::new(sgd.with_nesterov(0.5).with_clip(0.25)),
+        ),
+        (c_adam, Box::new(adam)),
+        (c_adamw, Box::new(adam.with_decoupled_weight_decay(WeightDecay::weights(0.02)))),
+        (COptimizer { method: FLATMIN_SAM, radius: 0.1, ..c_sgd }, Box::new(Sam::new(sgd, 0.1))),
+        (COptimizer { method: FLATMIN_SAM, radius: 0.1, clip: 0.5, ..c_adam }, {
+            Box::new(Sam::new(adam.with_clip(0.5), 0.1))
+        }),
+        (c_hsr, Box::new(Hsr::new(sgd, 0.1))),
+        (COptimizer { direction: FLATMIN_UNIT, every: 2, ..c_hsr }, Box::new(unit)),
+        (sampled_hsr(), Box::new(Hsr::sampled(sgd, 0.1, sampling))),
+        (COptimizer { method: FLATMIN_HSR, rho: 0.1, ..c_adam }, Box::new(Hsr::new(adam, 0.1))),
+    ]
 }
 
 fn same(found: &CCurvature, expected: flatmin::Curvature) {
@@ -226,14 +247,12 @@ agreement! {
     f32_is_that_of_the_crate_to_the_bit, f32:
     flatmin_loss_f32, flatmin_loss_gradient_f32, flatmin_curvature_f32, flatmin_trace_gradient_f32,
     flatmin_trace_of_square_gradient_f32, flatmin_bound_gradient_f32, flatmin_hsr_gradient_f32,
-    flatmin_hessian_vector_product_f32, flatmin_dense_hessian_f32, flatmin_sgd_step_f32, flatmin_sam_step_f32,
-    flatmin_hsr_step_f32
+    flatmin_hessian_vector_product_f32, flatmin_dense_hessian_f32, flatmin_step_f32, flatmin_update_f32
 }
 
 agreement! {
     f64_is_that_of_the_crate_to_the_bit, f64:
     flatmin_loss_f64, flatmin_loss_gradient_f64, flatmin_curvature_f64, flatmin_trace_gradient_f64,
     flatmin_trace_of_square_gradient_f64, flatmin_bound_gradient_f64, flatmin_hsr_gradient_f64,
-    flatmin_hessian_vector_product_f64, flatmin_dense_hessian_f64, flatmin_sgd_step_f64, flatmin_sam_step_f64,
-    flatmin_hsr_step_f64
+    flatmin_hessian_vector_product_f64, flatmin_dense_hessian_f64, flatmin_step_f64, flatmin_update_f64
 }

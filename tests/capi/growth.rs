@@ -4,7 +4,7 @@ use std::mem::{offset_of, size_of};
 
 use flatmin::capi::*;
 
-use super::{SAMPLES, SIZES, Status, hsr, last_error, new_plan, numbers, sam, sgd};
+use super::{SAMPLES, SIZES, Status, hsr, last_error, new_plan, numbers};
 
 /// A structure, and the fields that a later version has behind it.
 #[repr(C)]
@@ -33,9 +33,7 @@ struct World<T> {
     plan: Longer<CPlan>,
     batch: Longer<CBatch<T>>,
     state: Longer<CState<T>>,
-    sgd: Longer<CSgd>,
-    sam: Longer<CSam>,
-    hsr: Longer<CHsr>,
+    optimizer: Longer<COptimizer>,
     evaluation: Longer<CEvaluation>,
     bounds: Longer<CBounds>,
     curvature: Longer<CCurvature>,
@@ -47,7 +45,7 @@ struct World<T> {
     output: Vec<T>,
     dense: Vec<T>,
     workspace: Vec<T>,
-    velocity: Vec<T>,
+    moments: Vec<T>,
     // Only pointed to.
     _inputs: Vec<T>,
     _classes: Vec<u32>,
@@ -58,9 +56,7 @@ enum Which {
     Plan,
     Batch,
     State,
-    Sgd,
-    Sam,
-    Hsr,
+    Optimizer,
     Evaluation,
     Bounds,
     Curvature,
@@ -80,7 +76,7 @@ impl<T: flatmin::Real> World<T> {
         let plan = new_plan();
         let size = plan.parameters;
         let (inputs, classes) = (convert(numbers(SAMPLES * SIZES[0], 0.5)), vec![0, 2, 1, 1, 0]);
-        let mut velocity = convert(vec![0.0; size]);
+        let mut moments = convert(vec![0.0; size]);
         let batch = CBatch {
             inputs: inputs.as_ptr(),
             inputs_len: inputs.len(),
@@ -88,14 +84,12 @@ impl<T: flatmin::Real> World<T> {
             classes_len: classes.len(),
             ..CBatch::default()
         };
-        let state = CState { velocity: velocity.as_mut_ptr(), velocity_len: size, ..CState::default() };
+        let state = CState { moments: moments.as_mut_ptr(), moments_len: size, ..CState::default() };
         Self {
             plan: Longer::new(plan),
             batch: Longer::new(batch),
             state: Longer::new(state),
-            sgd: Longer::new(sgd()),
-            sam: Longer::new(sam()),
-            hsr: Longer::new(hsr()),
+            optimizer: Longer::new(hsr()),
             evaluation: Longer::new(CEvaluation::default()),
             bounds: Longer::new(CBounds::default()),
             curvature: Longer::new(CCurvature::default()),
@@ -107,7 +101,7 @@ impl<T: flatmin::Real> World<T> {
             output: convert(vec![0.0; size]),
             dense: convert(vec![0.0; size * size]),
             workspace: convert(vec![0.0; plan.workspace_len]),
-            velocity,
+            moments,
             _inputs: inputs,
             _classes: classes,
         }
@@ -119,9 +113,7 @@ impl<T: flatmin::Real> World<T> {
             Which::Plan => self.plan.parts(),
             Which::Batch => self.batch.parts(),
             Which::State => self.state.parts(),
-            Which::Sgd => self.sgd.parts(),
-            Which::Sam => self.sam.parts(),
-            Which::Hsr => self.hsr.parts(),
+            Which::Optimizer => self.optimizer.parts(),
             Which::Evaluation => self.evaluation.parts(),
             Which::Bounds => self.bounds.parts(),
             Which::Curvature => self.curvature.parts(),
@@ -139,8 +131,8 @@ impl<T: flatmin::Real> World<T> {
         format!(
             "{:?}",
             (
-                (&self.plan, &self.state, &self.hsr, &self.evaluation, &self.bounds, &self.curvature, &self.step),
-                (self.number, self.length, &self.theta, &self.output, &self.dense, &self.velocity),
+                (&self.plan, &self.state, &self.optimizer, &self.evaluation, &self.bounds, &self.curvature, &self.step),
+                (self.number, self.length, &self.theta, &self.output, &self.dense, &self.moments),
             )
         )
     }
@@ -161,26 +153,12 @@ macro_rules! call {
     };
 }
 
-/// A call of a step.
-macro_rules! step {
-    ($function:ident, $method:ident) => {
-        // SAFETY: as above.
-        |w| unsafe {
-            let (theta, size) = (w.theta.as_mut_ptr(), w.theta.len());
-            let (space, len) = (w.workspace.as_mut_ptr(), w.workspace.len());
-            let (batch, state) = (w.batch.pointer(), w.state.pointer());
-            let (plan, method, step) = (w.plan.pointer(), w.$method.pointer(), w.step.pointer());
-            $function(plan, method, theta, size, batch, state, space, len, step)
-        }
-    };
-}
-
 /// The functions of one number type.
 macro_rules! functions {
     (
         $name:ident, $real:ident:
         $loss:ident, $loss_gradient:ident, $curvature:ident, $trace:ident, $square:ident, $bound:ident, $hsr_gradient:ident,
-        $product:ident, $dense:ident, $sgd_step:ident, $sam_step:ident, $hsr_step:ident
+        $product:ident, $dense:ident, $step:ident, $update:ident
     ) => {
         fn $name() -> Vec<Function<$real>> {
             use Use::{Reads, Writes};
@@ -188,9 +166,8 @@ macro_rules! functions {
                 [&[(Which::Plan, Reads, "plan"), (Which::Batch, Reads, "batch")], result].concat()
             };
             let curvature = of(&[(Which::Curvature, Writes, "result")]);
-            let after = |which, argument| {
-                of(&[(which, Reads, argument), (Which::State, Reads, "state"), (Which::Step, Writes, "result")])
-            };
+            let (plan, optimizer) = ((Which::Plan, Reads, "plan"), (Which::Optimizer, Reads, "optimizer"));
+            let state = (Which::State, Reads, "state");
             vec![
                 (
                     stringify!($loss),
@@ -275,9 +252,32 @@ macro_rules! functions {
                     of(&[]),
                     call!(|w| $dense(w.dense.as_mut_ptr(), w.dense.len(), w.workspace.as_mut_ptr(), w.workspace.len())),
                 ),
-                (stringify!($sgd_step), after(Which::Sgd, "sgd"), step!($sgd_step, sgd)),
-                (stringify!($sam_step), after(Which::Sam, "sam"), step!($sam_step, sam)),
-                (stringify!($hsr_step), after(Which::Hsr, "hsr"), step!($hsr_step, hsr)),
+                // SAFETY: as above.
+                (stringify!($step), of(&[optimizer, state, (Which::Step, Writes, "result")]), |w| unsafe {
+                    $step(
+                        w.plan.pointer(),
+                        w.optimizer.pointer(),
+                        w.theta.as_mut_ptr(),
+                        w.theta.len(),
+                        w.batch.pointer(),
+                        w.state.pointer(),
+                        w.workspace.as_mut_ptr(),
+                        w.workspace.len(),
+                        w.step.pointer(),
+                    )
+                }),
+                // SAFETY: as above.
+                (stringify!($update), vec![plan, optimizer, state], |w| unsafe {
+                    $update(
+                        w.plan.pointer(),
+                        w.optimizer.pointer(),
+                        w.theta.as_mut_ptr(),
+                        w.theta.len(),
+                        w.output.as_mut_ptr(),
+                        w.output.len(),
+                        w.state.pointer(),
+                    )
+                }),
                 // SAFETY: as above.
                 ("flatmin_plan_new", vec![(Which::Plan, Writes, "plan")], |w| unsafe {
                     flatmin_plan_new(SIZES[0], SIZES[1], SIZES[2], FLATMIN_SILU, SAMPLES, w.plan.pointer())
@@ -291,15 +291,21 @@ macro_rules! functions {
                     flatmin_bounds_new(4.0, 10.0, 2, w.bounds.pointer())
                 }),
                 // SAFETY: as above.
-                ("flatmin_hsr_sampled", vec![(Which::Hsr, Reads, "hsr")], |w| unsafe {
-                    flatmin_hsr_sampled(7, w.hsr.pointer())
+                ("flatmin_optimizer_adam", vec![optimizer], |w| unsafe {
+                    flatmin_optimizer_adam(w.optimizer.pointer())
                 }),
-                (
-                    "flatmin_hsr_workspace_len",
-                    vec![(Which::Plan, Reads, "plan"), (Which::Hsr, Reads, "hsr")],
-                    // SAFETY: as above.
-                    |w| unsafe { flatmin_hsr_workspace_len(w.plan.pointer(), w.hsr.pointer(), &mut w.length) },
-                ),
+                // SAFETY: as above.
+                ("flatmin_optimizer_sampled", vec![optimizer], |w| unsafe {
+                    flatmin_optimizer_sampled(7, w.optimizer.pointer())
+                }),
+                // SAFETY: as above.
+                ("flatmin_optimizer_workspace_len", vec![plan, optimizer], |w| unsafe {
+                    flatmin_optimizer_workspace_len(w.plan.pointer(), w.optimizer.pointer(), &mut w.length)
+                }),
+                // SAFETY: as above.
+                ("flatmin_optimizer_moments_len", vec![plan, optimizer], |w| unsafe {
+                    flatmin_optimizer_moments_len(w.plan.pointer(), w.optimizer.pointer(), &mut w.length)
+                }),
             ]
         }
     };
@@ -309,16 +315,14 @@ functions! {
     functions_f32, f32:
     flatmin_loss_f32, flatmin_loss_gradient_f32, flatmin_curvature_f32, flatmin_trace_gradient_f32,
     flatmin_trace_of_square_gradient_f32, flatmin_bound_gradient_f32, flatmin_hsr_gradient_f32,
-    flatmin_hessian_vector_product_f32, flatmin_dense_hessian_f32, flatmin_sgd_step_f32, flatmin_sam_step_f32,
-    flatmin_hsr_step_f32
+    flatmin_hessian_vector_product_f32, flatmin_dense_hessian_f32, flatmin_step_f32, flatmin_update_f32
 }
 
 functions! {
     functions_f64, f64:
     flatmin_loss_f64, flatmin_loss_gradient_f64, flatmin_curvature_f64, flatmin_trace_gradient_f64,
     flatmin_trace_of_square_gradient_f64, flatmin_bound_gradient_f64, flatmin_hsr_gradient_f64,
-    flatmin_hessian_vector_product_f64, flatmin_dense_hessian_f64, flatmin_sgd_step_f64, flatmin_sam_step_f64,
-    flatmin_hsr_step_f64
+    flatmin_hessian_vector_product_f64, flatmin_dense_hessian_f64, flatmin_step_f64, flatmin_update_f64
 }
 
 /// The structure's name in C.
@@ -428,11 +432,10 @@ fn reserved<T: flatmin::Real>(
     function: &Function<T>,
     (which, used, argument): (Which, Use, &'static str),
 ) {
-    match (which, used) {
-        (Which::Plan, Use::Reads) => world.plan.structure.reserved = 3,
-        (Which::Hsr, Use::Reads) => world.hsr.structure.reserved = 3,
-        _ => return,
+    if (which, used) != (Which::Plan, Use::Reads) {
+        return;
     }
+    world.plan.structure.reserved = 3;
     refused(world, function, Status::Reserved, &format!("{argument}.reserved: 3 given, 0 expected"));
 }
 
@@ -452,7 +455,7 @@ fn the_first_version_is_kept() {
         CPlan: 88; size 0, inputs 8, hidden 16, classes 24, samples 32, activation 40, route 44, form 48, reserved 52, data_set 56,
             parameters 64, workspace_len 72, gradient_workspace_len 80;
         CBatch<f32>: 56; size 0, inputs 8, inputs_len 16, classes 24, classes_len 32, distributions 40, distributions_len 48;
-        CState<f32>: 56; size 0, velocity 8, velocity_len 16, steps 24, average_trace 32, average_trace_of_square 40, average_count 48;
+        CState<f32>: 56; size 0, moments 8, moments_len 16, steps 24, average_trace 32, average_trace_of_square 40, average_count 48;
         CEvaluation: 24; size 0, loss 8, accuracy 16;
         CBounds: 40; size 0, lambda_max_upper 8, lambda_max_lower 16, lambda_min_upper 24, lambda_min_lower 32;
         CCurvature: 104; size 0, trace 8, trace_of_square 16, output 24, hidden 32, output_square 40, cross_square 48, hidden_square 56,
@@ -460,9 +463,8 @@ fn the_first_version_is_kept() {
         CStep: 160; size 0, loss 8, has_curvature 16, has_estimate 24, trace 32, trace_of_square 40, output 48, hidden 56,
             output_square 64, cross_square 72, hidden_square 80, lambda_max_upper 88, lambda_max_lower 96, lambda_min_upper 104,
             lambda_min_lower 112, differentiable 120, estimated_trace 128, estimated_trace_of_square 136, kept 144, weight 152;
-        CSgd: 32; size 0, learning_rate 8, momentum 16, weight_decay 24;
-        CSam: 40; size 0, learning_rate 8, momentum 16, weight_decay 24, radius 32;
-        CHsr: 104; size 0, learning_rate 8, momentum 16, weight_decay 24, rho 32, every 40, direction 48, penalty 52, sketch 56,
-            reserved 60, subset 64, alpha 72, beta 80, guard 88, seed 96;
+        COptimizer: 152; size 0, method 8, update 12, learning_rate 16, momentum 24, beta1 32, beta2 40, epsilon 48, clip 56,
+            weight_decay 64, weights_only 72, direction 76, radius 80, rho 88, every 96, penalty 104, sketch 108, subset 112, alpha 120,
+            beta 128, guard 136, seed 144;
     }
 }

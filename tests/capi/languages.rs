@@ -13,14 +13,11 @@ const PYTHON: &str = include_str!("../ffi/python/interface.py");
 /// Names in C, and codes.
 type Codes = Vec<(String, u32)>;
 
-/// The directions, with their names in C. A test in `src/capi/codes.rs` fails where there are more.
-fn directions() -> Codes {
-    vec![("FLATMIN_GRADIENT".into(), FLATMIN_GRADIENT), ("FLATMIN_UNIT".into(), FLATMIN_UNIT)]
-}
-
-/// The penalties likewise.
-fn penalties() -> Codes {
-    vec![("FLATMIN_EXACT".into(), FLATMIN_EXACT), ("FLATMIN_SAMPLED".into(), FLATMIN_SAMPLED)]
+/// The codes of an optimizer, by field, with their names in C. A test in `src/capi/codes.rs` fails where there are more.
+macro_rules! own {
+    ($($name:ident),*) => {
+        vec![$((stringify!($name).into(), $name)),*]
+    };
 }
 
 /// The codes of names in order.
@@ -29,13 +26,15 @@ fn named<const N: usize>(names: [&str; N]) -> Codes {
 }
 
 /// The structure and field that hold a code, and the codes.
-fn codes() -> [(&'static str, &'static str, Codes); 5] {
+fn codes() -> [(&'static str, &'static str, Codes); 7] {
     [
         ("flatmin_plan", "activation", named(Activation::ALL.map(Activation::name))),
         ("flatmin_plan", "route", named(Route::ALL.map(Route::name))),
         ("flatmin_plan", "form", named(Form::ALL.map(Form::name))),
-        ("flatmin_hsr", "direction", directions()),
-        ("flatmin_hsr", "penalty", penalties()),
+        ("flatmin_optimizer", "method", own!(FLATMIN_PLAIN, FLATMIN_SAM, FLATMIN_HSR)),
+        ("flatmin_optimizer", "update", own!(FLATMIN_SGD, FLATMIN_NESTEROV, FLATMIN_ADAM, FLATMIN_ADAMW)),
+        ("flatmin_optimizer", "direction", own!(FLATMIN_GRADIENT, FLATMIN_UNIT)),
+        ("flatmin_optimizer", "penalty", own!(FLATMIN_EXACT, FLATMIN_SAMPLED)),
     ]
 }
 

@@ -1,4 +1,4 @@
-/* Evaluates a case and takes ten exact and ten sampled HSR steps, in float and double, and prints the bits of every number.
+/* Evaluates a case and takes ten steps of every optimizer and an update, in float and double, and prints the bits of every number.
  *
  * usage: agree CASE.txt; the file as the program `reference` writes it. */
 
@@ -65,6 +65,42 @@ static void print_scalar(const char *kind, const char *name, double x)
 {
     printf("%s %s ", kind, name);
     print_double(x);
+}
+
+struct named_optimizer {
+    const char *name;
+    flatmin_optimizer optimizer;
+};
+
+/* The optimizers: every update and every method. Returns how many. */
+static size_t optimizers(struct named_optimizer *list)
+{
+    const flatmin_optimizer sgd = {
+        .size = sizeof sgd,
+        .learning_rate = 0.1,
+        .momentum = 0.9,
+        .weight_decay = 0.001,
+    };
+    flatmin_optimizer adam = {.size = sizeof adam, .learning_rate = 0.01, .weight_decay = 0.001};
+    check(flatmin_optimizer_adam(&adam));
+
+    flatmin_optimizer hsr = sgd, sampled = sgd, sam = sgd, nesterov = sgd, adamw = adam, hsr_adam = adam;
+    hsr.method = hsr_adam.method = FLATMIN_HSR;
+    hsr.rho = hsr_adam.rho = sampled.rho = 0.05;
+    check(flatmin_optimizer_sampled(1, &sampled));
+    sam.method = FLATMIN_SAM;
+    sam.radius = 0.05;
+    nesterov.update = FLATMIN_NESTEROV;
+    nesterov.clip = 0.5;
+    adamw.update = FLATMIN_ADAMW;
+    adamw.weights_only = 1;
+
+    const struct named_optimizer all[] = {
+        {"hsr", hsr}, {"sampled", sampled}, {"sam", sam},          {"nesterov", nesterov},
+        {"adam", adam}, {"adamw", adamw},   {"hsr_adam", hsr_adam},
+    };
+    memcpy(list, all, sizeof all);
+    return sizeof all / sizeof all[0];
 }
 
 #define REAL float

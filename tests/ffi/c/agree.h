@@ -21,32 +21,50 @@ static REAL *OWN(convert)(const double *numbers, size_t count)
     return converted;
 }
 
+/* Takes ten steps, and an update along the gradient given. */
+static void OWN(train)(const flatmin_plan *plan, struct named_optimizer given, REAL *theta,
+                       const OWN(flatmin_batch) *batch, const REAL *gradient)
+{
+    flatmin_optimizer optimizer = given.optimizer;
+    const size_t size = plan->parameters;
+    size_t space, count;
+    check(flatmin_optimizer_workspace_len(plan, &optimizer, &space));
+    check(flatmin_optimizer_moments_len(plan, &optimizer, &count));
+    REAL *workspace = allocate(space, sizeof(REAL));
+    REAL *moments = allocate(count, sizeof(REAL)); /* zeros */
+    REAL *along = allocate(size, sizeof(REAL));
+    OWN(flatmin_state) state = {.size = sizeof state, .moments = moments, .moments_len = count};
+
+    const double rate = optimizer.learning_rate;
+    for (int i = 0; i < 10; i++) {
+        optimizer.learning_rate = rate * flatmin_warm_up(state.steps, 4) * flatmin_cosine(state.steps, 20);
+        flatmin_step step = flatmin_step_init();
+        check(OWN(flatmin_step)(plan, &optimizer, theta, size, batch, &state, workspace, space, &step));
+        print_scalar(KIND, given.name, step.loss);
+        print_scalar(KIND, given.name, step.lambda_max_upper);
+        print_scalar(KIND, given.name, step.estimated_trace_of_square);
+    }
+    memcpy(along, gradient, size * sizeof(REAL));
+    check(OWN(flatmin_update)(plan, &optimizer, theta, size, along, size, &state));
+    OWN(print_all)(given.name, theta, size);
+    OWN(print_all)(given.name, moments, count);
+
+    free(workspace);
+    free(moments);
+    free(along);
+}
+
 static void OWN(evaluate)(const struct network_case *from)
 {
     flatmin_plan plan = flatmin_plan_init();
     check(flatmin_plan_new(from->inputs, from->hidden, from->classes, from->activation, from->samples, &plan));
 
-    const flatmin_hsr hsr = {
-        .size = sizeof hsr,
-        .learning_rate = 0.1,
-        .momentum = 0.9,
-        .weight_decay = 0.001,
-        .rho = 0.05,
-    };
-    flatmin_hsr sampled = hsr;
-    check(flatmin_hsr_sampled(1, &sampled));
-
-    const size_t size = plan.parameters;
-    size_t space;
-    check(flatmin_hsr_workspace_len(&plan, &sampled, &space));
-    if (space < plan.workspace_len)
-        space = plan.workspace_len;
+    const size_t size = plan.parameters, space = plan.workspace_len;
     REAL *theta = OWN(convert)(from->theta, size);
     REAL *inputs = OWN(convert)(from->input_rows, from->samples * from->inputs);
     REAL *targets = OWN(convert)(from->target_rows, from->samples * from->classes);
     REAL *gradient = allocate(size, sizeof(REAL));
     REAL *product = allocate(size, sizeof(REAL));
-    REAL *velocity = allocate(size, sizeof(REAL)); /* zeros */
     REAL *workspace = allocate(space, sizeof(REAL));
     const OWN(flatmin_batch) batch = {
         .size = sizeof batch,
@@ -73,30 +91,19 @@ static void OWN(evaluate)(const struct network_case *from)
     print_scalar(KIND, "lambda_min_upper", curvature.lambda_min_upper);
     print_scalar(KIND, "lambda_min_lower", curvature.lambda_min_lower);
 
-    OWN(flatmin_state) state = {.size = sizeof state, .velocity = velocity, .velocity_len = size};
-    for (int i = 0; i < 10; i++) {
-        flatmin_step step = flatmin_step_init();
-        check(OWN(flatmin_hsr_step)(&plan, &hsr, theta, size, &batch, &state, workspace, space, &step));
-        print_scalar(KIND, "step_loss", step.loss);
-        print_scalar(KIND, "step_lambda_max_upper", step.lambda_max_upper);
-    }
-    for (int i = 0; i < 10; i++) {
-        flatmin_step step = flatmin_step_init();
-        check(OWN(flatmin_hsr_step)(&plan, &sampled, theta, size, &batch, &state, workspace, space, &step));
-        print_scalar(KIND, "sampled_loss", step.loss);
-        print_scalar(KIND, "sampled_trace_of_square", step.estimated_trace_of_square);
-    }
     OWN(print_all)("gradient", gradient, size);
     OWN(print_all)("product", product, size);
-    OWN(print_all)("theta", theta, size);
-    OWN(print_all)("velocity", velocity, size);
+
+    struct named_optimizer list[16];
+    const size_t count = optimizers(list);
+    for (size_t i = 0; i < count; i++)
+        OWN(train)(&plan, list[i], theta, &batch, gradient);
 
     free(theta);
     free(inputs);
     free(targets);
     free(gradient);
     free(product);
-    free(velocity);
     free(workspace);
 }
 

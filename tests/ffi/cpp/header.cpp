@@ -27,14 +27,15 @@ int main()
     batch.classes = classes.data();
     batch.classes_len = classes.size();
 
-    flatmin_hsr hsr = flatmin_hsr_init();
+    flatmin_optimizer hsr = flatmin_optimizer_init();
+    hsr.method = FLATMIN_HSR;
     hsr.learning_rate = 0.5;
     hsr.rho = 0.01;
     flatmin_state_f64 state = flatmin_state_f64_init();
     flatmin_step first = flatmin_step_init(), last = first;
     for (int i = 0; i < 500; ++i) {
-        const flatmin_status status = flatmin_hsr_step_f64(&plan, &hsr, theta.data(), theta.size(), &batch, &state,
-                                                           workspace.data(), workspace.size(), &last);
+        const flatmin_status status = flatmin_step_f64(&plan, &hsr, theta.data(), theta.size(), &batch, &state,
+                                                       workspace.data(), workspace.size(), &last);
         if (status != FLATMIN_STATUS_OK) {
             std::fprintf(stderr, "%s\n", flatmin_status_message(status));
             return 1;
@@ -43,8 +44,8 @@ int main()
             first = last;
     }
     // An error: its code and its message.
-    const flatmin_status refused = flatmin_hsr_step_f64(&plan, &hsr, theta.data(), theta.size() - 1, &batch, &state,
-                                                        workspace.data(), workspace.size(), &last);
+    const flatmin_status refused = flatmin_step_f64(&plan, &hsr, theta.data(), theta.size() - 1, &batch, &state,
+                                                    workspace.data(), workspace.size(), &last);
     char message[128];
     flatmin_last_error(message, sizeof message);
     const bool right = state.steps == 500 && last.loss < 0.1 * first.loss && refused == FLATMIN_STATUS_LENGTH &&

@@ -1,4 +1,4 @@
-! Evaluates a case and takes ten exact and ten sampled HSR steps, in single and double precision, and prints the bits of every number.
+! Evaluates a case and takes ten steps of every optimizer and an update, in single and double precision, and prints the bits of every number.
 !
 ! usage: agree CASE.txt; the file as the program `reference` writes it.
 
@@ -17,6 +17,11 @@ program agree
   interface print_all
     procedure :: print_all_f32, print_all_f64
   end interface
+
+  type :: named_optimizer
+    character(8) :: name
+    type(flatmin_optimizer) :: optimizer
+  end type
 
   type(network_case) :: given
   character(1024) :: path
@@ -44,15 +49,37 @@ contains
     type(flatmin_bounds) :: bounds
     type(flatmin_curvature) :: curvature
     type(flatmin_step) :: step
-    type(flatmin_sgd) :: sgd
-    type(flatmin_sam) :: sam
-    type(flatmin_hsr) :: hsr
-    if (any([plan%size, batch%size, state%size, evaluation%size, bounds%size, curvature%size, step%size, sgd%size, sam%size, &
-        hsr%size] /= [c_sizeof(plan), c_sizeof(batch), c_sizeof(state), c_sizeof(evaluation), c_sizeof(bounds), &
-        c_sizeof(curvature), c_sizeof(step), c_sizeof(sgd), c_sizeof(sam), c_sizeof(hsr)])) then
+    type(flatmin_optimizer) :: optimizer
+    if (any([plan%size, batch%size, state%size, evaluation%size, bounds%size, curvature%size, step%size, optimizer%size] /= &
+        [c_sizeof(plan), c_sizeof(batch), c_sizeof(state), c_sizeof(evaluation), c_sizeof(bounds), c_sizeof(curvature), &
+        c_sizeof(step), c_sizeof(optimizer)])) then
       error stop "a structure of another size than the module says"
     end if
   end subroutine
+
+  ! The optimizers: every update and every method.
+  function optimizers() result(list)
+    type(named_optimizer) :: list(7)
+    type(flatmin_optimizer) :: sgd, adam
+    sgd%learning_rate = 0.1_c_double
+    sgd%momentum = 0.9_c_double
+    sgd%weight_decay = 0.001_c_double
+    adam%learning_rate = 0.01_c_double
+    adam%weight_decay = 0.001_c_double
+    call check(flatmin_optimizer_adam(adam))
+
+    list%name = [character(8) :: "hsr", "sampled", "sam", "nesterov", "adam", "adamw", "hsr_adam"]
+    list%optimizer = [sgd, sgd, sgd, sgd, adam, adam, adam]
+    list([1, 7])%optimizer%method = flatmin_hsr
+    list([1, 2, 7])%optimizer%rho = 0.05_c_double
+    call check(flatmin_optimizer_sampled(1_c_int64_t, list(2)%optimizer))
+    list(3)%optimizer%method = flatmin_sam
+    list(3)%optimizer%radius = 0.05_c_double
+    list(4)%optimizer%update = flatmin_nesterov
+    list(4)%optimizer%clip = 0.5_c_double
+    list(6)%optimizer%update = flatmin_adamw
+    list(6)%optimizer%weights_only = 1
+  end function
 
   subroutine evaluate_f32()
     integer, parameter :: rk = c_float

@@ -1,4 +1,4 @@
-"""Evaluates a case of `tests/vectors` and takes ten exact and ten sampled HSR steps, in both number types, and prints the bits of every number.
+"""Evaluates a case of `tests/vectors` and takes ten steps of every optimizer and an update, in both number types, and prints the bits of every number.
 
 usage: agree.py VECTOR.json
 """
@@ -9,6 +9,21 @@ import sys
 import numpy as np
 
 import flatmin
+
+
+def optimizers():
+    """By name: every update and every method."""
+    sgd = {"learning_rate": 0.1, "momentum": 0.9, "weight_decay": 0.001}
+    adam = {"learning_rate": 0.01, "weight_decay": 0.001}
+    return {
+        "hsr": flatmin.Optimizer(method=flatmin.HSR, rho=0.05, **sgd),
+        "sampled": flatmin.sampled(1, rho=0.05, **sgd),
+        "sam": flatmin.Optimizer(method=flatmin.SAM, radius=0.05, **sgd),
+        "nesterov": flatmin.Optimizer(update=flatmin.NESTEROV, clip=0.5, **sgd),
+        "adam": flatmin.adam(**adam),
+        "adamw": flatmin.adam(update=flatmin.ADAMW, weights_only=1, **adam),
+        "hsr_adam": flatmin.adam(method=flatmin.HSR, rho=0.05, **adam),
+    }
 
 
 def evaluate(case, kind, number):
@@ -33,18 +48,20 @@ def evaluate(case, kind, number):
         show(name, np.float64(getattr(curvature, name)))
     for name in ("lambda_max_upper", "lambda_max_lower", "lambda_min_upper", "lambda_min_lower"):
         show(name, np.float64(getattr(curvature, name)))
-    fields = {"learning_rate": 0.1, "momentum": 0.9, "weight_decay": 0.001, "rho": 0.05}
-    hsr, sampled = flatmin.Hsr(**fields), flatmin.sampled(1, **fields)
-    for _ in range(10):
-        step = trainer.step(hsr, theta)
-        show("step_loss", np.float64(step.loss))
-        show("step_lambda_max_upper", np.float64(step.lambda_max_upper))
-    for _ in range(10):
-        step = trainer.step(sampled, theta)
-        show("sampled_loss", np.float64(step.loss))
-        show("sampled_trace_of_square", np.float64(step.estimated_trace_of_square))
-    for name, numbers in (("gradient", gradient), ("product", product), ("theta", theta), ("velocity", trainer.velocity)):
+    for name, numbers in (("gradient", gradient), ("product", product)):
         show(name, numbers)
+
+    for name, optimizer in optimizers().items():
+        trainer.restart()
+        rate = optimizer.learning_rate
+        for _ in range(10):
+            optimizer.learning_rate = rate * flatmin.warm_up(trainer.steps, 4) * flatmin.cosine(trainer.steps, 20)
+            step = trainer.step(optimizer, theta)
+            for number in (step.loss, step.lambda_max_upper, step.estimated_trace_of_square):
+                show(name, np.float64(number))
+        trainer.update(optimizer, theta, gradient.copy())
+        show(name, theta)
+        show(name, trainer.moments)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,12 @@ import os
 
 import numpy as np
 
-from interface import ACTIVATIONS, FUNCTIONS, STATUS_OK, Batch, Curvature, Evaluation, Hsr, Plan, Sam, Sgd, State, Step
+from interface import ACTIVATIONS, FUNCTIONS, STATUS_OK, Batch, Curvature, Evaluation, Optimizer, Plan, State, Step
+from interface import ADAM, ADAMW, HSR, NESTEROV, PLAIN, SAM, SGD
 
-__all__ = ["Curvature", "Error", "Evaluation", "Hsr", "Plan", "Sam", "Sgd", "Step", "Trainer"]
-__all__ += ["instruction_set", "plan", "sampled", "version"]
+__all__ = ["Curvature", "Error", "Evaluation", "Optimizer", "Plan", "Step", "Trainer"]
+__all__ += ["PLAIN", "SAM", "HSR", "SGD", "NESTEROV", "ADAM", "ADAMW"]
+__all__ += ["adam", "cosine", "instruction_set", "plan", "sampled", "version", "warm_up"]
 
 _library = c.CDLL(os.environ.get("FLATMIN_LIBRARY", "libflatmin.so"))
 for _name, (_result, _arguments) in FUNCTIONS.items():
@@ -29,11 +31,37 @@ class Error(Exception):
         self.status = status
 
 
+def adam(**fields):
+    """Adam with its defaults but for these fields; AdamW with `update=ADAMW`."""
+    made = Optimizer()
+    _check(_library.flatmin_optimizer_adam(c.byref(made)))
+    return _with(made, fields)
+
+
 def sampled(seed, **fields):
-    """HSR with a sampled penalty."""
-    made = Hsr(**fields)
-    _check(_library.flatmin_hsr_sampled(seed, c.byref(made)))
+    """HSR with a sampled penalty, with its defaults but for these fields."""
+    made = Optimizer()
+    _check(_library.flatmin_optimizer_sampled(seed, c.byref(made)))
+    return _with(made, fields)
+
+
+def _with(made, fields):
+    unknown = fields.keys() - {name for name, _ in Optimizer._fields_}
+    if unknown:
+        raise TypeError(f"no fields of an optimizer: {', '.join(sorted(unknown))}")
+    for name, value in fields.items():
+        setattr(made, name, value)
     return made
+
+
+def warm_up(step, steps):
+    """A factor of the learning rate: a line up to 1, over so many steps."""
+    return _library.flatmin_warm_up(step, steps)
+
+
+def cosine(step, steps):
+    """A factor of the learning rate: half a wave of the cosine, from 1 to 0, over so many steps."""
+    return _library.flatmin_cosine(step, steps)
 
 
 def version():
@@ -79,8 +107,16 @@ class Trainer:
             self.targets = np.ascontiguousarray(targets, dtype=self.type)
             self._batch.distributions, self._batch.distributions_len = self.targets.ctypes.data, self.targets.size
         self.workspace = np.zeros(made.workspace_len, self.type)
-        self.velocity = np.zeros(made.parameters, self.type)
-        self._state = State(velocity=self.velocity.ctypes.data, velocity_len=self.velocity.size)
+        self.restart()
+
+    def restart(self):
+        """Forgets what the optimizer remembered: the state before the first step."""
+        self.moments, self._state = np.zeros(0, self.type), State()
+
+    @property
+    def steps(self):
+        """Steps taken."""
+        return self._state.steps
 
     def _call(self, name, *arguments):
         function = getattr(_library, f"flatmin_{name}_{self._suffix}")
@@ -117,16 +153,32 @@ class Trainer:
         self._call("hessian_vector_product", *_array(theta), batch, *_array(vector), *_array(product), *space)
         return product
 
-    def step(self, method, theta):
-        """One step of `Sgd`, `Sam` or `Hsr`, which changes `theta`."""
+    def step(self, optimizer, theta):
+        """One step of an `Optimizer`, which changes `theta`."""
         self._parameters(theta)
-        result = Step()
-        if isinstance(method, Hsr):
-            needed = c.c_size_t()
-            _check(_library.flatmin_hsr_workspace_len(c.byref(self.plan), c.byref(method), c.byref(needed)))
-            if needed.value > self.workspace.size:
-                self.workspace = np.zeros(needed.value, self.type)
-        name = f"{type(method).__name__.lower()}_step"
+        self._remember(optimizer)
+        needed, result = self._length("workspace", optimizer), Step()
+        if needed > self.workspace.size:
+            self.workspace = np.zeros(needed, self.type)
         batch, state, space = c.byref(self._batch), c.byref(self._state), _array(self.workspace)
-        self._call(name, c.byref(method), *_array(theta), batch, state, *space, c.byref(result))
+        self._call("step", c.byref(optimizer), *_array(theta), batch, state, *space, c.byref(result))
         return result
+
+    def update(self, optimizer, theta, gradient):
+        """The last part of a step, along this gradient, which is scratch; changes `theta`."""
+        self._parameters(theta, gradient)
+        self._remember(optimizer)
+        state = c.byref(self._state)
+        self._call("update", c.byref(optimizer), *_array(theta), *_array(gradient), state)
+
+    def _length(self, of, optimizer):
+        needed = c.c_size_t()
+        function = getattr(_library, f"flatmin_optimizer_{of}_len")
+        _check(function(c.byref(self.plan), c.byref(optimizer), c.byref(needed)))
+        return needed.value
+
+    def _remember(self, optimizer):
+        """Before the first step, makes as many moments as the optimizer takes."""
+        if self.steps == 0:
+            self.moments = np.zeros(self._length("moments", optimizer), self.type)
+            self._state.moments, self._state.moments_len = self.moments.ctypes.data, self.moments.size

@@ -26,6 +26,13 @@ PAIRS = 0
 BLOCKS = 1
 FLAT = 0
 TANGENT = 1
+PLAIN = 0
+SAM = 1
+HSR = 2
+SGD = 0
+NESTEROV = 1
+ADAM = 2
+ADAMW = 3
 GRADIENT = 0
 UNIT = 1
 EXACT = 0
@@ -64,18 +71,25 @@ ACTIVATIONS = {
 }
 
 
-class Hsr(Structure):
+class Optimizer(Structure):
     _fields_ = [
         ("size", c.c_size_t),
+        ("method", c.c_uint32),
+        ("update", c.c_uint32),
         ("learning_rate", c.c_double),
         ("momentum", c.c_double),
+        ("beta1", c.c_double),
+        ("beta2", c.c_double),
+        ("epsilon", c.c_double),
+        ("clip", c.c_double),
         ("weight_decay", c.c_double),
+        ("weights_only", c.c_uint32),
+        ("direction", c.c_uint32),
+        ("radius", c.c_double),
         ("rho", c.c_double),
         ("every", c.c_uint64),
-        ("direction", c.c_uint32),
         ("penalty", c.c_uint32),
         ("sketch", c.c_uint32),
-        ("reserved", c.c_uint32),
         ("subset", c.c_uint64),
         ("alpha", c.c_double),
         ("beta", c.c_double),
@@ -175,20 +189,11 @@ class Bounds(Structure):
     ]
 
 
-class Sgd(Structure):
-    _fields_ = [
-        ("size", c.c_size_t),
-        ("learning_rate", c.c_double),
-        ("momentum", c.c_double),
-        ("weight_decay", c.c_double),
-    ]
-
-
 class State(Structure):
     _fields_ = [
         ("size", c.c_size_t),
-        ("velocity", c.c_void_p),
-        ("velocity_len", c.c_size_t),
+        ("moments", c.c_void_p),
+        ("moments_len", c.c_size_t),
         ("steps", c.c_uint64),
         ("average_trace", c.c_double),
         ("average_trace_of_square", c.c_double),
@@ -196,30 +201,34 @@ class State(Structure):
     ]
 
 
-class Sam(Structure):
-    _fields_ = [
-        ("size", c.c_size_t),
-        ("learning_rate", c.c_double),
-        ("momentum", c.c_double),
-        ("weight_decay", c.c_double),
-        ("radius", c.c_double),
-    ]
-
-
 # Result, and arguments.
 FUNCTIONS = {
-    "flatmin_hsr_sampled": (
+    "flatmin_optimizer_adam": (
+        c.c_int32,
+        [
+            c.POINTER(Optimizer),  # optimizer
+        ],
+    ),
+    "flatmin_optimizer_sampled": (
         c.c_int32,
         [
             c.c_uint64,  # seed
-            c.POINTER(Hsr),  # hsr
+            c.POINTER(Optimizer),  # optimizer
         ],
     ),
-    "flatmin_hsr_workspace_len": (
+    "flatmin_optimizer_workspace_len": (
         c.c_int32,
         [
             c.POINTER(Plan),  # plan
-            c.POINTER(Hsr),  # hsr
+            c.POINTER(Optimizer),  # optimizer
+            c.POINTER(c.c_size_t),  # length
+        ],
+    ),
+    "flatmin_optimizer_moments_len": (
+        c.c_int32,
+        [
+            c.POINTER(Plan),  # plan
+            c.POINTER(Optimizer),  # optimizer
             c.POINTER(c.c_size_t),  # length
         ],
     ),
@@ -508,11 +517,11 @@ FUNCTIONS = {
             c.c_size_t,  # length
         ],
     ),
-    "flatmin_sgd_step_f32": (
+    "flatmin_step_f32": (
         c.c_int32,
         [
             c.POINTER(Plan),  # plan
-            c.POINTER(Sgd),  # sgd
+            c.POINTER(Optimizer),  # optimizer
             c.c_void_p,  # theta
             c.c_size_t,  # theta_len
             c.POINTER(Batch),  # batch
@@ -522,11 +531,23 @@ FUNCTIONS = {
             c.POINTER(Step),  # result
         ],
     ),
-    "flatmin_sam_step_f32": (
+    "flatmin_update_f32": (
         c.c_int32,
         [
             c.POINTER(Plan),  # plan
-            c.POINTER(Sam),  # sam
+            c.POINTER(Optimizer),  # optimizer
+            c.c_void_p,  # theta
+            c.c_size_t,  # theta_len
+            c.c_void_p,  # gradient
+            c.c_size_t,  # gradient_len
+            c.POINTER(State),  # state
+        ],
+    ),
+    "flatmin_step_f64": (
+        c.c_int32,
+        [
+            c.POINTER(Plan),  # plan
+            c.POINTER(Optimizer),  # optimizer
             c.c_void_p,  # theta
             c.c_size_t,  # theta_len
             c.POINTER(Batch),  # batch
@@ -536,60 +557,30 @@ FUNCTIONS = {
             c.POINTER(Step),  # result
         ],
     ),
-    "flatmin_hsr_step_f32": (
+    "flatmin_update_f64": (
         c.c_int32,
         [
             c.POINTER(Plan),  # plan
-            c.POINTER(Hsr),  # hsr
+            c.POINTER(Optimizer),  # optimizer
             c.c_void_p,  # theta
             c.c_size_t,  # theta_len
-            c.POINTER(Batch),  # batch
+            c.c_void_p,  # gradient
+            c.c_size_t,  # gradient_len
             c.POINTER(State),  # state
-            c.c_void_p,  # workspace
-            c.c_size_t,  # workspace_len
-            c.POINTER(Step),  # result
         ],
     ),
-    "flatmin_sgd_step_f64": (
-        c.c_int32,
+    "flatmin_warm_up": (
+        c.c_double,
         [
-            c.POINTER(Plan),  # plan
-            c.POINTER(Sgd),  # sgd
-            c.c_void_p,  # theta
-            c.c_size_t,  # theta_len
-            c.POINTER(Batch),  # batch
-            c.POINTER(State),  # state
-            c.c_void_p,  # workspace
-            c.c_size_t,  # workspace_len
-            c.POINTER(Step),  # result
+            c.c_uint64,  # step
+            c.c_uint64,  # steps
         ],
     ),
-    "flatmin_sam_step_f64": (
-        c.c_int32,
+    "flatmin_cosine": (
+        c.c_double,
         [
-            c.POINTER(Plan),  # plan
-            c.POINTER(Sam),  # sam
-            c.c_void_p,  # theta
-            c.c_size_t,  # theta_len
-            c.POINTER(Batch),  # batch
-            c.POINTER(State),  # state
-            c.c_void_p,  # workspace
-            c.c_size_t,  # workspace_len
-            c.POINTER(Step),  # result
-        ],
-    ),
-    "flatmin_hsr_step_f64": (
-        c.c_int32,
-        [
-            c.POINTER(Plan),  # plan
-            c.POINTER(Hsr),  # hsr
-            c.c_void_p,  # theta
-            c.c_size_t,  # theta_len
-            c.POINTER(Batch),  # batch
-            c.POINTER(State),  # state
-            c.c_void_p,  # workspace
-            c.c_size_t,  # workspace_len
-            c.POINTER(Step),  # result
+            c.c_uint64,  # step
+            c.c_uint64,  # steps
         ],
     ),
     "flatmin_version": (

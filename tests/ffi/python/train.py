@@ -60,15 +60,15 @@ def main(path):
     rng = np.random.default_rng(1)
     network = dict(zip(LAYERS, (*linear(rng, 4, HIDDEN), *linear(rng, HIDDEN, 3))))
     plan = flatmin.plan(4, HIDDEN, 3, "tanh", len(inputs))
-    sgd = flatmin.Sgd(learning_rate=0.1, momentum=0.9)
-    hsr = flatmin.Hsr(learning_rate=0.1, momentum=0.9, rho=0.05)
+    sgd = flatmin.Optimizer(learning_rate=0.1, momentum=0.9)
+    hsr = flatmin.Optimizer(method=flatmin.HSR, learning_rate=0.1, momentum=0.9, rho=0.05)
     upper = {}
     for number, tolerance in ((np.float32, 1e-6), (np.float64, 1e-13)):
-        for name, method in (("SGD", sgd), ("HSR", hsr)):
+        for name, optimizer in (("SGD", sgd), ("HSR", hsr)):
             theta = export(network).astype(number)
             trainer = flatmin.Trainer(plan, inputs.astype(number), classes)
             for _ in range(STEPS):
-                trainer.step(method, theta)
+                trainer.step(optimizer, theta)
             evaluation, bounds = trainer.loss(theta), trainer.curvature(theta)
 
             logits = forward(load(network, theta.astype(np.float64)), inputs.astype(number).astype(np.float64))

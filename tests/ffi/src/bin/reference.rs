@@ -1,5 +1,5 @@
-//! Evaluates a case of `tests/vectors` and takes ten exact and ten sampled HSR steps, in both number types. Writes every number's bits to standard output, and
-//! the case as plain text to a file, for the programs in other languages, which have to write the same.
+//! Evaluates a case of `tests/vectors` and takes ten steps of every optimizer and an update, in both number types. Writes every number's bits
+//! to standard output, and the case as plain text to a file, for the programs in other languages, which have to write the same.
 //!
 //! The text: inputs, hidden units, classes, samples and the activation's code; θ; inputs; target distributions. One number a line.
 
@@ -12,8 +12,10 @@ use std::io::{self, Write};
 
 use anyhow::{Context, Result};
 use case::{Case, convert};
+use flatmin::optimizer::schedule::{cosine, warm_up};
 use flatmin::{
-    Batch, Hsr, Plan, Real, Sampling, Sgd, State, Targets, curvature, hessian_vector_product, loss, loss_gradient,
+    Adam, Batch, Hsr, Optimizer, Plan, Real, Sam, Sampling, Sgd, State, Targets, WeightDecay, curvature,
+    hessian_vector_product, loss, loss_gradient,
 };
 
 fn main() -> Result<()> {
@@ -34,17 +36,31 @@ fn plain_text(case: &Case) -> String {
     sizes.map(|size| format!("{size}\n")).concat() + &numbers.map(|x| format!("{x:e}\n")).collect::<String>()
 }
 
+/// The optimizers, with their names in what is written: every update and every method.
+fn optimizers<T: Real>() -> Vec<(&'static str, Box<dyn Optimizer<T>>)> {
+    let sgd = Sgd::new(0.1).with_momentum(0.9).with_weight_decay(WeightDecay::all(0.001));
+    let adam = Adam::new(0.01).with_weight_decay(WeightDecay::all(0.001));
+    vec![
+        ("hsr", Box::new(Hsr::new(sgd, 0.05))),
+        ("sampled", Box::new(Hsr::sampled(sgd, 0.05, Sampling::new(1)))),
+        ("sam", Box::new(Sam::new(sgd, 0.05))),
+        ("nesterov", Box::new(sgd.with_nesterov(0.9).with_clip(0.5))),
+        ("adam", Box::new(adam)),
+        ("adamw", Box::new(adam.with_decoupled_weight_decay(WeightDecay::weights(0.001)))),
+        ("hsr_adam", Box::new(Hsr::new(adam, 0.05))),
+    ]
+}
+
 fn evaluate<T: Real>(case: &Case, out: &mut impl Write, kind: &str, bits: impl Fn(T) -> String) -> Result<()> {
     let shape = case.network.shape;
     let (mut theta, inputs, targets) =
         (convert::<T>(&case.theta), convert::<T>(&case.inputs), convert::<T>(&case.targets));
     let batch = Batch::new(shape, &inputs, Targets::Distributions(&targets))?;
     let plan = Plan::new(case.network, batch.samples())?;
-    let sgd = Sgd { learning_rate: 0.1, momentum: 0.9, weight_decay: 0.001 };
-    let (hsr, sampled) = (Hsr::new(sgd, 0.05), Hsr::sampled(sgd, 0.05, Sampling::new(1)));
-    let mut workspace = vec![T::ZERO; plan.workspace_len().max(sampled.workspace_len(&plan)?)];
+    let mut workspace = vec![T::ZERO; plan.workspace_len()];
     let (mut gradient, mut product) = (theta.clone(), theta.clone());
-    let mut scalar = |name: &str, x: f64| writeln!(out, "{kind} {name} {:016x}", x.to_bits());
+    let mut write = |name: &str, bits: String| writeln!(out, "{kind} {name} {bits}");
+    let mut scalar = |name: &str, x: f64| write(name, format!("{:016x}", x.to_bits()));
 
     let evaluation = loss(&plan, &theta, &batch, &mut workspace)?;
     scalar("loss", evaluation.loss)?;
@@ -59,22 +75,28 @@ fn evaluate<T: Real>(case: &Case, out: &mut impl Write, kind: &str, bits: impl F
     scalar("lambda_min_lower", found.bounds.lambda_min_lower)?;
     hessian_vector_product(&plan, &theta, &batch, &gradient, &mut product, &mut workspace)?;
 
-    let mut velocity = vec![T::ZERO; theta.len()];
-    let mut state = State::new(&mut velocity);
-    for _ in 0..10 {
-        let step = hsr.step(&plan, &mut theta, &batch, &mut state, &mut workspace)?;
-        scalar("step_loss", step.loss)?;
-        scalar("step_lambda_max_upper", step.curvature.context("a curvature")?.bounds.lambda_max_upper)?;
-    }
-    for _ in 0..10 {
-        let step = sampled.step(&plan, &mut theta, &batch, &mut state, &mut workspace)?;
-        scalar("sampled_loss", step.loss)?;
-        scalar("sampled_trace_of_square", step.estimate.context("an estimate")?.trace_of_square)?;
-    }
-    for (name, numbers) in [("gradient", &gradient), ("product", &product), ("theta", &theta), ("velocity", &velocity)]
-    {
+    for (name, numbers) in [("gradient", &gradient), ("product", &product)] {
         for &x in numbers {
-            writeln!(out, "{kind} {name} {}", bits(x))?;
+            write(name, bits(x))?;
+        }
+    }
+    for (name, mut optimizer) in optimizers::<T>() {
+        let mut workspace = vec![T::ZERO; optimizer.workspace_len(&plan)?];
+        let mut moments = vec![T::ZERO; optimizer.moments_len(shape)];
+        let (mut state, rate) = (State::new(&mut moments), optimizer.learning_rate());
+        for _ in 0..10 {
+            optimizer.set_learning_rate(rate * warm_up(state.steps, 4) * cosine(state.steps, 20));
+            let step = optimizer.step(&plan, &mut theta, &batch, &mut state, &mut workspace)?;
+            let upper = step.curvature.map_or(0.0, |curvature| curvature.bounds.lambda_max_upper);
+            let square = step.estimate.map_or(0.0, |estimate| estimate.trace_of_square);
+            for number in [step.loss, upper, square] {
+                write(name, format!("{:016x}", number.to_bits()))?;
+            }
+        }
+        let mut along = gradient.clone();
+        optimizer.update(&plan, &mut theta, &mut along, &mut state)?;
+        for &x in theta.iter().chain(&moments) {
+            write(name, bits(x))?;
         }
     }
     Ok(())

@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 
 /// What stands for a character. A word is set apart from letters and digits beside it.
-const WORDS: [(char, &str); 17] = [
+const WORDS: [(char, &str); 18] = [
     ('α', "alpha"),
     ('β', "beta"),
     ('γ', "gamma"),
@@ -17,6 +17,7 @@ const WORDS: [(char, &str); 17] = [
     ('ν', "nu"),
     ('Λ', "Lambda"),
     ('Φ', "Phi"),
+    ('π', "pi"),
     ('Σ', "sum"),
     ('∇', "grad"),
     ('×', "x"),
@@ -27,7 +28,7 @@ const SIGNS: [(char, &str); 8] =
     [('−', "-"), ('–', "-"), ('·', "*"), ('≥', ">="), ('≤', "<="), ('‖', "|"), ('…', "..."), ('√', "sqrt ")];
 
 /// Superscripts, which follow one `^`.
-const RAISED: [(char, char); 12] = [
+const RAISED: [(char, char); 13] = [
     ('⁰', '0'),
     ('¹', '1'),
     ('²', '2'),
@@ -40,7 +41,11 @@ const RAISED: [(char, char); 12] = [
     ('⁹', '9'),
     ('⁻', '-'),
     ('ᵘ', 'u'),
+    ('ᵗ', 't'),
 ];
+
+/// Subscripts, which follow the symbol at once.
+const LOWERED: [(char, char); 2] = [('₁', '1'), ('₂', '2')];
 
 /// The text in ASCII, or an error for a character that has nothing to stand for it.
 pub fn ascii(text: &str) -> Result<String> {
@@ -52,6 +57,11 @@ pub fn ascii(text: &str) -> Result<String> {
             }
             out.push(*digit);
             (raised, after_word) = (true, false);
+            continue;
+        }
+        if let Some((_, digit)) = LOWERED.iter().find(|(from, _)| *from == c) {
+            out.push(*digit);
+            (raised, after_word) = (false, false);
             continue;
         }
         let word = WORDS.iter().find(|(from, _)| *from == c).map(|(_, word)| *word);
@@ -81,6 +91,7 @@ mod tests {
             ("v ← μv + d + νθ, θ ← θ − ηv", "v <- mu v + d + nu theta, theta <- theta - eta v"),
             ("HSR takes ∇L + ρ∇Λ/‖∇Λ‖", "HSR takes grad L + rho grad Lambda/|grad Lambda|"),
             ("α, in [2⁻²⁰, 1]; N×D; Λ ≥ λ_max; tr H²", "alpha, in [2^-20, 1]; N x D; Lambda >= lambda_max; tr H^2"),
+            ("β₂ second + (1 − β₁ᵗ) g²", "beta2 second + (1 - beta1^t) g^2"),
             ("L = −(1/N) Σ Σ y log p", "L = -(1/N) sum sum y log p"),
         ] {
             assert_eq!(ascii(formula).unwrap(), expected);

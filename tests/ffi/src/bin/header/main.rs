@@ -32,7 +32,7 @@ const TITLE: &str = "\
  * Generated from src/capi by `cargo run --manifest-path tests/ffi/Cargo.toml --bin header`; do not edit. */";
 
 /// Types of the interface, and the name of each in C.
-const TYPES: [(&str, &str); 13] = [
+const TYPES: [(&str, &str); 11] = [
     ("Status", "flatmin_status"),
     ("CPlan", "flatmin_plan"),
     ("CBatch_f32", "flatmin_batch_f32"),
@@ -43,9 +43,7 @@ const TYPES: [(&str, &str); 13] = [
     ("CBounds", "flatmin_bounds"),
     ("CCurvature", "flatmin_curvature"),
     ("CStep", "flatmin_step"),
-    ("CSgd", "flatmin_sgd"),
-    ("CSam", "flatmin_sam"),
-    ("CHsr", "flatmin_hsr"),
+    ("COptimizer", "flatmin_optimizer"),
 ];
 
 fn main() -> Result<()> {
