@@ -130,7 +130,7 @@ fn several_threads_have_the_bits_of_one_on_a_data_set() {
         seed: 5,
     };
     for way in Way::ALL {
-        for chunk in [23, 40, 64, 90, 167] {
+        for chunk in [23, 40, 90] {
             let alone = of_data_set::<f32>(&recipe, way, chunk, 1);
             for threads in 2..=4 {
                 assert!(of_data_set::<f32>(&recipe, way, chunk, threads) == alone, "{threads}, {chunk} by {way}");

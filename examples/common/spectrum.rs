@@ -14,7 +14,7 @@ use nalgebra::DMatrix;
 
 use crate::common::data::Samples;
 use crate::common::eigenvalues;
-use crate::common::lanczos;
+use crate::common::lanczos::{self, Until};
 
 /// The most samples of a chunk.
 const CHUNK: usize = 1024;
@@ -22,9 +22,9 @@ const CHUNK: usize = 1024;
 const DENSE_LIMIT: usize = 1300;
 /// How many eigenvalues of each end are found where not all are.
 const AT_EACH_END: usize = 8;
-/// The residual ‖Hv − λv‖ at which the iteration stops, as a share of the largest magnitude. An eigenvalue's error is below the residual,
-/// and where it is isolated of the order of the residual's square.
-const RESIDUAL: f64 = 3e-4;
+/// When the iteration for eigenvalues ends. An eigenvalue's error is below the residual, and where it is isolated of the order of the
+/// residual's square.
+const UNTIL: Until = Until { residual: 3e-4, iterations: 200 };
 
 /// Eigenvalues in rising order.
 #[derive(Clone, Debug)]
@@ -100,7 +100,7 @@ impl<'a> Landscape<'a> {
 
     fn lanczos(&self, theta: &[f64], counts: [usize; 2]) -> Result<lanczos::Ends> {
         let size = self.shape().parameters();
-        let found = lanczos::ends(size, counts, RESIDUAL, |vector| self.product(theta, vector))?;
+        let found = lanczos::ends(size, counts, UNTIL, |vector| self.product(theta, vector))?;
         ensure!(!found.greatest.is_empty(), "eigenvalues of a matrix of {size} rows: none found");
         Ok(found)
     }
@@ -176,10 +176,10 @@ mod tests {
                 let expected = [low, high].concat();
                 assert_eq!(ends.len(), expected.len());
                 for (found, expected) in ends.iter().zip(expected) {
-                    assert!((found - expected).abs() <= RESIDUAL * all.greatest(), "{found} against {expected}");
+                    assert!((found - expected).abs() <= UNTIL.residual * all.greatest(), "{found} against {expected}");
                 }
                 let largest = landscape.largest(&theta).unwrap();
-                assert!((largest - all.greatest()).abs() <= RESIDUAL * all.greatest());
+                assert!((largest - all.greatest()).abs() <= UNTIL.residual * all.greatest());
                 let bounds = landscape.bounds(&theta).unwrap();
                 assert!(bounds.lambda_max_lower <= all.greatest() && all.greatest() <= bounds.lambda_max_upper);
                 assert!(bounds.lambda_min_lower <= all.least() && all.least() <= bounds.lambda_min_upper);

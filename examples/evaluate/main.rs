@@ -29,6 +29,7 @@ use flatmin::{
     Batch, Bounds, Plan, Real, Route, Targets, bound_gradient, curvature, dense_hessian, hessian_vector_product,
     loss_gradient, trace_gradient, trace_of_square_gradient,
 };
+use lanczos::Until;
 use nalgebra::DMatrix;
 use serde::Serialize;
 
@@ -88,8 +89,8 @@ struct Extremes {
 /// The most parameters for which the dense Hessian is formed: it takes P² numbers, and P³ operations for its eigenvalues.
 const DENSE_LIMIT: usize = 2000;
 
-/// The residual at which the iteration for the extreme eigenvalues stops, as a share of the largest magnitude.
-const RESIDUAL: f64 = 1e-4;
+/// When the iteration for the extreme eigenvalues ends.
+const UNTIL: Until = Until { residual: 1e-4, iterations: 300 };
 
 #[derive(Serialize)]
 struct BoundsOut {
@@ -162,7 +163,7 @@ fn evaluate<T: Real + Serialize>(arguments: &Arguments, file: &str, case: &Case)
     let size = shape.parameters();
     let extreme_eigenvalues = if arguments.spectrum && size > DENSE_LIMIT {
         let mut product = vec![T::ZERO; size];
-        let found = lanczos::ends(size, [1, 1], RESIDUAL, |vector| {
+        let found = lanczos::ends(size, [1, 1], UNTIL, |vector| {
             let vector = convert::<T>(vector);
             hessian_vector_product(&plan, &theta, &batch, &vector, &mut product, &mut workspace)?;
             Ok::<_, flatmin::Error>(product.iter().map(|entry| entry.to_f64()).collect())

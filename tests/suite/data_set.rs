@@ -78,7 +78,6 @@ fn against_the_reference<T: Real>(recipe: Recipe, sizes: &[usize]) {
             let what = |quantity: &str| format!("{quantity} of {recipe:?} by {way}, chunks of {size}");
             let chunks = Chunks::<T>::new(&problem, way, size);
             let found = chunks.curvature();
-            // Between chunks the blocks' way is by pairs: the terms of the squares are those of the form.
             let [output, cross, hidden] = traces.squares_by(way);
             for (name, given, expected) in [
                 ("output", found.traces.output, traces.output),
