@@ -13,7 +13,7 @@
 //! | [`activation`] | φ and its three derivatives |
 //! | [`batch`] | inputs and targets, checked once |
 //! | [`plan`] | what a computation will cost: route, flops, workspace |
-//! | [`hessian`] | loss, gradients, both traces and their gradients, H·v, H |
+//! | [`hessian`] | loss, gradients, both traces and their gradients, H·v, H; loss, traces and H·v of data sets of any size, by chunks |
 //! | [`sampled`] | unbiased estimates of both traces and their gradients, at about the price of SGD |
 //! | [`bounds`] | the four Wolkowicz–Styan bounds, and Λ's slopes |
 //! | [`optimizer`] | steps: SGD, SAM, HSR |
@@ -62,7 +62,7 @@
 //! | `P = MD + M + KM + K` | parameters |
 //! | `R = K − 1` | contrasts of the classes |
 //! | `R₂`, `M₂`, `D₂` | entries of a flat symmetric matrix of R, M or D + 1 rows: R(R+1)/2, M(M+1)/2, (D+1)(D+2)/2 |
-//! | `T` | samples of the data set that a batch is drawn from |
+//! | `T` | samples of the data set that a batch is drawn from, or that is visited by chunks of N |
 //! | `J` | samples of a batch that the sampled penalty keeps |
 //! | `i, j, k, l, n` | indices; `j̃` is an index of g |
 //!

@@ -6,11 +6,7 @@
 //!
 //! tr H is linear in the samples: the mean over the chunks, weighted by their sizes. tr H² is not. [`Route::Blocks`] adds the chunks to the
 //! blocks of H, which are linear, and takes the squares at the end ([`blocks`](crate::hessian::blocks)): a forward pass of every chunk, and linear in T.
-//! [`Route::Pairs`] sums over all pairs of samples, and so over all pairs of chunks c, c':
-//!
-//! ```text
-//! tr H² = (1/T²) Σ_{c,c'} Σ_{n in c, n' in c'} κ
-//! ```
+//! [`Route::Pairs`] sums κ/T² over all pairs of samples, and so over all pairs of chunks.
 //!
 //! **Loop order.** For each chunk, first the pairs within it; then, for each later chunk, the pairs across. For these the two chunks lie
 //! side by side in the workspace, as one batch, of whose pairs only those across are visited. Both go through the forward pass again, and

@@ -125,8 +125,9 @@ fn a_large_network_has_the_ends_of_its_spectrum() {
     });
     let file = std::env::temp_dir().join(format!("flatmin-large-{}.json", std::process::id()));
     std::fs::write(&file, case.to_string()).expect("a temporary file");
+    let path = file.to_string_lossy();
     for (precision, tolerance) in [(&[][..], 1e-9), (&["--f32"], 1e-4)] {
-        let arguments = [precision, &["--spectrum", &file.to_string_lossy()]].concat();
+        let arguments = [precision, &["--spectrum", &*path]].concat();
         let line = &lines(&evaluate(&arguments))[0];
         assert!(line.get("eigenvalues").is_none());
         let [least, greatest, residual] =
