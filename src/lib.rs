@@ -15,7 +15,7 @@
 //! | [`initialization`] | random parameters to set out from |
 //! | [`batch`] | inputs and targets, checked once |
 //! | [`plan`] | what a computation will cost: route, flops, workspace |
-//! | [`hessian`] | loss, gradients, both traces and their gradients, H·v, H |
+//! | [`hessian`] | loss, gradients, both traces and their gradients, H·v, H; loss, traces and H·v of data sets of any size, by chunks |
 //! | [`sampled`] | unbiased estimates of both traces and their gradients, at about the price of SGD |
 //! | [`bounds`] | the four Wolkowicz–Styan bounds, and Λ's slopes |
 //! | [`optimizer`] | steps: SGD, Adam, SAM, HSR |

@@ -150,7 +150,7 @@ impl Plan {
     }
 
     /// Elements of workspace for [`data_set_curvature`](crate::data_set_curvature) by chunks of this plan's size, however large the data
-    /// set: about twice [`workspace_len`](Self::workspace_len). The other functions of a data set take what those of a batch take.
+    /// set. The other functions of a data set take what those of a batch take.
     ///
     /// # Errors
     ///

@@ -7,8 +7,9 @@ use std::cell::Cell;
 
 use common::problem::{Instance, Labels, Recipe, Way};
 use flatmin::{
-    Activation, Direction, Hsr, Optimizer, Penalty, Real, Sam, Sampling, Sgd, State, WeightDecay, bound_gradient,
-    curvature, dense_hessian, hessian_vector_product, hsr_gradient, loss, loss_gradient, trace_gradient,
+    Activation, Direction, Hsr, Optimizer, Penalty, Plan, Real, Sam, Sampling, Sgd, State, WeightDecay, bound_gradient,
+    curvature, data_set_curvature, data_set_curvature_estimate, data_set_hessian_vector_product, data_set_loss,
+    data_set_loss_gradient, dense_hessian, hessian_vector_product, hsr_gradient, loss, loss_gradient, trace_gradient,
     trace_of_square_gradient,
 };
 
@@ -64,7 +65,10 @@ fn everything<T: Real>(instance: &Instance<T>) -> usize {
     let (mut gradient, mut velocity) = (theta.clone(), vec![T::ZERO; theta.len()]);
     let mut hessian = vec![T::ZERO; theta.len() * theta.len()];
     let sampled = Sampling::new(1);
-    let needed = plan.workspace_len().max(sampled.workspace_len(plan).expect("good parameters"));
+    let chunks = &Plan::new(plan.network(), plan.samples().div_ceil(3) + 1).expect("a plan");
+    let chunks = &chunks.with_route(plan.route()).and_then(|chunks| chunks.with_form(plan.form())).expect("a plan");
+    let by_chunks = chunks.workspace_len().max(chunks.data_set_workspace_len().expect("a small workspace"));
+    let needed = plan.workspace_len().max(sampled.workspace_len(plan).expect("good parameters")).max(by_chunks);
     let space = &mut vec![T::NAN; needed][..];
     let sgd = Sgd::new(0.01).with_momentum(0.9).with_weight_decay(WeightDecay::all(0.01));
     let out = &mut gradient[..];
@@ -87,6 +91,11 @@ fn everything<T: Real>(instance: &Instance<T>) -> usize {
         assert!(hsr_gradient(plan, &theta, batch, 0.1, out, space).is_ok());
         assert!(hessian_vector_product(plan, &theta, batch, &instance.theta, out, space).is_ok());
         assert!(dense_hessian(plan, &theta, batch, &mut hessian, space).is_ok());
+        assert!(data_set_loss(chunks, &theta, batch, space).is_ok());
+        assert!(data_set_loss_gradient(chunks, &theta, batch, out, space).is_ok());
+        assert!(data_set_curvature(chunks, &theta, batch, space).is_ok());
+        assert!(data_set_curvature_estimate(chunks, &theta, batch, space).is_ok());
+        assert!(data_set_hessian_vector_product(chunks, &theta, batch, &instance.theta, out, space).is_ok());
     })
 }
 

@@ -100,6 +100,49 @@ fn several_threads_have_the_bits_of_one() {
     }
 }
 
+/// All quantities of a data set, as bits: by chunks that tiles and halves do not divide, and by smaller ones than a tile.
+#[cfg(feature = "threads")]
+fn of_data_set<T: Real>(recipe: &Recipe, way: Way, chunk: usize, threads: usize) -> Vec<u64> {
+    let data = recipe.problem().instance::<T>();
+    let plan = &way.of(Plan::new(data.plan.network(), chunk).unwrap()).with_threads(threads).unwrap();
+    let (theta, batch) = (&data.theta, &data.batch());
+    let mut workspace = vec![T::NAN; plan.data_set_workspace_len().unwrap().max(plan.workspace_len())];
+    let [mut gradient, mut product] = [(); 2].map(|()| vec![T::NAN; theta.len()]);
+    let loss = flatmin::data_set_loss(plan, theta, batch, &mut workspace).unwrap();
+    flatmin::data_set_loss_gradient(plan, theta, batch, &mut gradient, &mut workspace).unwrap();
+    flatmin::data_set_hessian_vector_product(plan, theta, batch, theta, &mut product, &mut workspace).unwrap();
+    let exact = flatmin::data_set_curvature(plan, theta, batch, &mut workspace).unwrap().traces;
+    let estimate = flatmin::data_set_curvature_estimate(plan, theta, batch, &mut workspace).unwrap().traces;
+    let traces = [exact, estimate]
+        .map(|traces| [traces.output, traces.hidden, traces.output_square, traces.cross_square, traces.hidden_square]);
+    let vectors = gradient.iter().chain(&product).map(|x| x.to_f64());
+    vectors.chain(traces.concat()).chain([loss.loss]).map(f64::to_bits).collect()
+}
+
+#[cfg(feature = "threads")]
+#[test]
+fn several_threads_have_the_bits_of_one_on_a_data_set() {
+    let recipe = Recipe {
+        inputs: 20,
+        hidden: 67,
+        classes: 6,
+        samples: 167,
+        activation: Activation::Tanh,
+        labels: Labels::Soft,
+        seed: 5,
+    };
+    for way in Way::ALL {
+        for chunk in [23, 40, 90] {
+            let alone = of_data_set::<f32>(&recipe, way, chunk, 1);
+            for threads in 2..=4 {
+                assert!(of_data_set::<f32>(&recipe, way, chunk, threads) == alone, "{threads}, {chunk} by {way}");
+            }
+            let alone = of_data_set::<f64>(&recipe, way, chunk, 1);
+            assert!(of_data_set::<f64>(&recipe, way, chunk, 2) == alone, "{chunk} by {way}");
+        }
+    }
+}
+
 #[cfg(feature = "threads")]
 #[test]
 fn every_thread_has_scratch_of_its_own() {

@@ -3,7 +3,8 @@
 //! - [`data`]: Iris, Wine, breast cancer, Digits, moons, other CSV files, IDX folders; read, split and standardized;
 //! - [`presets`]: the networks and hyperparameters that go with them;
 //! - [`method`]: SGD, SAM, HSR exact and sampled, as one type; [`training`]: their loop;
-//! - [`spectrum`]: all eigenvalues, or the extreme ones, of a trained network's Hessian ([`eigenvalues`]: of any matrix);
+//! - [`spectrum`]: all eigenvalues, or the extreme ones, of a trained network's Hessian ([`eigenvalues`]: all of any matrix, [`lanczos`]: the
+//!   extreme ones of one that is known by its products);
 //! - [`random`]: initial weights and orders of samples; [`statistics`]: medians and means; [`drawing`]: colours and markers of charts;
 //! - [`parallel`]: work on several networks by several threads; [`exit`]: how a program ends.
 //!
@@ -14,6 +15,7 @@ pub mod data;
 pub mod drawing;
 pub mod eigenvalues;
 pub mod exit;
+pub mod lanczos;
 pub mod method;
 pub mod parallel;
 pub mod presets;

@@ -10,7 +10,6 @@ pub enum Purpose {
     Split,
     InitialPoint,
     Batches,
-    Eigenvectors,
 }
 
 /// The generator of a seed, for a purpose.

@@ -1,34 +1,30 @@
-//! Eigenvalues of the Hessian of the loss over a data set, in double precision.
+//! Eigenvalues of the Hessian of the loss over a data set, in double precision, in memory that does not grow with the data set.
 //!
-//! Small networks: all of them, from the dense Hessian. Larger ones: the ends of the spectrum from Hessian-vector products, by
-//! LOBPCG (Knyazev, *Toward the optimal preconditioned eigensolver*, SIAM J. Sci. Comput. 23 (2001)).
+//! Small networks: all of them, from the dense Hessian. Larger ones: the ends of the spectrum, by [`lanczos`] from Hessian-vector
+//! products, which are means over chunks of the data set.
 
 use std::cell::RefCell;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, ensure};
 use flatmin::{
-    Batch, Bounds, Evaluation, Network, Plan, Shape, Targets, curvature, dense_hessian, hessian_vector_product, loss,
+    Batch, Bounds, Evaluation, Network, Plan, Shape, Targets, data_set_curvature, data_set_hessian_vector_product,
+    data_set_loss, dense_hessian,
 };
-use linfa_linalg::Order;
-use linfa_linalg::lobpcg::lobpcg;
 use nalgebra::DMatrix;
-use ndarray::{Array1, Array2, ArrayView2, Axis};
-use rand::RngExt;
 
 use crate::common::data::Samples;
 use crate::common::eigenvalues;
-use crate::common::random::{Purpose, generator};
+use crate::common::lanczos::{self, Until};
 
+/// The most samples of a chunk.
+const CHUNK: usize = 1024;
 /// The most parameters for which the dense Hessian is formed: below a second of work.
 const DENSE_LIMIT: usize = 1300;
 /// How many eigenvalues of each end are found where not all are.
 const AT_EACH_END: usize = 8;
-/// LOBPCG's vectors for one eigenvalue: a few more than one speed it up.
-const BLOCK: usize = 3;
-/// The residual ‖Hv − λv‖ at which LOBPCG stops, as a share of λ_max's order of magnitude. An eigenvalue's error is below the
-/// residual, and where it is isolated of the order of the residual's square.
-const RESIDUAL: f64 = 3e-4;
-const MOST_ITERATIONS: usize = 120;
+/// When the iteration for eigenvalues ends. An eigenvalue's error is below the residual, and where it is isolated of the order of the
+/// residual's square.
+const UNTIL: Until = Until { residual: 3e-4, iterations: 200 };
 
 /// Eigenvalues in rising order.
 #[derive(Clone, Debug)]
@@ -50,8 +46,9 @@ impl Spectrum {
 
 /// The loss over a data set.
 pub struct Landscape<'a> {
+    /// Of a chunk.
     plan: Plan,
-    batch: Batch<'a, f64>,
+    data: Batch<'a, f64>,
     workspace: RefCell<Vec<f64>>,
 }
 
@@ -60,95 +57,85 @@ impl<'a> Landscape<'a> {
     pub fn new(network: Network, samples: &'a Samples, most: usize) -> Result<Self> {
         let count = samples.len().min(most);
         let inputs = &samples.inputs[..count * network.shape.inputs()];
-        let batch = Batch::new(network.shape, inputs, Targets::Classes(&samples.classes[..count]))?;
-        let plan = Plan::new(network, count)?;
-        Ok(Self { plan, batch, workspace: RefCell::new(vec![0.0; plan.workspace_len()]) })
+        let data = Batch::new(network.shape, inputs, Targets::Classes(&samples.classes[..count]))?;
+        Ok(Self { plan: Plan::new(network, count.min(CHUNK))?, data, workspace: RefCell::default() })
+    }
+
+    /// The same by chunks of at most so many samples.
+    #[cfg(test)]
+    fn by_chunks(self, most: usize) -> Result<Self> {
+        Ok(Self { plan: Plan::new(self.plan.network(), most)?, ..self })
     }
 
     pub fn evaluation(&self, theta: &[f64]) -> Result<Evaluation> {
-        Ok(loss(&self.plan, theta, &self.batch, &mut self.workspace.borrow_mut())?)
+        Ok(self.with_workspace(self.plan.gradient_workspace_len(), |space| {
+            data_set_loss(&self.plan, theta, &self.data, space)
+        })?)
     }
 
+    /// The bounds on all eigenvalues: exact, and so quadratic in the samples.
     pub fn bounds(&self, theta: &[f64]) -> Result<Bounds> {
-        Ok(curvature(&self.plan, theta, &self.batch, &mut self.workspace.borrow_mut())?.bounds)
+        let needed = self.plan.data_set_workspace_len()?;
+        Ok(self.with_workspace(needed, |space| data_set_curvature(&self.plan, theta, &self.data, space))?.bounds)
     }
 
     /// All eigenvalues, or, of a large network, some at each end.
     pub fn spectrum(&self, theta: &[f64]) -> Result<Spectrum> {
-        let size = self.shape().parameters();
-        if size <= DENSE_LIMIT {
-            let mut hessian = DMatrix::zeros(size, size);
-            // Symmetric, so that it does not matter that the matrix is column-major.
-            dense_hessian(&self.plan, theta, &self.batch, hessian.as_mut_slice(), &mut self.workspace.borrow_mut())?;
-            return Ok(Spectrum { eigenvalues: eigenvalues::ascending(hessian), complete: true });
+        if self.shape().parameters() <= DENSE_LIMIT {
+            return Ok(Spectrum { eigenvalues: eigenvalues::ascending(self.hessian(theta)?), complete: true });
         }
         self.ends(theta, AT_EACH_END)
     }
 
     /// So many eigenvalues of each end.
     pub fn ends(&self, theta: &[f64], count: usize) -> Result<Spectrum> {
-        let scale = self.bounds(theta)?.lambda_max_upper;
-        let mut eigenvalues = Vec::new();
-        for order in [Order::Smallest, Order::Largest] {
-            let mut vectors = self.starting_vectors(count + BLOCK - 1);
-            let found = self.eigenvalues(theta, order, scale, &mut vectors)?;
-            eigenvalues.extend_from_slice(&found[..count.min(found.len())]);
-        }
-        eigenvalues.sort_by(f64::total_cmp);
-        Ok(Spectrum { eigenvalues, complete: false })
+        let found = self.lanczos(theta, [count; 2])?;
+        Ok(Spectrum { eigenvalues: [found.least, found.greatest].concat(), complete: false })
     }
 
-    /// λ_max. `vectors` are where the search starts, and are improved.
-    pub fn largest(&self, theta: &[f64], vectors: &mut Array2<f64>) -> Result<f64> {
-        let first = vectors.column(0);
-        let product = Array1::from(self.product(theta, &first.to_vec())?);
-        let scale = (product.dot(&product) / first.dot(&first)).sqrt();
-        Ok(self.eigenvalues(theta, Order::Largest, scale, vectors)?[0])
+    /// λ_max.
+    pub fn largest(&self, theta: &[f64]) -> Result<f64> {
+        Ok(self.lanczos(theta, [0, 1])?.greatest[0])
     }
 
-    /// Vectors for [`largest`](Self::largest) to start from.
-    pub fn any_vectors(&self) -> Array2<f64> {
-        self.starting_vectors(BLOCK)
-    }
-
-    fn starting_vectors(&self, count: usize) -> Array2<f64> {
-        let mut random = generator(0, Purpose::Eigenvectors);
+    fn lanczos(&self, theta: &[f64], counts: [usize; 2]) -> Result<lanczos::Ends> {
         let size = self.shape().parameters();
-        // LOBPCG keeps three blocks, which have to be independent.
-        Array2::from_shape_simple_fn((size, count.clamp(1, (size / 3).max(1))), || random.random_range(-1.0..1.0))
+        let found = lanczos::ends(size, counts, UNTIL, |vector| self.product(theta, vector))?;
+        ensure!(!found.greatest.is_empty(), "eigenvalues of a matrix of {size} rows: none found");
+        Ok(found)
     }
 
-    /// As many eigenvalues as `vectors` has columns, the outermost first; λ_max is of the order of `scale`.
-    fn eigenvalues(&self, theta: &[f64], order: Order, scale: f64, vectors: &mut Array2<f64>) -> Result<Vec<f64>> {
-        let residual = (RESIDUAL * scale) as f32;
-        let failure = RefCell::new(None);
-        let apply = |vectors: ArrayView2<'_, f64>| {
-            let mut products = Array2::zeros(vectors.raw_dim());
-            for (vector, mut product) in vectors.axis_iter(Axis(1)).zip(products.axis_iter_mut(Axis(1))) {
-                match self.product(theta, &vector.to_vec()) {
-                    Ok(result) => product.iter_mut().zip(result).for_each(|(to, from)| *to = from),
-                    Err(error) => *failure.borrow_mut() = Some(error),
-                }
-            }
-            products
-        };
-        let result = lobpcg(apply, vectors.clone(), |_| (), None, residual, MOST_ITERATIONS, order);
-        if let Some(error) = failure.into_inner() {
-            return Err(error);
+    /// H, the mean over the chunks.
+    fn hessian(&self, theta: &[f64]) -> Result<DMatrix<f64>> {
+        let (size, samples) = (self.shape().parameters(), self.data.samples());
+        let (mut mean, mut part) = (DMatrix::zeros(size, size), DMatrix::zeros(size, size));
+        for start in (0..samples).step_by(self.plan.samples()) {
+            let chunk = self.data.rows(start..samples.min(start + self.plan.samples()))?;
+            // Symmetric, so that it does not matter that the matrix is column-major.
+            self.with_workspace(self.plan.workspace_len(), |space| {
+                dense_hessian(&self.plan, theta, &chunk, part.as_mut_slice(), space)
+            })?;
+            let share = chunk.samples() as f64 / samples as f64;
+            mean.zip_apply(&part, |mean, part| *mean += share * part);
         }
-        let best = match result {
-            Ok(best) | Err((_, Some(best))) => best,
-            Err((error, None)) => return Err(anyhow!("eigenvalues: {error}")),
-        };
-        let found = best.eigvals.to_vec();
-        *vectors = best.eigvecs;
-        Ok(found)
+        Ok(mean)
     }
 
     fn product(&self, theta: &[f64], vector: &[f64]) -> Result<Vec<f64>> {
         let mut product = vec![0.0; vector.len()];
-        hessian_vector_product(&self.plan, theta, &self.batch, vector, &mut product, &mut self.workspace.borrow_mut())?;
+        self.with_workspace(self.plan.workspace_len(), |space| {
+            data_set_hessian_vector_product(&self.plan, theta, &self.data, vector, &mut product, space)
+        })?;
         Ok(product)
+    }
+
+    /// Lends a workspace of so many numbers: the loss alone takes a fraction of what the bounds take.
+    fn with_workspace<R>(&self, needed: usize, work: impl FnOnce(&mut [f64]) -> R) -> R {
+        let mut workspace = self.workspace.borrow_mut();
+        if workspace.len() < needed {
+            workspace.resize(needed, 0.0);
+        }
+        work(&mut workspace)
     }
 
     fn shape(&self) -> Shape {
@@ -159,28 +146,63 @@ impl<'a> Landscape<'a> {
 #[cfg(test)]
 mod tests {
     use flatmin::Activation;
+    use rand::RngExt;
 
     use super::*;
-    use crate::common::random::generator;
+    use crate::common::random::{Purpose, generator};
 
+    /// Some samples, and parameters.
+    fn problem(network: Network, count: usize) -> (Samples, Vec<f64>) {
+        let mut random = generator(1, Purpose::Data);
+        let inputs = (0..count * network.shape.inputs()).map(|_| random.random_range(-1.0..1.0)).collect();
+        let classes = (0..count).map(|sample| (sample % network.shape.classes()) as u32).collect();
+        let theta = (0..network.shape.parameters()).map(|_| random.random_range(-1.0..1.0)).collect();
+        (Samples { inputs, classes }, theta)
+    }
+
+    /// Lanczos against the eigenvalues of the dense Hessian, by one chunk and by several.
     #[test]
     fn both_solvers_find_the_same_ends() {
-        let network = Network::new(Shape::new(3, 5, 3).unwrap(), Activation::Tanh);
-        let mut random = generator(1, Purpose::Data);
-        let inputs = (0..60).map(|_| random.random_range(-1.0..1.0)).collect();
-        let samples = Samples { inputs, classes: (0..20).map(|sample| sample % 3).collect() };
-        let theta: Vec<f64> = (0..network.shape.parameters()).map(|_| random.random_range(-1.0..1.0)).collect();
-        let landscape = Landscape::new(network, &samples, usize::MAX).unwrap();
-        let all = landscape.spectrum(&theta).unwrap();
-        assert!(all.complete);
-        let bounds = landscape.bounds(&theta).unwrap();
-        let ends = landscape.ends(&theta, 2).unwrap().eigenvalues;
-        let (low, high) = all.eigenvalues.split_at(2);
-        let expected = [low, &high[high.len() - 2..]].concat();
-        for (found, expected) in ends.iter().zip(expected) {
-            assert!((found - expected).abs() <= RESIDUAL * bounds.lambda_max_upper, "{found} against {expected}");
+        for (sizes, count) in [([3, 5, 3], 2), ([3, 5, 3], 1), ([8, 12, 4], 4)] {
+            let [inputs, hidden, classes] = sizes;
+            let network = Network::new(Shape::new(inputs, hidden, classes).unwrap(), Activation::Tanh);
+            let (samples, theta) = problem(network, 20);
+            for chunk in [20, 7, 3] {
+                let landscape = Landscape::new(network, &samples, usize::MAX).unwrap().by_chunks(chunk).unwrap();
+                let all = landscape.spectrum(&theta).unwrap();
+                assert!(all.complete && all.eigenvalues.len() == network.shape.parameters());
+                let ends = landscape.ends(&theta, count).unwrap().eigenvalues;
+                let (low, high) = (&all.eigenvalues[..count], &all.eigenvalues[all.eigenvalues.len() - count..]);
+                let expected = [low, high].concat();
+                assert_eq!(ends.len(), expected.len());
+                for (found, expected) in ends.iter().zip(expected) {
+                    assert!((found - expected).abs() <= UNTIL.residual * all.greatest(), "{found} against {expected}");
+                }
+                let largest = landscape.largest(&theta).unwrap();
+                assert!((largest - all.greatest()).abs() <= UNTIL.residual * all.greatest());
+                let bounds = landscape.bounds(&theta).unwrap();
+                assert!(bounds.lambda_max_lower <= all.greatest() && all.greatest() <= bounds.lambda_max_upper);
+                assert!(bounds.lambda_min_lower <= all.least() && all.least() <= bounds.lambda_min_upper);
+            }
         }
-        assert!(bounds.lambda_max_lower <= all.greatest() && all.greatest() <= bounds.lambda_max_upper);
-        assert!(bounds.lambda_min_lower <= all.least() && all.least() <= bounds.lambda_min_upper);
+    }
+
+    /// Chunks change nothing but rounding.
+    #[test]
+    fn chunks_have_the_values_of_the_whole() {
+        let network = Network::new(Shape::new(3, 5, 3).unwrap(), Activation::Tanh);
+        let (samples, theta) = problem(network, 20);
+        let of = |chunk: usize| {
+            let landscape = Landscape::new(network, &samples, usize::MAX).unwrap().by_chunks(chunk).unwrap();
+            let evaluation = landscape.evaluation(&theta).unwrap();
+            let eigenvalues = landscape.spectrum(&theta).unwrap();
+            [evaluation.loss, landscape.bounds(&theta).unwrap().lambda_max_upper, eigenvalues.greatest()]
+        };
+        let whole = of(20);
+        for chunk in [1, 6, 19] {
+            for (found, expected) in of(chunk).iter().zip(whole) {
+                assert!((found - expected).abs() <= 1e-12 * expected, "{found} against {expected}");
+            }
+        }
     }
 }

@@ -15,6 +15,8 @@
 mod case;
 #[path = "../common/eigenvalues.rs"]
 mod eigenvalues;
+#[path = "../common/lanczos.rs"]
+mod lanczos;
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -24,9 +26,10 @@ use std::process::ExitCode;
 use case::{Case, convert};
 use clap::Parser;
 use flatmin::{
-    Batch, Bounds, Plan, Real, Route, Targets, bound_gradient, curvature, dense_hessian, loss_gradient, trace_gradient,
-    trace_of_square_gradient,
+    Batch, Bounds, Plan, Real, Route, Targets, bound_gradient, curvature, dense_hessian, hessian_vector_product,
+    loss_gradient, trace_gradient, trace_of_square_gradient,
 };
+use lanczos::Until;
 use nalgebra::DMatrix;
 use serde::Serialize;
 
@@ -45,7 +48,7 @@ struct Arguments {
     /// How to compute tr H² [default: the planner's choice]
     #[arg(long, value_name = "pairs|blocks")]
     route: Option<Route>,
-    /// Add all eigenvalues, ascending, from the dense Hessian
+    /// Add all eigenvalues, ascending; of a network of more than 2000 parameters the least and the greatest alone
     #[arg(long)]
     spectrum: bool,
 }
@@ -69,7 +72,25 @@ struct Line<'a, T> {
     differentiable: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     eigenvalues: Option<Vec<f64>>,
+    /// Of a large network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extreme_eigenvalues: Option<Extremes>,
 }
+
+/// The ends of a spectrum.
+#[derive(Serialize)]
+struct Extremes {
+    lambda_min: f64,
+    lambda_max: f64,
+    /// The larger ‖Hv − λv‖ of the two, which their errors do not exceed.
+    residual: f64,
+}
+
+/// The most parameters for which the dense Hessian is formed: it takes P² numbers, and P³ operations for its eigenvalues.
+const DENSE_LIMIT: usize = 2000;
+
+/// When the iteration for the extreme eigenvalues ends.
+const UNTIL: Until = Until { residual: 1e-4, iterations: 300 };
 
 #[derive(Serialize)]
 struct BoundsOut {
@@ -139,8 +160,22 @@ fn evaluate<T: Real + Serialize>(arguments: &Arguments, file: &str, case: &Case)
     bound_gradient(&plan, &theta, &batch, of_bound, &mut workspace)?;
     let found = curvature(&plan, &theta, &batch, &mut workspace)?;
 
-    let eigenvalues = if arguments.spectrum {
-        let size = shape.parameters();
+    let size = shape.parameters();
+    let extreme_eigenvalues = if arguments.spectrum && size > DENSE_LIMIT {
+        let mut product = vec![T::ZERO; size];
+        let found = lanczos::ends(size, [1, 1], UNTIL, |vector| {
+            let vector = convert::<T>(vector);
+            hessian_vector_product(&plan, &theta, &batch, &vector, &mut product, &mut workspace)?;
+            Ok::<_, flatmin::Error>(product.iter().map(|entry| entry.to_f64()).collect())
+        })?;
+        let (Some(&lambda_min), Some(&lambda_max)) = (found.least.first(), found.greatest.first()) else {
+            return Err("eigenvalues: none found".into());
+        };
+        Some(Extremes { lambda_min, lambda_max, residual: found.residual * lambda_min.abs().max(lambda_max.abs()) })
+    } else {
+        None
+    };
+    let eigenvalues = if arguments.spectrum && size <= DENSE_LIMIT {
         let mut hessian = vec![T::ZERO; size * size];
         dense_hessian(&plan, &theta, &batch, &mut hessian, &mut workspace)?;
         let hessian = DMatrix::from_iterator(size, size, hessian.iter().map(|entry| entry.to_f64()));
@@ -164,5 +199,6 @@ fn evaluate<T: Real + Serialize>(arguments: &Arguments, file: &str, case: &Case)
         lambda_max_upper_gradient,
         differentiable: found.differentiable,
         eigenvalues,
+        extreme_eigenvalues,
     })?)
 }

@@ -135,13 +135,9 @@ impl Experiment<'_> {
         // Each thread has a landscape of its own. None is at work while steps are timed.
         let landscape = || Landscape::new(schedule.network, &split.train, self.options.limits.hessian_samples.get());
         let mut trajectories = vec![Vec::new(); self.methods.len()];
-        let mut vectors = vec![landscape()?.any_vectors(); self.methods.len()];
         let trained = train::<T>(&schedule, &split.train, seed, |step, thetas| {
             if self.detail == Detail::Full {
-                let largest =
-                    parallel::map(thetas.iter().zip(&mut vectors), landscape, |landscape, (theta, vectors)| {
-                        landscape.largest(theta, vectors)
-                    })?;
+                let largest = parallel::map(thetas, landscape, |landscape, theta| landscape.largest(theta))?;
                 trajectories.iter_mut().zip(largest).for_each(|(trajectory, largest)| trajectory.push((step, largest)));
             }
             progress.inc(1);

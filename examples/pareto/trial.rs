@@ -145,7 +145,7 @@ impl<'a> Trial<'a> {
         let test_set = Landscape::new(schedule.network, &split.test, usize::MAX)?;
         let trained = train::<f32>(&schedule, &split.train, seed, |_, _| Ok(()))?;
         let run = |theta: &[f64]| {
-            let lambda_max = landscape.largest(theta, &mut landscape.any_vectors())?;
+            let lambda_max = landscape.largest(theta)?;
             progress.inc(1);
             Ok(Run {
                 seed,

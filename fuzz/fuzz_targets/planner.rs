@@ -84,11 +84,8 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
         ..Arguments::new(call, *way)
     };
     arguments.run(call).expect("a plan's promise");
-    let written = if call == Call::Loss || call == Call::Curvature || Call::STEPS.contains(&call) {
-        &arguments.theta
-    } else {
-        &arguments.output
-    };
+    let steps_or_values = Call::VALUES.contains(&call) || Call::STEPS.contains(&call);
+    let written = if steps_or_values { &arguments.theta } else { &arguments.output };
     assert!(written.iter().all(|entry| entry.is_finite()), "{plan} {call:?}");
     Ok(())
 }

@@ -4,16 +4,13 @@
 //!
 //! # tr H², exact
 //!
-//! tr H is linear in the samples: the mean over the chunks, weighted by their sizes. tr H² is not: it is a sum over all pairs of samples,
-//! and so over all pairs of chunks c, c'.
+//! tr H is linear in the samples: the mean over the chunks, weighted by their sizes. tr H² is not. [`Route::Blocks`] adds the chunks to the
+//! blocks of H, which are linear, and takes the squares at the end ([`blocks`](crate::hessian::blocks)): a forward pass of every chunk, and linear in T.
+//! [`Route::Pairs`] sums κ/T² over all pairs of samples, and so over all pairs of chunks.
 //!
-//! ```text
-//! tr H² = (1/T²) Σ_{c,c'} Σ_{n in c, n' in c'} κ
-//! ```
-//!
-//! **Loop order.** For each chunk, first the pairs within it, by the plan's route; then, for each later chunk, the pairs across, by
-//! [`pairs`]. For these the two chunks lie side by side in the workspace, as one batch, of whose pairs only those across are visited. Both
-//! go through the forward pass again, and their factors are formed again, so that memory holds two chunks and no more.
+//! **Loop order.** For each chunk, first the pairs within it; then, for each later chunk, the pairs across. For these the two chunks lie
+//! side by side in the workspace, as one batch, of whose pairs only those across are visited. Both go through the forward pass again, and
+//! their factors are formed again, so that memory holds two chunks and no more.
 //!
 //! **Cost.** With chunks of N: T/N forward passes of a chunk, and T²/(2N²) of two. The pairs are those of the whole at once.
 //!
@@ -26,14 +23,15 @@ use crate::batch::Batch;
 use crate::bounds::Traces;
 use crate::count::{largest, product, sum};
 use crate::error::{Result, check_finite};
+use crate::hessian::blocks::DataSetBlocks;
 use crate::hessian::exact::{self, Objective, check_traces, stage_elements, unscaled, work, worker_elements};
 use crate::hessian::factors::{self, Factors};
 use crate::hessian::forward::{self, Derivatives, Forward};
 use crate::hessian::pairs::{self, Region};
 use crate::hessian::run::Run;
-use crate::hessian::{Curvature, Evaluation};
+use crate::hessian::{Curvature, Evaluation, trace};
 use crate::kernels::vector::{add_scaled, scale};
-use crate::plan::{PairWeights, Plan};
+use crate::plan::{PairWeights, Plan, Route};
 use crate::simd::Element;
 use crate::workers;
 use crate::workspace::pieces;
@@ -46,25 +44,33 @@ const fn two_chunks(plan: &Plan) -> usize {
 /// Elements of scratch of each worker.
 const fn worker_scratch(plan: &Plan) -> u64 {
     let (shape, n, form) = (plan.shape(), two_chunks(plan), plan.form());
-    let packing = largest(&[
-        forward::packing_elements(shape, n),
-        factors::packing_elements(shape, n),
-        pairs::packing_elements(shape, n, form),
-    ]);
-    largest(&[worker_elements(plan), sum(&[pairs::worker_elements(shape, n, form), packing])])
+    let of_two = match plan.route() {
+        Route::Pairs => {
+            let packing = largest(&[
+                forward::packing_elements(shape, n),
+                factors::packing_elements(shape, n),
+                pairs::packing_elements(shape, n, form),
+            ]);
+            sum(&[pairs::worker_elements(shape, n, form), packing])
+        }
+        Route::Blocks => 0,
+    };
+    largest(&[worker_elements(plan), of_two])
 }
 
 /// Elements of scratch for [`curvature`].
 pub(crate) const fn elements(plan: &Plan) -> u64 {
-    let (shape, n) = (plan.shape(), two_chunks(plan));
-    let across = sum(&[
-        product(&[n, shape.inputs()]),
-        forward::elements(shape, n, Derivatives::Third),
-        factors::elements(shape, n),
-        pairs::elements(shape, n, plan.form()),
-    ]);
+    let shape = plan.shape();
+    let (n, inputs, terms) = match plan.route() {
+        Route::Pairs => {
+            let n = two_chunks(plan);
+            (n, product(&[n, shape.inputs()]), pairs::elements(shape, n, plan.form()))
+        }
+        Route::Blocks => (plan.samples(), 0, DataSetBlocks::elements(shape, plan.samples())),
+    };
+    let chunks = sum(&[inputs, forward::elements(shape, n, Derivatives::Third), factors::elements(shape, n), terms]);
     let workers = worker_scratch(plan).saturating_mul(plan.threads() as u64);
-    sum(&[workers, largest(&[stage_elements(plan), across])])
+    sum(&[workers, largest(&[stage_elements(plan), chunks])])
 }
 
 /// See [`crate::data_set_loss`].
@@ -165,26 +171,59 @@ pub(crate) fn curvature<T: Element>(
     data: &Batch<'_, T>,
     scratch: &mut [T],
 ) -> Result<Curvature> {
-    let samples = data.samples();
-    let size = samples as f64;
-    let weight = 1.0 / (size * size);
     workers::awake(plan.threads(), work(plan).cost, |threads| {
-        let mut run = Run::of_any_size(plan, theta, data, scratch, worker_scratch(plan) as usize, threads)?;
-        let mut traces = Traces::default();
-        for rows in pieces(0..samples, plan.samples()) {
-            let chunk = data.part(&rows)?;
-            let share = chunk.samples() as f64 / size;
-            traces.add_part(&run.scope().within(plan, &chunk, weight)?, [share, 1.0]);
-            for columns in pieces(rows.end..samples, plan.samples()) {
-                traces.add_part(&run.scope().across(plan, [&chunk, &data.part(&columns)?], weight)?, [1.0; 2]);
-            }
-        }
+        let run = Run::of_any_size(plan, theta, data, scratch, worker_scratch(plan) as usize, threads)?;
+        let traces = match plan.route() {
+            Route::Blocks if data.samples() > plan.samples() => run.by_blocks(plan, data)?,
+            Route::Pairs | Route::Blocks => run.by_pairs(plan, data)?,
+        };
         check_traces(&traces)?;
         Ok(Curvature::new(traces, plan.shape()))
     })
 }
 
+/// What every pair weighs.
+fn weight_of_pairs(samples: usize) -> f64 {
+    let size = samples as f64;
+    1.0 / (size * size)
+}
+
 impl<'a, T: Element> Run<'a, T> {
+    /// Both traces over pairs of chunks; of a single chunk by the plan's route.
+    fn by_pairs(mut self, plan: &Plan, data: &Batch<'_, T>) -> Result<Traces> {
+        let (samples, weight) = (data.samples(), weight_of_pairs(data.samples()));
+        let mut traces = Traces::default();
+        for rows in pieces(0..samples, plan.samples()) {
+            let chunk = data.part(&rows)?;
+            let share = rows.len() as f64 / samples as f64;
+            traces.add_part(&self.scope().within(plan, &chunk, weight)?, [share, 1.0]);
+            for columns in pieces(rows.end..samples, plan.samples()) {
+                traces.add_part(&self.scope().across(plan, [&chunk, &data.part(&columns)?], weight)?, [1.0; 2]);
+            }
+        }
+        Ok(traces)
+    }
+
+    /// Both traces from blocks to which all chunks are added.
+    fn by_blocks(mut self, plan: &Plan, data: &Batch<'_, T>) -> Result<Traces> {
+        let (samples, shape) = (data.samples(), plan.shape());
+        let mut blocks = DataSetBlocks::cut(shape, plan.samples(), &mut self.arena);
+        let mut traces = Traces::default();
+        for rows in pieces(0..samples, plan.samples()) {
+            let chunk = data.part(&rows)?;
+            let mut run = self.scope();
+            let forward = run.forward(plan, &chunk, Derivatives::Third)?;
+            let mut factors = Factors::new(&forward, &mut run.arena, run.context.reborrow());
+            let [output, hidden] = trace::trace(&forward, &factors, run.context.reborrow());
+            let share = rows.len() as f64 / samples as f64;
+            traces.add_part(&Traces { output, hidden, ..Traces::default() }, [share, 0.0]);
+            blocks.add(&forward, &mut factors, &mut run.context);
+        }
+        let (squares, scale) = blocks.squares(self.context.isa, shape, weight_of_pairs(samples));
+        traces.add_part(&unscaled(squares, scale), [0.0, 1.0]);
+        Ok(traces)
+    }
+
     /// tr H of a chunk, and the part of tr H² of the pairs within it.
     fn within(mut self, plan: &Plan, chunk: &Batch<'a, T>, weight: f64) -> Result<Traces> {
         let forward = self.forward(plan, chunk, Derivatives::Third)?;
@@ -200,6 +239,6 @@ impl<'a, T: Element> Run<'a, T> {
         let factors = Factors::new(&forward, &mut self.arena, self.context.reborrow());
         let (weights, form, Self { arena, context, .. }) = ((weight, weight), plan.form(), self);
         let squares = pairs::add(&forward, region, weights, form, &factors, None, arena, context);
-        Ok(unscaled(squares, &factors))
+        Ok(unscaled(squares, factors.scale))
     }
 }

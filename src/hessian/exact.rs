@@ -169,15 +169,15 @@ impl<'a, T: Element> Run<'a, T> {
             }
             Route::Blocks => blocks::add(forward, weights, factors, gradients, arena, context),
         };
-        let traces = Traces { output, hidden, ..unscaled(squares, factors) };
+        let traces = Traces { output, hidden, ..unscaled(squares, factors.scale) };
         check_traces(&traces)?;
         Ok(traces)
     }
 }
 
-/// tr H² by block, given that of scaled factors.
-pub(crate) fn unscaled<T: Element>(squares: Squares, factors: &Factors<'_, T>) -> Traces {
-    let square_of_scale = factors.scale * factors.scale;
+/// tr H² by block, given that of factors that were divided by `scale`.
+pub(crate) fn unscaled(squares: Squares, scale: f64) -> Traces {
+    let square_of_scale = scale * scale;
     Traces {
         output_square: square_of_scale * squares.output,
         cross_square: square_of_scale * squares.cross,

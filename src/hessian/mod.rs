@@ -52,7 +52,7 @@ pub struct Curvature {
     pub traces: Traces,
     /// The four Wolkowicz–Styan bounds.
     pub bounds: Bounds,
-    /// Whether the upper bound Λ is differentiable here: see [`BoundSlopes`](crate::bounds::BoundSlopes).
+    /// Whether the upper bound Λ is differentiable here: see [`BoundSlopes`].
     pub differentiable: bool,
 }
 

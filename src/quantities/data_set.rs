@@ -12,7 +12,7 @@ use crate::real::Real;
 /// The mean cross-entropy and the accuracy of a data set of any size, by chunks of [`Plan::samples`].
 ///
 /// ```text
-/// L = Σ_c (N_c/T) L_c                       N_c samples in chunk c, T in all
+/// L = Σ_chunks (N/T) L_chunk                N samples in the chunk, T in all
 /// ```
 ///
 /// Takes [`Plan::gradient_workspace_len`] elements of workspace.
@@ -64,25 +64,28 @@ pub fn data_set_loss_gradient<T: Real>(
     Ok(loss)
 }
 
-/// tr H and tr H² of a data set of any size, by block, and the bounds that follow from them: exact, over pairs of chunks of
-/// [`Plan::samples`].
+/// tr H and tr H² of a data set of any size, by block, and the bounds that follow from them: exact, by chunks of [`Plan::samples`].
 ///
 /// ```text
-/// tr H  = Σ_c (N_c/T) tr H_c                N_c samples in chunk c, T in all
-/// tr H² = (1/T²) Σ_{c,c'} Σ_{n in c, n' in c'} κ
+/// tr H  = Σ_chunks (N/T) tr H_chunk         N samples in the chunk, T in all
+/// tr H² = (1/T²) Σ_n,n' κ                   over all pairs of the T samples
 /// ```
 ///
-/// tr H² is a sum over all pairs of samples, and does not average over chunks: the mean of the chunks' own tr H² is too large. So every
-/// pair of chunks is visited. The pairs within a chunk are summed by the plan's route, those between two chunks by
-/// [`Route::Pairs`](crate::Route::Pairs) in the plan's form. All pairs weigh 1/T²: the plan's [`PairWeights`](crate::PairWeights) are those
-/// of a batch, and not used.
+/// tr H² is a sum over all pairs of samples, and does not average over chunks: the mean of the chunks' own tr H² is too large. All pairs
+/// weigh 1/T²: the plan's [`PairWeights`](crate::PairWeights) are those of a batch, and not used. The plan's route says how:
 ///
-/// **Cost**: quadratic in T. It is that of [`curvature`](crate::curvature) by pairs of all T samples at once, and for each two chunks a
-/// forward pass of both; larger chunks make the second part smaller. Where this takes too long,
-/// [`data_set_curvature_estimate`] is linear in T.
+/// - By [`Route::Pairs`](crate::Route::Pairs) every pair of chunks is visited. **Cost**: quadratic in T, that of
+///   [`curvature`](crate::curvature) of all T samples at once, and for each two chunks a forward pass of both; larger chunks make the second
+///   part smaller. **Memory**: about that of a plan of twice the samples.
+/// - By [`Route::Blocks`](crate::Route::Blocks) the chunks are added to the blocks of H. **Cost**: linear in T, that of
+///   [`curvature`](crate::curvature) of each chunk. **Memory**: all blocks at once,
+///   `R₂M² + (D+1)RM² + D₂M₂` numbers; for two classes and up to four inputs `(D+2)²M²`.
 ///
-/// **Memory**: takes [`Plan::data_set_workspace_len`] elements of workspace, which depend on the plan, not on T. The inner products of
-/// the inputs, if the batch has them, are used only where one chunk holds it all.
+/// A plan chooses the route for a chunk. For large T the blocks may be cheaper where they are not for a chunk:
+/// [`Plan::with_route`] takes them. Where neither is cheap enough, [`data_set_curvature_estimate`] is linear in T.
+///
+/// Takes [`Plan::data_set_workspace_len`] elements of workspace, which depend on the plan, not on T. The inner products of the inputs, if
+/// the batch has them, are used only where one chunk holds it all.
 ///
 /// # Errors
 ///
@@ -121,7 +124,8 @@ pub fn data_set_curvature<T: Real>(
 /// that follow from them.
 ///
 /// ```text
-/// tr H² ≈ Σ_c (N_c/T) Σ_{n,n' in c} w_nn' κ           w_self = 1/(T N_c),  w_cross = (1 − 1/T)/(N_c (N_c − 1))
+/// tr H² ≈ Σ_chunks (N/T) Σ_n,n' w_nn' κ     over the pairs within the chunk, of N samples; T in all
+/// w_self = 1/(TN)      w_cross = (1 − 1/T)/(N(N−1))
 /// ```
 ///
 /// The chunks' sizes differ by one at most. With these weights, those of [`PairWeights::DataSet`](crate::PairWeights::DataSet), whatever the
@@ -163,7 +167,7 @@ pub fn data_set_curvature_estimate<T: Real>(
 /// H·v for the H of a data set of any size, by chunks of [`Plan::samples`]; `vector` and `product` are laid out like θ.
 ///
 /// ```text
-/// H·v = Σ_c (N_c/T) H_c·v                   N_c samples in chunk c, T in all
+/// H·v = Σ_chunks (N/T) H_chunk·v            N samples in the chunk, T in all
 /// ```
 ///
 /// Costs about as much as two loss gradients of the data set. Takes [`Plan::workspace_len`] elements of workspace.

@@ -4,8 +4,9 @@ use super::call::nan;
 use super::problem::Way;
 use flatmin::{
     Activation, Batch, Direction, Error, Hsr, Network, Optimizer, Plan, Real, Sam, Sgd, Shape, State, Targets,
-    WeightDecay, bound_gradient, curvature, dense_hessian, hessian_vector_product, hsr_gradient, loss, loss_gradient,
-    trace_gradient, trace_of_square_gradient,
+    WeightDecay, bound_gradient, curvature, data_set_curvature, data_set_curvature_estimate,
+    data_set_hessian_vector_product, data_set_loss, data_set_loss_gradient, dense_hessian, hessian_vector_product,
+    hsr_gradient, loss, loss_gradient, trace_gradient, trace_of_square_gradient,
 };
 
 /// Every public quantity and step.
@@ -20,6 +21,11 @@ pub enum Call {
     HsrGradient,
     Product,
     Dense,
+    DataSetLoss,
+    DataSetGradient,
+    DataSetCurvature,
+    DataSetEstimate,
+    DataSetProduct,
     SgdStep,
     SamStep,
     HsrStep,
@@ -27,12 +33,13 @@ pub enum Call {
 }
 
 use Call::{
-    BoundGradient, Curvature, Dense, HsrGradient, HsrStep, HsrUnitStep, Loss, LossGradient, Product, SamStep, SgdStep,
-    TraceGradient, TraceOfSquareGradient,
+    BoundGradient, Curvature, DataSetCurvature, DataSetEstimate, DataSetGradient, DataSetLoss, DataSetProduct, Dense,
+    HsrGradient, HsrStep, HsrUnitStep, Loss, LossGradient, Product, SamStep, SgdStep, TraceGradient,
+    TraceOfSquareGradient,
 };
 
 impl Call {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 18] = [
         Loss,
         LossGradient,
         Curvature,
@@ -42,21 +49,32 @@ impl Call {
         HsrGradient,
         Product,
         Dense,
+        DataSetLoss,
+        DataSetGradient,
+        DataSetCurvature,
+        DataSetEstimate,
+        DataSetProduct,
         SgdStep,
         SamStep,
         HsrStep,
         HsrUnitStep,
     ];
+    /// Those of a data set, by chunks.
+    pub const DATA_SETS: [Self; 5] = [DataSetLoss, DataSetGradient, DataSetCurvature, DataSetEstimate, DataSetProduct];
+    /// Those that return numbers and write nothing.
+    pub const VALUES: [Self; 5] = [Loss, Curvature, DataSetLoss, DataSetCurvature, DataSetEstimate];
     pub const STEPS: [Self; 4] = [SgdStep, SamStep, HsrStep, HsrUnitStep];
     /// Those that write a vector laid out like θ.
-    pub const GRADIENTS: [Self; 5] = [LossGradient, TraceGradient, TraceOfSquareGradient, BoundGradient, HsrGradient];
-    /// Those that need tr H².
+    pub const GRADIENTS: [Self; 6] =
+        [LossGradient, TraceGradient, TraceOfSquareGradient, BoundGradient, HsrGradient, DataSetGradient];
+    /// Those that need tr H² of a batch.
     pub const SQUARES: [Self; 6] = [Curvature, TraceOfSquareGradient, BoundGradient, HsrGradient, HsrStep, HsrUnitStep];
 
     /// The workspace that it promises to run in.
     pub fn workspace_len(self, plan: &Plan) -> usize {
         match self {
-            Loss | LossGradient | SgdStep | SamStep => plan.gradient_workspace_len(),
+            Loss | LossGradient | DataSetLoss | DataSetGradient | SgdStep | SamStep => plan.gradient_workspace_len(),
+            DataSetCurvature => plan.data_set_workspace_len().expect("a small workspace"),
             _ => plan.workspace_len(),
         }
     }
@@ -96,7 +114,9 @@ fn small_network() -> Network {
 impl<T: Real> Arguments<T> {
     pub fn new(call: Call, way: Way) -> Self {
         let network = small_network();
-        let plan = way.of(Plan::new(network, 4).expect("a plan"));
+        // A data set takes two chunks.
+        let samples = if Call::DATA_SETS.contains(&call) { 3 } else { 4 };
+        let plan = way.of(Plan::new(network, samples).expect("a plan"));
         let parameters = network.shape.parameters();
         let numbers = |len: usize, phase: f64| (0..len).map(|i| T::from_f64((1.7 * i as f64 + phase).sin())).collect();
         Self {
@@ -137,6 +157,11 @@ impl<T: Real> Arguments<T> {
             HsrGradient => hsr_gradient(plan, theta, batch, self.rho, out, space).map(drop),
             Product => hessian_vector_product(plan, theta, batch, &self.vector, out, space),
             Dense => dense_hessian(plan, theta, batch, out, space),
+            DataSetLoss => data_set_loss(plan, theta, batch, space).map(drop),
+            DataSetGradient => data_set_loss_gradient(plan, theta, batch, out, space).map(drop),
+            DataSetCurvature => data_set_curvature(plan, theta, batch, space).map(drop),
+            DataSetEstimate => data_set_curvature_estimate(plan, theta, batch, space).map(drop),
+            DataSetProduct => data_set_hessian_vector_product(plan, theta, batch, &self.vector, out, space),
             SgdStep => self.sgd.step(plan, theta, batch, &mut state, space).map(drop),
             SamStep => Sam::new(self.sgd, self.radius).step(plan, theta, batch, &mut state, space).map(drop),
             HsrStep => hsr.step(plan, theta, batch, &mut state, space).map(drop),

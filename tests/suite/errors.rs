@@ -4,10 +4,13 @@ use std::num::NonZeroU64;
 
 use crate::common::arguments::{
     Arguments, Call,
-    Call::{BoundGradient, Curvature, Dense, HsrGradient, HsrStep, HsrUnitStep, Loss, Product, SamStep},
+    Call::{
+        BoundGradient, DataSetCurvature, DataSetEstimate, DataSetProduct, Dense, HsrGradient, HsrStep, HsrUnitStep,
+        Loss, Product, SamStep,
+    },
 };
 use crate::common::problem::Way;
-use flatmin::{Batch, Error, Hsr, Number, Optimizer, PairWeights, Real, Sgd, Shape, State, Targets};
+use flatmin::{Batch, Error, Hsr, Number, Optimizer, PairWeights, Plan, Real, Sgd, Shape, State, Targets};
 
 /// Spoils the arguments of these calls, in every way and in both types; each has to refuse them, in these words, and write nothing.
 macro_rules! refused {
@@ -41,7 +44,7 @@ fn good_arguments_are_accepted() {
             let mut arguments = Arguments::<f64>::new(call, way);
             let before = arguments.bits();
             arguments.run(call).expect("good arguments");
-            if !matches!(call, Loss | Curvature) {
+            if !Call::VALUES.contains(&call) {
                 assert_ne!(arguments.bits(), before, "{call:?}");
             }
         }
@@ -147,7 +150,7 @@ fn outputs_of_another_length() {
             ["gradient", &word]
         );
         refused!(
-            [Product],
+            [Product, DataSetProduct],
             |arguments: &mut Arguments<_>| arguments.output.resize(len, Number::ONE),
             Error::Length { argument: "product", given, expected: 17 } if given == len,
             ["product", &word]
@@ -166,13 +169,13 @@ fn outputs_of_another_length() {
 #[test]
 fn vectors_of_another_length_or_not_finite() {
     refused!(
-        [Product],
+        [Product, DataSetProduct],
         |arguments: &mut Arguments<_>| arguments.vector.truncate(3),
         Error::Length { argument: "vector", given: 3, expected: 17 },
         ["vector", "3"]
     );
     refused!(
-        [Product],
+        [Product, DataSetProduct],
         |arguments: &mut Arguments<_>| arguments.vector[5] = Number::NAN,
         Error::NotFinite { argument: "vector", index: 5 },
         ["vector", "5"]
@@ -203,7 +206,7 @@ fn a_batch_of_another_shape() {
 #[test]
 fn more_samples_than_planned() {
     refused!(
-        Call::ALL,
+        Call::ALL.into_iter().filter(|call| !Call::DATA_SETS.contains(call)),
         |arguments: &mut Arguments<_>| {
             arguments.inputs.extend_from_within(..2);
             arguments.classes.push(1);
@@ -325,6 +328,17 @@ fn pair_weights_that_do_not_go_with_the_batch() {
         Error::PairWeights { samples: 1, data_set: 10 },
         ["pair weights", "1 samples", "10"]
     );
+    // A chunk of one sample of a larger data set.
+    refused!(
+        [DataSetEstimate],
+        |arguments: &mut Arguments<_>| {
+            arguments.plan = Plan::new(arguments.plan.network(), 2).expect("a plan");
+            arguments.inputs.truncate(6);
+            arguments.classes.truncate(3);
+        },
+        Error::PairWeights { samples: 1, data_set: 3 },
+        ["pair weights", "1 samples", "3"]
+    );
     // A data set of one sample is that sample.
     let mut arguments = Arguments::<f64>::new(BoundGradient, Way::ALL[0]);
     arguments.inputs.truncate(2);
@@ -360,7 +374,8 @@ fn traces_that_overflow() {
         let shape = arguments.plan.shape();
         arguments.theta[shape.hidden_weight()].fill(T::ZERO);
     }
-    refused!(Call::SQUARES, large, Error::Overflow { .. }, ["tr H"]);
+    let calls = Call::SQUARES.into_iter().chain([DataSetCurvature, DataSetEstimate]);
+    refused!(calls.clone(), large, Error::Overflow { .. }, ["tr H"]);
 }
 
 /// Parameters that a step would send to infinity.
@@ -407,7 +422,7 @@ fn a_radius_that_overflows() {
 #[test]
 fn gradients_that_overflow() {
     fn check<T: Real>(input: f64, weight: f64) {
-        for call in Call::GRADIENTS.into_iter().chain([Product, Dense]) {
+        for call in Call::GRADIENTS.into_iter().chain([Product, DataSetProduct, Dense]) {
             for way in Way::ALL {
                 let mut arguments = Arguments::<T>::new(call, way);
                 let shape = arguments.plan.shape();

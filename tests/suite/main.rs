@@ -13,6 +13,7 @@ mod eigenvalues;
 mod multiprecision;
 
 mod constructors;
+mod data_set;
 mod defined;
 mod double;
 mod errors;

@@ -111,6 +111,36 @@ fn the_route_is_the_one_asked_for() {
     }
 }
 
+/// A network whose dense Hessian would be large: the ends of its spectrum, which lie within the bounds.
+#[test]
+fn a_large_network_has_the_ends_of_its_spectrum() {
+    let (inputs, hidden, classes) = (300, 7, 2);
+    let series = |count: usize, step: f64| (0..count).map(|i| (step * i as f64).sin()).collect::<Vec<_>>();
+    let case = serde_json::json!({
+        "activation": "tanh",
+        "shape": { "inputs": inputs, "hidden": hidden, "classes": classes },
+        "theta": series(hidden * (inputs + 1) + classes * (hidden + 1), 1.3),
+        "inputs": [series(inputs, 0.7), series(inputs, 1.9), series(inputs, 2.3)],
+        "targets": [[1, 0], [0, 1], [1, 0]],
+    });
+    let file = std::env::temp_dir().join(format!("flatmin-large-{}.json", std::process::id()));
+    std::fs::write(&file, case.to_string()).expect("a temporary file");
+    let path = file.to_string_lossy();
+    for (precision, tolerance) in [(&[][..], 1e-9), (&["--f32"], 1e-4)] {
+        let arguments = [precision, &["--spectrum", &*path]].concat();
+        let line = &lines(&evaluate(&arguments))[0];
+        assert!(line.get("eigenvalues").is_none());
+        let [least, greatest, residual] =
+            ["lambda_min", "lambda_max", "residual"].map(|key| line["extreme_eigenvalues"][key].as_f64().expect(key));
+        let bound = |key: &str| line["bounds"][key].as_f64().expect("a bound");
+        let room = residual + tolerance * greatest.max(-least);
+        assert!(residual <= 1e-4 * greatest.max(-least), "{residual}");
+        assert!(bound("lambda_max_lower") <= greatest + room && greatest <= bound("lambda_max_upper") + room);
+        assert!(bound("lambda_min_lower") <= least + room && least <= bound("lambda_min_upper") + room);
+    }
+    std::fs::remove_file(&file).expect("the temporary file goes");
+}
+
 /// The numbers printed are the numbers computed, to the last bit: compared with the library's own.
 #[test]
 fn numbers_can_be_read_back() {

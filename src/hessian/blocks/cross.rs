@@ -9,10 +9,10 @@ use crate::hessian::factors::{FactorGradients, Factors, HiddenGradient, chunks};
 use crate::hessian::forward::Forward;
 use crate::kernels::context::Context;
 use crate::kernels::gemm::{self, Addend, Matrix, MatrixMut};
-use crate::kernels::vector::{dot, sum_registers};
+use crate::kernels::vector::{dot, scale, sum_registers};
 use crate::network::Shape;
 use crate::simd::Element;
-use crate::simd::{Kernel, Lanes, Simd};
+use crate::simd::{InstructionSet, Kernel, Lanes, Simd};
 use crate::workspace::{Arena, buffers, row, row_mut};
 
 /// Work for value and derivatives of a sample.
@@ -22,7 +22,8 @@ pub(super) const fn work(shape: Shape) -> Work {
 }
 
 buffers! {
-    struct Buffers(shape: Shape, n: usize) where {
+    /// The block, with the rows of a tile of samples.
+    pub(super) struct Buffers(shape: Shape, n: usize) where {
         let (d, m, r, tile) = (shape.inputs(), shape.hidden(), shape.classes() - 1, tile_len(n));
     } {
         a: [tile, d + 1],
@@ -49,6 +50,31 @@ pub(super) const fn packing_elements(shape: Shape, n: usize) -> u64 {
     gemm::largest_workspace(&[[am, tile, rm], [tile, am, rm], [tile, rm, am], [d + 1, tile, rm], [tile, d + 1, rm]])
 }
 
+impl<T: Element> Buffers<'_, T> {
+    /// The squared norm of the block and its transpose, once all samples are in it. Adds the diagonals to the block, then reads back the
+    /// sums.
+    pub(super) fn square(&mut self, isa: InstructionSet, shape: Shape) -> f64 {
+        let Self { block, ones, diagonals, .. } = self;
+        let (m, rm) = (shape.hidden(), (shape.classes() - 1) * shape.hidden());
+        for (i, diagonals) in diagonals.chunks_exact_mut(rm).enumerate() {
+            for (at, entry) in diagonals.iter_mut().enumerate() {
+                let j = at % m;
+                let place = &mut block[(i * m + j) * rm + at];
+                *place += *entry;
+                *entry = *place;
+            }
+        }
+        2.0 * (dot(isa, block, block) + dot(isa, ones, ones))
+    }
+
+    /// Multiplies the block with a number.
+    pub(super) fn scale(&mut self, isa: InstructionSet, factor: T) {
+        for sums in [&mut *self.block, &mut *self.ones, &mut *self.diagonals] {
+            scale(isa, sums, factor);
+        }
+    }
+}
+
 impl<T: Element> BlockSum<'_, '_, T> {
     /// The output–hidden block and its transpose.
     pub(super) fn cross(
@@ -61,32 +87,12 @@ impl<T: Element> BlockSum<'_, '_, T> {
         let (isa, forward, shape) = (context.isa, self.forward, self.forward.shape);
         let (d, m, r) = (shape.inputs(), shape.hidden(), shape.classes() - 1);
         let (rm, am) = (r * m, (d + 1) * m);
-        let Buffers { a, ah, ah_hat, b, b_hat, rf, block, ones, diagonals } =
-            Buffers::cut(shape, forward.n, &mut arena);
+        let mut buffers = Buffers::cut(shape, forward.n, &mut arena);
+        self.add_cross(factors, &mut buffers, true, context);
+        let square = buffers.square(isa, shape);
 
-        for rows in tiles(forward.n) {
-            let (beta, height) = (if rows.start == 0 { T::ZERO } else { T::ONE }, rows.len());
-            self.write_cross(factors, &rows, [&mut *a, &mut *ah, &mut *b, &mut *rf], context);
-            let a = Matrix::row_major(a, height, d + 1);
-            let ah = Matrix::row_major(ah, height, am);
-            let (b, rf) = (&b[..height * rm], &rf[..height * rm]);
-            let (b, rf) = (Matrix::row_major(b, height, rm), Matrix::row_major(rf, height, rm));
-            context.product(MatrixMut::row_major(block, am, rm), T::ONE, ah.t(), b, Addend::scaled(beta));
-            context.product(MatrixMut::row_major(ones, d + 1, rm), T::ONE, a.t(), b, Addend::scaled(beta));
-            context.product(MatrixMut::row_major(diagonals, d + 1, rm), T::ONE, a.t(), rf, Addend::scaled(beta));
-        }
-        // Adds the diagonals to the block, then reads back the sums.
-        for (i, diagonals) in diagonals.chunks_exact_mut(rm).enumerate() {
-            for (at, entry) in diagonals.iter_mut().enumerate() {
-                let j = at % m;
-                let place = &mut block[(i * m + j) * rm + at];
-                *place += *entry;
-                *entry = *place;
-            }
-        }
-        let square = dot(isa, block, block) + dot(isa, ones, ones);
-
-        let Some(gradients) = gradients else { return 2.0 * self.weight * square };
+        let Some(gradients) = gradients else { return self.weight * square };
+        let Buffers { a, ah, ah_hat, b, b_hat, rf, block, ones, diagonals } = buffers;
         let factor = T::from_f64(4.0 * self.weight);
         let (block, ones) = (Matrix::row_major(block, am, rm), Matrix::row_major(ones, d + 1, rm));
         let diagonals = Matrix::row_major(diagonals, d + 1, rm);
@@ -112,7 +118,32 @@ impl<T: Element> BlockSum<'_, '_, T> {
                 chunk_factors.back(forward, factors, &chunk, Some(b_hat), HiddenGradient::Zero, gradients);
             }
         }
-        2.0 * self.weight * square
+        self.weight * square
+    }
+
+    /// Adds the samples to the block; the first to be added set it.
+    pub(super) fn add_cross(
+        &self,
+        factors: &Factors<'_, T>,
+        buffers: &mut Buffers<'_, T>,
+        first: bool,
+        context: &mut Context<'_, T>,
+    ) {
+        let (forward, shape) = (self.forward, self.forward.shape);
+        let (d, m, r) = (shape.inputs(), shape.hidden(), shape.classes() - 1);
+        let (rm, am) = (r * m, (d + 1) * m);
+        let Buffers { a, ah, b, rf, block, ones, diagonals, .. } = buffers;
+        for rows in tiles(forward.n) {
+            let (beta, height) = (if first && rows.start == 0 { T::ZERO } else { T::ONE }, rows.len());
+            self.write_cross(factors, &rows, [&mut **a, &mut **ah, &mut **b, &mut **rf], context);
+            let a = Matrix::row_major(a, height, d + 1);
+            let ah = Matrix::row_major(ah, height, am);
+            let (b, rf) = (&b[..height * rm], &rf[..height * rm]);
+            let (b, rf) = (Matrix::row_major(b, height, rm), Matrix::row_major(rf, height, rm));
+            context.product(MatrixMut::row_major(block, am, rm), T::ONE, ah.t(), b, Addend::scaled(beta));
+            context.product(MatrixMut::row_major(ones, d + 1, rm), T::ONE, a.t(), b, Addend::scaled(beta));
+            context.product(MatrixMut::row_major(diagonals, d + 1, rm), T::ONE, a.t(), rf, Addend::scaled(beta));
+        }
     }
 
     /// a, a⊗h, B and r⊗f of a tile of samples.

@@ -9,7 +9,7 @@ use crate::hessian::factors::chunk::ChunkFactors;
 use crate::hessian::factors::{self, FactorGradients, Factors, HiddenGradient, chunks};
 use crate::kernels::context::Context;
 use crate::kernels::gemm::{self, Addend, Matrix, MatrixMut};
-use crate::kernels::vector::dot;
+use crate::kernels::vector::{dot, scale};
 use crate::network::Shape;
 use crate::simd::{Element, InstructionSet};
 use crate::workspace::{Arena, buffers, row, row_mut};
@@ -21,7 +21,8 @@ pub(super) const fn work(shape: Shape) -> Work {
 }
 
 buffers! {
-    struct Buffers(shape: Shape, n: usize) where {
+    /// The block, with the rows of a tile of samples.
+    pub(super) struct Buffers(shape: Shape, n: usize) where {
         let (m, r, tile) = (shape.hidden(), shape.classes() - 1, tile_len(n));
         let (m2, d2) = (triangle(m), triangle(shape.inputs() + 1));
     } {
@@ -44,6 +45,23 @@ pub(super) const fn packing_elements(shape: Shape, n: usize) -> u64 {
     gemm::largest_workspace(&[[d2, tile, m2], [m2, tile, d2], [tile, d2, m2]])
 }
 
+/// Whether A, the wider of the two factors, gives the columns of the product; else aaᵀ does.
+const fn is_wide(shape: Shape) -> bool {
+    triangle(shape.hidden()) >= triangle(shape.inputs() + 1)
+}
+
+impl<T: Element> Buffers<'_, T> {
+    /// The squared norm of the block, once all samples are in it.
+    pub(super) fn square(&self, isa: InstructionSet) -> f64 {
+        dot(isa, self.block, self.block)
+    }
+
+    /// Multiplies the block with a number.
+    pub(super) fn scale(&mut self, isa: InstructionSet, factor: T) {
+        scale(isa, self.block, factor);
+    }
+}
+
 impl<T: Element> BlockSum<'_, '_, T> {
     /// The hidden–hidden block.
     pub(super) fn hidden(
@@ -54,36 +72,16 @@ impl<T: Element> BlockSum<'_, '_, T> {
         context: &mut Context<'_, T>,
     ) -> f64 {
         let (isa, forward, shape) = (context.isa, self.forward, self.forward.shape);
-        let (d, m) = (shape.inputs(), shape.hidden());
-        let (rm, m2, d2) = ((shape.classes() - 1) * m, triangle(m), triangle(d + 1));
-        let Buffers { block, a, a_hat, aa, b } = Buffers::cut(shape, forward.n, &mut arena);
-
-        // The wider of the two factors gives the columns of the product.
-        let wide = m2 >= d2;
-        for rows in tiles(forward.n) {
-            let (beta, height) = (if rows.start == 0 { T::ZERO } else { T::ONE }, rows.len());
-            for chunk in chunks(rows.clone()) {
-                let mut chunk_factors = ChunkFactors::new(shape, forward.n, context);
-                chunk_factors.load(factors, &chunk);
-                chunk_factors.write_b(forward, &chunk, b);
-                for (b, n) in b.chunks_exact(rm).zip(chunk) {
-                    chunk_factors.write_a(forward, factors, n, b, row_mut(a, m2, n - rows.start));
-                }
-            }
-            self.write_inputs(isa, &rows, aa);
-            let a = Matrix::row_major(a, height, m2);
-            let aa = Matrix::row_major(aa, height, d2);
-            if wide {
-                context.product(MatrixMut::row_major(block, d2, m2), T::ONE, aa.t(), a, Addend::scaled(beta));
-            } else {
-                context.product(MatrixMut::row_major(block, m2, d2), T::ONE, a.t(), aa, Addend::scaled(beta));
-            }
-        }
-        let square = self.weight * dot(isa, block, block);
+        let (m2, d2) = (triangle(shape.hidden()), triangle(shape.inputs() + 1));
+        let mut buffers = Buffers::cut(shape, forward.n, &mut arena);
+        self.add_hidden(factors, &mut buffers, true, context);
+        let square = self.weight * buffers.square(isa);
 
         let Some(gradients) = gradients else { return square };
+        let Buffers { block, a_hat, aa, .. } = buffers;
         let factor = T::from_f64(2.0 * self.weight);
-        let block = if wide { Matrix::row_major(block, d2, m2) } else { Matrix::row_major(block, m2, d2).t() };
+        let block =
+            if is_wide(shape) { Matrix::row_major(block, d2, m2) } else { Matrix::row_major(block, m2, d2).t() };
         for rows in tiles(forward.n) {
             self.write_inputs(isa, &rows, aa);
             let aa = Matrix::row_major(aa, rows.len(), d2);
@@ -97,6 +95,39 @@ impl<T: Element> BlockSum<'_, '_, T> {
             }
         }
         square
+    }
+
+    /// Adds the samples to the block; the first to be added set it.
+    pub(super) fn add_hidden(
+        &self,
+        factors: &Factors<'_, T>,
+        buffers: &mut Buffers<'_, T>,
+        first: bool,
+        context: &mut Context<'_, T>,
+    ) {
+        let (isa, forward, shape) = (context.isa, self.forward, self.forward.shape);
+        let (d, m) = (shape.inputs(), shape.hidden());
+        let (rm, m2, d2) = ((shape.classes() - 1) * m, triangle(m), triangle(d + 1));
+        let Buffers { block, a, aa, b, .. } = buffers;
+        for rows in tiles(forward.n) {
+            let (beta, height) = (if first && rows.start == 0 { T::ZERO } else { T::ONE }, rows.len());
+            for chunk in chunks(rows.clone()) {
+                let mut chunk_factors = ChunkFactors::new(shape, forward.n, context);
+                chunk_factors.load(factors, &chunk);
+                chunk_factors.write_b(forward, &chunk, b);
+                for (b, n) in b.chunks_exact(rm).zip(chunk) {
+                    chunk_factors.write_a(forward, factors, n, b, row_mut(a, m2, n - rows.start));
+                }
+            }
+            self.write_inputs(isa, &rows, aa);
+            let a = Matrix::row_major(a, height, m2);
+            let aa = Matrix::row_major(aa, height, d2);
+            if is_wide(shape) {
+                context.product(MatrixMut::row_major(block, d2, m2), T::ONE, aa.t(), a, Addend::scaled(beta));
+            } else {
+                context.product(MatrixMut::row_major(block, m2, d2), T::ONE, a.t(), aa, Addend::scaled(beta));
+            }
+        }
     }
 
     /// aaᵀ of a tile of samples, flat.

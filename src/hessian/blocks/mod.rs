@@ -17,6 +17,9 @@
 //! by sample, each sample as a batch of its own.
 //!
 //! **Memory**: one block at a time, a tile of rows, and N numbers.
+//!
+//! **Chunks.** H is a sum over the samples. So that of a data set is formed chunk by chunk ([`DataSetBlocks`]), with all blocks at once in
+//! memory; the last chunk is followed by their squared norms.
 
 mod cross;
 mod hidden;
@@ -25,14 +28,14 @@ mod sum;
 mod whole;
 
 use crate::bounds::Squares;
-use crate::count::{Work, largest};
+use crate::count::{Work, largest, sum};
 use crate::hessian::factors::{self, FactorGradients, Factors};
 use crate::hessian::forward::Forward;
 use crate::hessian::pairs::{self, Region};
 use crate::kernels::context::Context;
 use crate::network::Shape;
 use crate::plan::Form;
-use crate::simd::Element;
+use crate::simd::{Element, InstructionSet};
 use crate::workspace::Arena;
 use sum::BlockSum;
 
@@ -101,4 +104,93 @@ pub(crate) fn add<T: Element>(
         }
     }
     squares
+}
+
+/// The blocks of H of a data set, to which one chunk after the other is added.
+pub(crate) struct DataSetBlocks<'w, T> {
+    blocks: AllBlocks<'w, T>,
+    /// What all factors that were added are divided by; see [`factors`].
+    scale: Option<f64>,
+}
+
+enum AllBlocks<'w, T> {
+    Whole { buffers: whole::Buffers<'w, T>, total: f64 },
+    Apart { output: output::Sums<'w, T>, cross: cross::Buffers<'w, T>, hidden: hidden::Buffers<'w, T> },
+}
+
+impl DataSetBlocks<'_, ()> {
+    /// Elements that [`cut`](DataSetBlocks::cut) takes.
+    pub(crate) const fn elements(shape: Shape, n: usize) -> u64 {
+        if whole::applies(shape) {
+            whole::elements(shape, n)
+        } else {
+            sum(&[output::Sums::elements(shape, n), cross::elements(shape, n), hidden::elements(shape, n)])
+        }
+    }
+}
+
+impl<'w, T: Element> DataSetBlocks<'w, T> {
+    /// Blocks for chunks of up to `n` samples.
+    pub(crate) fn cut(shape: Shape, n: usize, arena: &mut Arena<'w, T>) -> Self {
+        let blocks = if whole::applies(shape) {
+            AllBlocks::Whole { buffers: whole::Buffers::cut(shape, n, arena), total: 0.0 }
+        } else {
+            let output = output::Sums::cut(shape, n, arena);
+            let cross = cross::Buffers::cut(shape, n, arena);
+            AllBlocks::Apart { output, cross, hidden: hidden::Buffers::cut(shape, n, arena) }
+        };
+        Self { blocks, scale: None }
+    }
+
+    /// Adds a chunk. Of its scale and that of the chunks before, the larger becomes that of all.
+    pub(crate) fn add(&mut self, forward: &Forward<'_, T>, factors: &mut Factors<'_, T>, context: &mut Context<'_, T>) {
+        let isa = context.isa;
+        let (first, before) = (self.scale.is_none(), self.scale.unwrap_or(factors.scale));
+        let common = before.max(factors.scale);
+        if common > before {
+            self.blocks.scale(isa, before / common);
+        }
+        factors.divide_by(isa, common);
+        self.scale = Some(common);
+        let sum = BlockSum { forward, weight: 1.0 };
+        match &mut self.blocks {
+            AllBlocks::Whole { buffers, total } => *total += sum.add_whole(factors, buffers, first, context),
+            AllBlocks::Apart { output, cross, hidden } => {
+                sum.add_output(factors, output, first, context);
+                sum.add_cross(factors, cross, first, context);
+                sum.add_hidden(factors, hidden, first, context);
+            }
+        }
+    }
+
+    /// tr H² by block, times `weight`, and the scale: its square is a factor of the true values.
+    pub(crate) fn squares(self, isa: InstructionSet, shape: Shape, weight: f64) -> (Squares, f64) {
+        let squares = match self.blocks {
+            AllBlocks::Whole { mut buffers, total } => buffers.squares(isa, shape, weight, total),
+            AllBlocks::Apart { output, mut cross, hidden } => Squares {
+                output: weight * output.square(isa),
+                cross: weight * cross.square(isa, shape),
+                hidden: weight * hidden.square(isa),
+            },
+        };
+        (squares, self.scale.unwrap_or(1.0))
+    }
+}
+
+impl<T: Element> AllBlocks<'_, T> {
+    /// Multiplies all blocks with a power of two.
+    fn scale(&mut self, isa: InstructionSet, factor: f64) {
+        let by = T::from_f64(factor);
+        match self {
+            Self::Whole { buffers, total } => {
+                buffers.scale(isa, by);
+                *total *= factor;
+            }
+            Self::Apart { output, cross, hidden } => {
+                output.scale(isa, by);
+                cross.scale(isa, by);
+                hidden.scale(isa, by);
+            }
+        }
+    }
 }

@@ -6,10 +6,10 @@ use crate::hessian::contrasts::triangle;
 use crate::hessian::factors::{FactorGradients, Factors};
 use crate::kernels::context::Context;
 use crate::kernels::gemm::{self, Addend, Matrix, MatrixMut, Triangle};
-use crate::kernels::vector::dot;
+use crate::kernels::vector::{dot, scale};
 use crate::network::Shape;
 use crate::simd::Element;
-use crate::simd::{Kernel, Lanes, Simd};
+use crate::simd::{InstructionSet, Kernel, Lanes, Simd};
 use crate::workspace::{Arena, buffers, row, row_mut};
 
 /// Work for value and derivatives of a sample. On small networks the pass over the rows takes longer, for each entry, than the products.
@@ -57,13 +57,8 @@ impl<T: Element> BlockSum<'_, '_, T> {
 
         let mut square = 0.0;
         for (e, sums) in sums.chunks_exact(m).enumerate() {
-            let mut total = 0.0;
-            for (weight, s) in weights.iter_mut().zip(factors.s.chunks_exact(r2)) {
-                *weight = s[e];
-                total += s[e].to_f64();
-            }
-            context.gram(MatrixMut::row_major(block, m, m), T::ONE, h.t(), Some(weights), T::ZERO, Triangle::Both);
-            square += dot(isa, block, block) + 2.0 * dot(isa, sums, sums) + total * total;
+            let total = self.add_entry(factors, e, [&mut *weights, &mut *block], T::ZERO, context);
+            square += square_of_entry(isa, block, sums, total);
 
             let Some(gradients) = gradients.as_deref_mut() else { continue };
             let (twice, total) = (T::from_f64(2.0 * self.weight), T::from_f64(total));
@@ -85,6 +80,81 @@ impl<T: Element> BlockSum<'_, '_, T> {
             }
         }
         self.weight * square
+    }
+
+    /// Adds the samples to the block; the first to be added set it.
+    pub(super) fn add_output(
+        &self,
+        factors: &Factors<'_, T>,
+        all: &mut Sums<'_, T>,
+        first: bool,
+        context: &mut Context<'_, T>,
+    ) {
+        let (n, shape, beta) = (self.forward.n, self.forward.shape, if first { T::ZERO } else { T::ONE });
+        let (m, r2) = (shape.hidden(), triangle(shape.classes() - 1));
+        let (h, s) = (Matrix::row_major(self.forward.h, n, m), Matrix::row_major(&*factors.s, n, r2));
+        context.product(MatrixMut::row_major(all.sums, r2, m), T::ONE, s.t(), h, Addend::scaled(beta));
+        for (e, (block, sum)) in all.blocks.chunks_exact_mut(m * m).zip(&mut *all.totals).enumerate() {
+            let total = T::from_f64(self.add_entry(factors, e, [&mut *all.weights, block], beta, context));
+            *sum = if first { total } else { *sum + total };
+        }
+    }
+
+    /// `block ← Σ S_kl h hᵀ + beta · block` for one entry of S. Leaves S_kl of the samples in `weights`, and returns their sum.
+    fn add_entry(
+        &self,
+        factors: &Factors<'_, T>,
+        e: usize,
+        [weights, block]: [&mut [T]; 2],
+        beta: T,
+        context: &mut Context<'_, T>,
+    ) -> f64 {
+        let (n, shape) = (self.forward.n, self.forward.shape);
+        let (m, r2) = (shape.hidden(), triangle(shape.classes() - 1));
+        let (weights, mut total) = (&mut weights[..n], 0.0);
+        for (weight, s) in weights.iter_mut().zip(factors.s.chunks_exact(r2)) {
+            *weight = s[e];
+            total += s[e].to_f64();
+        }
+        let h = Matrix::row_major(self.forward.h, n, m);
+        context.gram(MatrixMut::row_major(block, m, m), T::ONE, h.t(), Some(weights), beta, Triangle::Both);
+        total
+    }
+}
+
+/// The squared norm of the part of an entry of S: `H_kl`, and twice and once what stands beside it for the last entry of g.
+fn square_of_entry<T: Element>(isa: InstructionSet, block: &[T], sums: &[T], total: f64) -> f64 {
+    dot(isa, block, block) + 2.0 * dot(isa, sums, sums) + total * total
+}
+
+buffers! {
+    /// The block, of all entries of S.
+    pub(super) struct Sums(shape: Shape, n: usize) where {
+        let (m, r2) = (shape.hidden(), triangle(shape.classes() - 1));
+    } {
+        weights: [n],
+        blocks: [r2, m, m],
+        sums: [r2, m],
+        totals: [r2],
+    }
+}
+
+impl<T: Element> Sums<'_, T> {
+    /// The squared norm of the block, once all samples are in it.
+    pub(super) fn square(&self, isa: InstructionSet) -> f64 {
+        let (r2, mut square) = (self.totals.len(), 0.0);
+        let (size, m) = (self.blocks.len() / r2, self.sums.len() / r2);
+        for (e, total) in self.totals.iter().enumerate() {
+            square += square_of_entry(isa, row(self.blocks, size, e), row(self.sums, m, e), total.to_f64());
+        }
+        square
+    }
+
+    /// Multiplies the block with a number.
+    pub(super) fn scale(&mut self, isa: InstructionSet, factor: T) {
+        for sums in [&mut *self.blocks, &mut *self.sums, &mut *self.totals] {
+            scale(isa, sums, factor);
+        }
     }
 }
 

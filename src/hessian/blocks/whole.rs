@@ -27,7 +27,7 @@ use crate::hessian::factors::{FactorGradients, Factors};
 use crate::hessian::forward::Forward;
 use crate::kernels::context::Context;
 use crate::kernels::gemm::{self, Addend, Half, Matrix, MatrixMut, Triangle, mirror};
-use crate::kernels::vector::dot;
+use crate::kernels::vector::{dot, scale};
 use crate::network::Shape;
 use crate::simd::{Element, InstructionSet, Kernel, Lanes, Simd};
 use crate::workspace::{Arena, buffers, pieces, row, row_mut};
@@ -55,7 +55,8 @@ pub(super) const fn work(shape: Shape) -> Work {
 }
 
 buffers! {
-    struct Buffers(shape: Shape, n: usize) where {
+    /// H, with the rows of a tile of samples.
+    pub(super) struct Buffers(shape: Shape, n: usize) where {
         let (a_len, m, tile) = (shape.inputs() + 1, shape.hidden(), tile_len(n));
         let d2 = triangle(a_len);
     } {
@@ -103,6 +104,49 @@ struct TileRows<'w, T> {
     rf: &'w mut [T],
 }
 
+impl<T: Element> Buffers<'_, T> {
+    /// The squared norms of the blocks, once all samples are in H; `total` is its last entry.
+    pub(super) fn squares(&mut self, isa: InstructionSet, shape: Shape, weight: f64, total: f64) -> Squares {
+        let width = width(shape);
+        mirror(isa, MatrixMut::row_major(self.h, width, width), Half::Lower);
+        self.add_residuals(shape);
+        let squares = squares(isa, self.h, (shape.inputs() + 1) * shape.hidden(), self.sums, total);
+        Squares { output: weight * squares.output, cross: weight * squares.cross, hidden: weight * squares.hidden }
+    }
+
+    /// Multiplies H, but for its last entry, with a number.
+    pub(super) fn scale(&mut self, isa: InstructionSet, factor: T) {
+        for sums in [&mut *self.h, &mut *self.sums, &mut *self.cross, &mut *self.hidden] {
+            scale(isa, sums, factor);
+        }
+    }
+
+    /// Adds the residuals to H, and leaves the complete entries of H in their places.
+    fn add_residuals(&mut self, shape: Shape) {
+        let Self { h, cross, hidden, .. } = self;
+        let (a, m, width) = (shape.inputs() + 1, shape.hidden(), width(shape));
+        for (at, entry) in cross.iter_mut().enumerate() {
+            let of_h = a * m + at % m;
+            h[of_h * width + at] += *entry;
+            h[at * width + of_h] += *entry;
+            *entry = h[at * width + of_h];
+        }
+        let half_root2 = T::from_f64(core::f64::consts::FRAC_1_SQRT_2);
+        for ((i, l), entries) in upper(a).zip(hidden.chunks_exact_mut(m)) {
+            for (j, entry) in entries.iter_mut().enumerate() {
+                let (row, column) = (i * m + j, l * m + j);
+                if i == l {
+                    h[row * width + column] += *entry;
+                } else {
+                    h[row * width + column] += half_root2 * *entry;
+                    h[column * width + row] += half_root2 * *entry;
+                }
+                *entry = h[row * width + column];
+            }
+        }
+    }
+}
+
 impl<T: Element> BlockSum<'_, '_, T> {
     /// All blocks.
     pub(super) fn whole(
@@ -114,38 +158,14 @@ impl<T: Element> BlockSum<'_, '_, T> {
     ) -> Squares {
         let (isa, forward, shape) = (context.isa, self.forward, self.forward.shape);
         let (n, d, m, width) = (forward.n, shape.inputs(), shape.hidden(), width(shape));
-        let (am, d2) = ((d + 1) * m, triangle(d + 1));
-        let Buffers { dz, h_dz, a, aa, rf, h, sums, cross, hidden } = Buffers::cut(shape, n, &mut arena);
-        let mut rows = TileRows { dz, a, aa, rf };
-
-        let mut total = 0.0;
-        for tile in pieces(0..n, TILE) {
-            let (beta, height) = (if tile.start == 0 { T::ZERO } else { T::ONE }, tile.len());
-            self.write_rows(isa, factors, &tile, &mut rows);
-            let dz = Matrix::row_major(rows.dz, height, width);
-            let a = Matrix::row_major(rows.a, height, d + 1);
-            let aa = Matrix::row_major(rows.aa, height, d2);
-            let rf = Matrix::row_major(rows.rf, height, m);
-            let residual_d = Matrix::row_major(&factors.d[tile.start * m..tile.end * m], height, m);
-            let s = &factors.s[tile];
-            let out = MatrixMut::row_major(h, width, width);
-            context.gram(out, T::ONE, dz.t(), Some(s), beta, Triangle::Lower);
-            let s_row = Matrix::row_major(s, 1, height);
-            context.product(MatrixMut::row_major(sums, 1, width), T::ONE, s_row, dz, Addend::scaled(beta));
-            context.product(MatrixMut::row_major(cross, d + 1, m), T::ONE, a.t(), rf, Addend::scaled(beta));
-            context.product(MatrixMut::row_major(hidden, d2, m), T::ONE, aa.t(), residual_d, Addend::scaled(beta));
-            total += s.iter().map(|s| s.to_f64()).sum::<f64>();
-        }
-        mirror(isa, MatrixMut::row_major(h, width, width), Half::Lower);
-        self.add_residuals(h, cross, hidden);
-        let squares = squares(isa, h, am, sums, total);
-        let squares = Squares {
-            output: self.weight * squares.output,
-            cross: self.weight * squares.cross,
-            hidden: self.weight * squares.hidden,
-        };
+        let d2 = triangle(d + 1);
+        let mut buffers = Buffers::cut(shape, n, &mut arena);
+        let total = self.add_whole(factors, &mut buffers, true, context);
+        let squares = buffers.squares(isa, shape, self.weight, total);
 
         let Some(gradients) = gradients else { return squares };
+        let Buffers { dz, h_dz, a, aa, rf, h, sums, cross, hidden } = buffers;
+        let mut rows = TileRows { dz, a, aa, rf };
         self.scale_residuals(cross, hidden);
         for tile in pieces(0..n, TILE) {
             let height = tile.len();
@@ -174,6 +194,40 @@ impl<T: Element> BlockSum<'_, '_, T> {
             });
         }
         squares
+    }
+
+    /// Adds the samples to H; the first to be added set it. Returns what they add to its last entry.
+    pub(super) fn add_whole(
+        &self,
+        factors: &Factors<'_, T>,
+        buffers: &mut Buffers<'_, T>,
+        first: bool,
+        context: &mut Context<'_, T>,
+    ) -> f64 {
+        let (isa, shape) = (context.isa, self.forward.shape);
+        let (n, d, m, width) = (self.forward.n, shape.inputs(), shape.hidden(), width(shape));
+        let d2 = triangle(d + 1);
+        let Buffers { dz, a, aa, rf, h, sums, cross, hidden, .. } = buffers;
+        let mut rows = TileRows { dz, a, aa, rf };
+        let mut total = 0.0;
+        for tile in pieces(0..n, TILE) {
+            let (beta, height) = (if first && tile.start == 0 { T::ZERO } else { T::ONE }, tile.len());
+            self.write_rows(isa, factors, &tile, &mut rows);
+            let dz = Matrix::row_major(rows.dz, height, width);
+            let a = Matrix::row_major(rows.a, height, d + 1);
+            let aa = Matrix::row_major(rows.aa, height, d2);
+            let rf = Matrix::row_major(rows.rf, height, m);
+            let residual_d = Matrix::row_major(&factors.d[tile.start * m..tile.end * m], height, m);
+            let s = &factors.s[tile];
+            let out = MatrixMut::row_major(h, width, width);
+            context.gram(out, T::ONE, dz.t(), Some(s), beta, Triangle::Lower);
+            let s_row = Matrix::row_major(s, 1, height);
+            context.product(MatrixMut::row_major(sums, 1, width), T::ONE, s_row, dz, Addend::scaled(beta));
+            context.product(MatrixMut::row_major(cross, d + 1, m), T::ONE, a.t(), rf, Addend::scaled(beta));
+            context.product(MatrixMut::row_major(hidden, d2, m), T::ONE, aa.t(), residual_d, Addend::scaled(beta));
+            total += s.iter().map(|s| s.to_f64()).sum::<f64>();
+        }
+        total
     }
 
     /// Writes the rows of a tile of samples.
@@ -206,31 +260,6 @@ impl<T: Element> BlockSum<'_, '_, T> {
                 }
             }
         });
-    }
-
-    /// Adds the residuals to H, and leaves the complete entries of H in their places.
-    fn add_residuals(&self, h: &mut [T], cross: &mut [T], hidden: &mut [T]) {
-        let shape = self.forward.shape;
-        let (a, m, width) = (shape.inputs() + 1, shape.hidden(), width(shape));
-        for (at, entry) in cross.iter_mut().enumerate() {
-            let of_h = a * m + at % m;
-            h[of_h * width + at] += *entry;
-            h[at * width + of_h] += *entry;
-            *entry = h[at * width + of_h];
-        }
-        let half_root2 = T::from_f64(core::f64::consts::FRAC_1_SQRT_2);
-        for ((i, l), entries) in upper(a).zip(hidden.chunks_exact_mut(m)) {
-            for (j, entry) in entries.iter_mut().enumerate() {
-                let (row, column) = (i * m + j, l * m + j);
-                if i == l {
-                    h[row * width + column] += *entry;
-                } else {
-                    h[row * width + column] += half_root2 * *entry;
-                    h[column * width + row] += half_root2 * *entry;
-                }
-                *entry = h[row * width + column];
-            }
-        }
     }
 
     /// Turns the entries of H at the residuals' places into derivatives of the value: `4 w_cross` times the entry in the off-diagonal

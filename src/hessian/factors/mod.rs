@@ -32,7 +32,7 @@ use crate::kernels::gemm::{self, Addend, Matrix, MatrixMut};
 use crate::kernels::vector::{add_scaled, largest_magnitude, scale};
 use crate::network::Shape;
 use crate::number::power_of_two_near;
-use crate::simd::Element;
+use crate::simd::{Element, InstructionSet};
 use crate::workspace::{Arena, PerSample, buffers, row, row_mut};
 pub(crate) use cuts::{CHUNK, chunks, middle};
 pub(crate) use gradients::{FactorGradients, HiddenGradient, gradient_elements};
@@ -126,6 +126,17 @@ impl<'w, T: Element> Factors<'w, T> {
             *d = e * q;
         }
         Self { scale: divisor, s, r, d, q, v, vv, contrasts, row: scratch }
+    }
+
+    /// Divides S, r, d and q by another scale, a power of two, in place of their own.
+    pub(crate) fn divide_by(&mut self, isa: InstructionSet, other: f64) {
+        if other != self.scale {
+            let factor = T::from_f64(self.scale / other);
+            for all in [&mut *self.s, &mut *self.r, &mut *self.d, &mut *self.q] {
+                scale(isa, all, factor);
+            }
+            self.scale = other;
+        }
     }
 
     /// tr S of sample `n`.

@@ -85,6 +85,10 @@ pub(super) fn form<T: Element>(
     psi: &mut [T],
     scratch: &mut WorkerScratch<'_, T>,
 ) {
+    // The second half of a single row.
+    if part.rows.is_empty() {
+        return;
+    }
     let width = part.columns.len();
     transpose(scratch.context.isa, sum, &part.columns, scratch.transposed);
     form_rows(tangent, sum, &part.rows, (width, width), psi, scratch);
