@@ -7,8 +7,9 @@ use std::cell::Cell;
 
 use common::problem::{Instance, Labels, Recipe, Way};
 use flatmin::{
-    Activation, Direction, Hsr, Penalty, Real, Sam, Sampling, Sgd, State, bound_gradient, curvature, dense_hessian,
-    hessian_vector_product, hsr_gradient, loss, loss_gradient, trace_gradient, trace_of_square_gradient,
+    Activation, Direction, Hsr, Penalty, Real, Sam, Sampling, Sgd, State, bound_gradient, classes, curvature,
+    dense_hessian, hessian_vector_product, hsr_gradient, logits, loss, loss_gradient, probabilities, trace_gradient,
+    trace_of_square_gradient,
 };
 
 /// The system's allocator, counting.
@@ -66,6 +67,8 @@ fn everything<T: Real>(instance: &Instance<T>) -> usize {
     let needed = plan.workspace_len().max(sampled.workspace_len(plan).expect("good parameters"));
     let space = &mut vec![T::NAN; needed][..];
     let sgd = Sgd { learning_rate: 0.01, momentum: 0.9, weight_decay: 0.01 };
+    let (inputs, mut predicted) = (&instance.inputs[..], vec![T::ZERO; batch.samples() * plan.shape().classes()]);
+    let mut top = vec![0; batch.samples()];
     let out = &mut gradient[..];
     allocations(|| {
         let mut state = State::new(&mut velocity);
@@ -86,6 +89,10 @@ fn everything<T: Real>(instance: &Instance<T>) -> usize {
         assert!(hsr_gradient(plan, &theta, batch, 0.1, out, space).is_ok());
         assert!(hessian_vector_product(plan, &theta, batch, &instance.theta, out, space).is_ok());
         assert!(dense_hessian(plan, &theta, batch, &mut hessian, space).is_ok());
+        assert!(logits(plan, &theta, inputs, &mut predicted, space).is_ok());
+        assert!(probabilities(plan, &theta, inputs, &mut predicted, space).is_ok());
+        assert!(classes(plan, &theta, inputs, &mut top, space).is_ok());
+        assert!(plan.network().initialize(&mut theta, 1).is_ok());
     })
 }
 
