@@ -6,6 +6,8 @@ mod agreement;
 mod growth;
 #[path = "capi/languages.rs"]
 mod languages;
+#[path = "capi/predict.rs"]
+mod predict;
 
 use std::ffi::CStr;
 use std::ptr;

@@ -9,7 +9,7 @@ use std::ptr;
 
 use arbitrary::{Result, Unstructured};
 use flatmin::capi::*;
-use flatmin::{Activation, Form, Route};
+use flatmin::{Activation, Form, Initialization, Route};
 use input::{len, number, numbers, size};
 use libfuzzer_sys::fuzz_target;
 
@@ -140,6 +140,8 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
         (0..given).map(|i| u32::from(list[i % 8]) % (classes as u32 + u32::from(list[0] > 250))).collect();
     let mut vector: Vec<f64> = numbers(bytes, lengths.parameters)?;
     let mut output = vec![1.0; len(bytes, lengths.parameters)?];
+    let mut predicted = vec![1.0; len(bytes, given * lengths.classes)?];
+    let mut tops = vec![1; len(bytes, given)?];
     let mut velocity = vec![0.0; if bytes.arbitrary()? { lengths.parameters } else { 0 }];
     let (learning_rate, momentum, weight_decay) = (number(bytes)?, number(bytes)?, number(bytes)?);
     let sgd = CSgd { learning_rate, momentum, weight_decay, ..CSgd::default() };
@@ -189,6 +191,7 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
         // Lengths that no memory has are refused before they are used.
         batch.inputs_len = usize::MAX / 8 + usize::from(bytes.arbitrary::<u8>()?);
     }
+    let (inputs, inputs_len) = (batch.inputs, batch.inputs_len);
     let theta_len = if bytes.arbitrary::<u8>()? > 250 { usize::MAX / 4 } else { theta.len() };
     let state = CState {
         velocity: faults[2].of(velocity.as_mut_ptr(), theta.as_mut_ptr()),
@@ -209,6 +212,8 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
     let before = (theta.clone(), output.clone(), velocity.clone(), state);
     let in_theta = faults[3].of(theta.as_mut_ptr(), workspace.as_mut_ptr());
     let out = faults[4].of(output.as_mut_ptr(), in_theta);
+    let (prediction, top) =
+        (faults[4].of(predicted.as_mut_ptr(), in_theta), faults[4].of(tops.as_mut_ptr(), in_theta.cast()));
     let space = faults[5].of(workspace.as_mut_ptr(), theta.as_mut_ptr());
     let plan_pointer: *const CPlan = if faults[6] == Spoilt::Null { ptr::null() } else { plan.pointer() };
     let (batch_pointer, state_pointer, step_pointer) = (batch.pointer(), state.pointer(), step.pointer());
@@ -216,7 +221,8 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
     // An overlapping pointer may lead to less than its length says: refused before it is followed.
     let results = (evaluation, curvature, step);
     let (mut value, rho) = (0.0, number(bytes)?);
-    let which = bytes.arbitrary::<u8>()? % 11;
+    let (initialization, seed) = (code(bytes, Initialization::ALL.len())?, bytes.arbitrary()?);
+    let which = bytes.arbitrary::<u8>()? % 15;
     // SAFETY: every pointer leads to as much as its length says, or is one that has to be refused.
     let status = unsafe {
         match which {
@@ -328,6 +334,40 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
                 space_len,
                 step_pointer,
             ),
+            11 => flatmin_logits_f64(
+                plan_pointer,
+                in_theta,
+                theta_len,
+                inputs,
+                inputs_len,
+                prediction,
+                predicted.len(),
+                space,
+                space_len,
+            ),
+            12 => flatmin_probabilities_f64(
+                plan_pointer,
+                in_theta,
+                theta_len,
+                inputs,
+                inputs_len,
+                prediction,
+                predicted.len(),
+                space,
+                space_len,
+            ),
+            13 => flatmin_classes_f64(
+                plan_pointer,
+                in_theta,
+                theta_len,
+                inputs,
+                inputs_len,
+                top,
+                tops.len(),
+                space,
+                space_len,
+            ),
+            14 => flatmin_initialize_f64(plan_pointer, initialization, seed, out, out_len),
             _ => flatmin_hsr_step_f64(
                 plan_pointer,
                 hsr.pointer(),
@@ -342,22 +382,33 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
         }
     };
     assert_ne!(status, Status::Internal, "function {which}");
-    let (is_step, has_output) = (which >= 8, matches!(which, 1 | 3..=7));
+    let (is_step, has_output) = (matches!(which, 8..=10), matches!(which, 1 | 3..=7 | 14));
+    let (has_batch, is_evaluation) = (which < 11, which < 14);
     if status == Status::Ok {
         // Nothing may have been wrong that the function looks at.
-        let written = [(is_step, faults[2], velocity.len()), (has_output, faults[4], output.len())];
-        for (looked_at, fault, len) in
-            [(true, faults[0], x.len()), (true, faults[1], given), (true, faults[3], theta.len())]
-                .into_iter()
-                .chain(written)
+        let written = [
+            (is_step, faults[2], velocity.len()),
+            (has_output, faults[4], output.len()),
+            (matches!(which, 11 | 12), faults[4], predicted.len()),
+            (which == 13, faults[4], tops.len()),
+        ];
+        for (looked_at, fault, len) in [
+            (is_evaluation, faults[0], x.len()),
+            (has_batch, faults[1], given),
+            (is_evaluation, faults[3], theta.len()),
+        ]
+        .into_iter()
+        .chain(written)
         {
             assert!(!looked_at || len == 0 || fault == Spoilt::Not, "function {which} accepted {faults:?}");
         }
-        assert!(faults[5] == Spoilt::Not && faults[6] != Spoilt::Null, "function {which} accepted {faults:?}");
+        assert!(faults[5] == Spoilt::Not || !is_evaluation, "function {which} accepted {faults:?}");
+        assert!(faults[6] != Spoilt::Null, "function {which} accepted {faults:?}");
         let read = match which {
             8 => vec![plan_size, batch_size, state_size, sgd_size],
             9 => vec![plan_size, batch_size, state_size, sam_size],
             10 => vec![plan_size, batch_size, state_size, hsr_size],
+            11.. => vec![plan_size],
             _ => vec![plan_size, batch_size],
         };
         assert!(
@@ -367,18 +418,22 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
         let (written, tail) = match which {
             0 => (evaluation_size, evaluation.tail),
             2 | 4 | 5 => (curvature_size, curvature.tail),
-            6 | 8.. => (step_size, step.tail),
+            6 | 8..=10 => (step_size, step.tail),
             _ => (Size::Right, [0; 2]),
         };
         // Whatever was behind a result of a later version's size, zeros are now.
         assert!(written != Size::Wrong && tail == [0; 2], "function {which} left {tail:?} behind a {written:?} result");
         assert!(which != 10 || hsr.structure.reserved == 0, "accepted a reserved field");
-        assert!(theta.iter().chain(&velocity).chain(&output).all(|entry| entry.is_finite()), "function {which}");
+        let theta = if is_evaluation { &theta[..] } else { &[] };
+        let mut numbers = theta.iter().chain(&velocity).chain(&output).chain(&predicted);
+        assert!(numbers.all(|entry| entry.is_finite()), "function {which}");
+        assert!(which != 13 || tops.iter().all(|&top| (top as usize) < lengths.classes), "{tops:?}");
         return Ok(());
     }
     assert!((evaluation, curvature, step) == results && value == 0.0, "function {which} wrote a result");
     let same = |one: &[f64], other: &[f64]| one.iter().zip(other).all(|(x, y)| x.to_bits() == y.to_bits());
     let kept = same(&theta, &before.0) && same(&output, &before.1) && same(&velocity, &before.2);
+    let kept = kept && predicted.iter().all(|&x| x == 1.0) && tops.iter().all(|&top| top == 1);
     assert!(kept && state == before.3, "function {which} wrote something in spite of {status:?}");
     let mut message = [1u8; 300];
     // SAFETY: as long as said.

@@ -73,6 +73,22 @@ static void OWN(evaluate)(const struct network_case *from)
     print_scalar(KIND, "lambda_min_upper", curvature.lambda_min_upper);
     print_scalar(KIND, "lambda_min_lower", curvature.lambda_min_lower);
 
+    const size_t outputs = from->samples * from->classes;
+    REAL *fan_in = allocate(size, sizeof(REAL));
+    REAL *glorot = allocate(size, sizeof(REAL));
+    REAL *logits = allocate(outputs, sizeof(REAL));
+    REAL *probabilities = allocate(outputs, sizeof(REAL));
+    uint32_t *classes = allocate(from->samples, sizeof *classes);
+    check(OWN(flatmin_initialize)(&plan, FLATMIN_FAN_IN, 42, fan_in, size));
+    check(OWN(flatmin_initialize)(&plan, FLATMIN_GLOROT, 42, glorot, size));
+    check(OWN(flatmin_logits)(&plan, theta, size, inputs, batch.inputs_len, logits, outputs, workspace, space));
+    check(OWN(flatmin_probabilities)(&plan, theta, size, inputs, batch.inputs_len, probabilities, outputs, workspace,
+                                     space));
+    check(OWN(flatmin_classes)(&plan, theta, size, inputs, batch.inputs_len, classes, from->samples, workspace,
+                               space));
+    for (size_t n = 0; n < from->samples; n++)
+        print_scalar(KIND, "class", classes[n]);
+
     OWN(flatmin_state) state = {.size = sizeof state, .velocity = velocity, .velocity_len = size};
     for (int i = 0; i < 10; i++) {
         flatmin_step step = flatmin_step_init();
@@ -90,6 +106,10 @@ static void OWN(evaluate)(const struct network_case *from)
     OWN(print_all)("product", product, size);
     OWN(print_all)("theta", theta, size);
     OWN(print_all)("velocity", velocity, size);
+    OWN(print_all)("fan_in", fan_in, size);
+    OWN(print_all)("glorot", glorot, size);
+    OWN(print_all)("logits", logits, outputs);
+    OWN(print_all)("probabilities", probabilities, outputs);
 
     free(theta);
     free(inputs);
@@ -98,6 +118,11 @@ static void OWN(evaluate)(const struct network_case *from)
     free(product);
     free(velocity);
     free(workspace);
+    free(fan_in);
+    free(glorot);
+    free(logits);
+    free(probabilities);
+    free(classes);
 }
 
 #undef JOIN_

@@ -33,6 +33,9 @@ def evaluate(case, kind, number):
         show(name, np.float64(getattr(curvature, name)))
     for name in ("lambda_max_upper", "lambda_max_lower", "lambda_min_upper", "lambda_min_lower"):
         show(name, np.float64(getattr(curvature, name)))
+    show("class", flatmin.classes(plan, theta, inputs).astype(np.float64))
+    predicted = [("logits", flatmin.logits(plan, theta, inputs).ravel())]
+    predicted += [("probabilities", flatmin.probabilities(plan, theta, inputs).ravel())]
     fields = {"learning_rate": 0.1, "momentum": 0.9, "weight_decay": 0.001, "rho": 0.05}
     hsr, sampled = flatmin.Hsr(**fields), flatmin.sampled(1, **fields)
     for _ in range(10):
@@ -44,6 +47,10 @@ def evaluate(case, kind, number):
         show("sampled_loss", np.float64(step.loss))
         show("sampled_trace_of_square", np.float64(step.estimated_trace_of_square))
     for name, numbers in (("gradient", gradient), ("product", product), ("theta", theta), ("velocity", trainer.velocity)):
+        show(name, numbers)
+    for name in ("fan_in", "glorot"):
+        show(name, flatmin.initialize(plan, 42, name, number))
+    for name, numbers in predicted:
         show(name, numbers)
 
 

@@ -13,7 +13,8 @@ use std::io::{self, Write};
 use anyhow::{Context, Result};
 use case::{Case, convert};
 use flatmin::{
-    Batch, Hsr, Plan, Real, Sampling, Sgd, State, Targets, curvature, hessian_vector_product, loss, loss_gradient,
+    Batch, Hsr, Initialization, Plan, Real, Sampling, Sgd, State, Targets, classes, curvature, hessian_vector_product,
+    logits, loss, loss_gradient, probabilities,
 };
 
 fn main() -> Result<()> {
@@ -44,6 +45,8 @@ fn evaluate<T: Real>(case: &Case, out: &mut impl Write, kind: &str, bits: impl F
     let (hsr, sampled) = (Hsr::new(sgd, 0.05), Hsr::sampled(sgd, 0.05, Sampling::new(1)));
     let mut workspace = vec![T::ZERO; plan.workspace_len().max(sampled.workspace_len(&plan)?)];
     let (mut gradient, mut product) = (theta.clone(), theta.clone());
+    let (mut fan_in, mut glorot) = (theta.clone(), theta.clone());
+    let (mut z, mut p, mut tops) = (targets.clone(), targets.clone(), vec![0; batch.samples()]);
     let mut scalar = |name: &str, x: f64| writeln!(out, "{kind} {name} {:016x}", x.to_bits());
 
     let evaluation = loss(&plan, &theta, &batch, &mut workspace)?;
@@ -59,6 +62,15 @@ fn evaluate<T: Real>(case: &Case, out: &mut impl Write, kind: &str, bits: impl F
     scalar("lambda_min_lower", found.bounds.lambda_min_lower)?;
     hessian_vector_product(&plan, &theta, &batch, &gradient, &mut product, &mut workspace)?;
 
+    case.network.initialize(&mut fan_in, 42)?;
+    case.network.initialize_by(Initialization::Glorot, &mut glorot, 42)?;
+    logits(&plan, &theta, &inputs, &mut z, &mut workspace)?;
+    probabilities(&plan, &theta, &inputs, &mut p, &mut workspace)?;
+    classes(&plan, &theta, &inputs, &mut tops, &mut workspace)?;
+    for class in tops {
+        scalar("class", class.into())?;
+    }
+
     let mut velocity = vec![T::ZERO; theta.len()];
     let mut state = State::new(&mut velocity);
     for _ in 0..10 {
@@ -71,8 +83,16 @@ fn evaluate<T: Real>(case: &Case, out: &mut impl Write, kind: &str, bits: impl F
         scalar("sampled_loss", step.loss)?;
         scalar("sampled_trace_of_square", step.estimate.context("an estimate")?.trace_of_square)?;
     }
-    for (name, numbers) in [("gradient", &gradient), ("product", &product), ("theta", &theta), ("velocity", &velocity)]
-    {
+    for (name, numbers) in [
+        ("gradient", &gradient),
+        ("product", &product),
+        ("theta", &theta),
+        ("velocity", &velocity),
+        ("fan_in", &fan_in),
+        ("glorot", &glorot),
+        ("logits", &z),
+        ("probabilities", &p),
+    ] {
         for &x in numbers {
             writeln!(out, "{kind} {name} {}", bits(x))?;
         }
