@@ -199,7 +199,7 @@ fn bad_arguments_of_initialisation_are_refused() {
     let size = given.theta.len();
     // SAFETY: null, misaligned, or a vector.
     unsafe {
-        let mut refused = |plan: *const CPlan, code, theta: *mut f64, len, status, message: &str| {
+        let refused = |plan: *const CPlan, code, theta: *mut f64, len, status, message: &str| {
             assert_eq!(flatmin_initialize_f64(plan, code, 1, theta, len), status);
             assert_eq!(last_error(), message);
         };
