@@ -35,16 +35,19 @@ macro_rules! agreement {
                     let (mut own, mut c_tops, mut tops) = (theirs.clone(), vec![9; samples], vec![9; samples]);
                     let (o, ol, mut memory) = (theirs.as_mut_ptr(), theirs.len(), space());
                     let (w, wl) = (memory.as_mut_ptr(), memory.len());
+                    // SAFETY: as above.
                     assert_eq!(unsafe { $logits(&given.plan, t, tl, x, xl, o, ol, w, wl) }, Status::Ok);
                     flatmin::logits(&plan, &theta, inputs, &mut own, &mut space()).unwrap();
                     assert_eq!(theirs, own);
 
                     let o = theirs.as_mut_ptr();
+                    // SAFETY: as above.
                     assert_eq!(unsafe { $probabilities(&given.plan, t, tl, x, xl, o, ol, w, wl) }, Status::Ok);
                     flatmin::probabilities(&plan, &theta, inputs, &mut own, &mut space()).unwrap();
                     assert_eq!(theirs, own);
 
                     let o = c_tops.as_mut_ptr();
+                    // SAFETY: as above.
                     assert_eq!(unsafe { $classes(&given.plan, t, tl, x, xl, o, samples, w, wl) }, Status::Ok);
                     flatmin::classes(&plan, &theta, inputs, &mut tops, &mut space()).unwrap();
                     assert_eq!(c_tops, tops);
