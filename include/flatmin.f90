@@ -2,7 +2,8 @@
 !
 ! Arrays are the caller's, contiguous, and passed with their length. Row-major N x D in C is (D, N) in Fortran: inputs(D, N),
 ! distributions(K, N); theta = [W(D, M), b(M), V(M, K), c(K)]. Class indices count from 0. Functions return a status, 0 on success.
-! Their generic names (flatmin_loss and so on) take real(c_float) or real(c_double).
+! Their generic names (flatmin_loss and so on) take real(c_float) or real(c_double), in arrays of rank 1; rows(1:size(inputs)) => inputs
+! makes one of inputs(D, N) without a copy.
 !
 ! Every structure is initialised when it is declared: its size, that of systems with addresses of 64 bits, and zeros. The pointers of
 ! a batch and of a state are c_loc of arrays of the caller's, or stay c_null_ptr.
@@ -37,6 +38,8 @@ module flatmin
   integer(c_int32_t), parameter :: flatmin_unit = 1
   integer(c_int32_t), parameter :: flatmin_exact = 0
   integer(c_int32_t), parameter :: flatmin_sampled = 1
+  integer(c_int32_t), parameter :: flatmin_fan_in = 0
+  integer(c_int32_t), parameter :: flatmin_glorot = 1
   integer(c_int32_t), parameter :: flatmin_status_ok = 0
   integer(c_int32_t), parameter :: flatmin_status_null_pointer = 1
   integer(c_int32_t), parameter :: flatmin_status_misaligned = 2
@@ -59,6 +62,22 @@ module flatmin
   integer(c_int32_t), parameter :: flatmin_status_pair_weights = 19
   integer(c_int32_t), parameter :: flatmin_status_overflow = 20
   integer(c_int32_t), parameter :: flatmin_status_internal = 21
+
+  type, bind(C) :: flatmin_plan
+    integer(c_size_t) :: size = 88
+    integer(c_size_t) :: inputs = 0
+    integer(c_size_t) :: hidden = 0
+    integer(c_size_t) :: classes = 0
+    integer(c_size_t) :: samples = 0
+    integer(c_int32_t) :: activation = 0
+    integer(c_int32_t) :: route = 0
+    integer(c_int32_t) :: form = 0
+    integer(c_int32_t) :: reserved = 0
+    integer(c_size_t) :: data_set = 0
+    integer(c_size_t) :: parameters = 0
+    integer(c_size_t) :: workspace_len = 0
+    integer(c_size_t) :: gradient_workspace_len = 0
+  end type
 
   type, bind(C) :: flatmin_optimizer
     integer(c_size_t) :: size = 152
@@ -83,22 +102,6 @@ module flatmin
     real(c_double) :: beta = 0
     real(c_double) :: guard = 0
     integer(c_int64_t) :: seed = 0
-  end type
-
-  type, bind(C) :: flatmin_plan
-    integer(c_size_t) :: size = 88
-    integer(c_size_t) :: inputs = 0
-    integer(c_size_t) :: hidden = 0
-    integer(c_size_t) :: classes = 0
-    integer(c_size_t) :: samples = 0
-    integer(c_int32_t) :: activation = 0
-    integer(c_int32_t) :: route = 0
-    integer(c_int32_t) :: form = 0
-    integer(c_int32_t) :: reserved = 0
-    integer(c_size_t) :: data_set = 0
-    integer(c_size_t) :: parameters = 0
-    integer(c_size_t) :: workspace_len = 0
-    integer(c_size_t) :: gradient_workspace_len = 0
   end type
 
   type, bind(C) :: flatmin_batch
@@ -278,6 +281,128 @@ module flatmin
         bind(C, name="flatmin_instruction_set") result(returned)
       import
       type(c_ptr) :: returned
+    end function
+  end interface
+
+  interface flatmin_initialize
+    function flatmin_initialize_f32(plan, initialization, seed, theta, theta_len) &
+        bind(C) result(returned)
+      import
+      type(flatmin_plan), intent(in) :: plan
+      integer(c_int32_t), value :: initialization
+      integer(c_int64_t), value :: seed
+      real(c_float), intent(inout) :: theta(*)
+      integer(c_size_t), value :: theta_len
+      integer(c_int32_t) :: returned
+    end function
+    function flatmin_initialize_f64(plan, initialization, seed, theta, theta_len) &
+        bind(C) result(returned)
+      import
+      type(flatmin_plan), intent(in) :: plan
+      integer(c_int32_t), value :: initialization
+      integer(c_int64_t), value :: seed
+      real(c_double), intent(inout) :: theta(*)
+      integer(c_size_t), value :: theta_len
+      integer(c_int32_t) :: returned
+    end function
+  end interface
+
+  interface flatmin_logits
+    function flatmin_logits_f32(plan, theta, theta_len, inputs, inputs_len, logits, logits_len, workspace, &
+        workspace_len) &
+        bind(C) result(returned)
+      import
+      type(flatmin_plan), intent(in) :: plan
+      real(c_float), intent(in) :: theta(*)
+      integer(c_size_t), value :: theta_len
+      real(c_float), intent(in) :: inputs(*)
+      integer(c_size_t), value :: inputs_len
+      real(c_float), intent(inout) :: logits(*)
+      integer(c_size_t), value :: logits_len
+      real(c_float), intent(inout) :: workspace(*)
+      integer(c_size_t), value :: workspace_len
+      integer(c_int32_t) :: returned
+    end function
+    function flatmin_logits_f64(plan, theta, theta_len, inputs, inputs_len, logits, logits_len, workspace, &
+        workspace_len) &
+        bind(C) result(returned)
+      import
+      type(flatmin_plan), intent(in) :: plan
+      real(c_double), intent(in) :: theta(*)
+      integer(c_size_t), value :: theta_len
+      real(c_double), intent(in) :: inputs(*)
+      integer(c_size_t), value :: inputs_len
+      real(c_double), intent(inout) :: logits(*)
+      integer(c_size_t), value :: logits_len
+      real(c_double), intent(inout) :: workspace(*)
+      integer(c_size_t), value :: workspace_len
+      integer(c_int32_t) :: returned
+    end function
+  end interface
+
+  interface flatmin_probabilities
+    function flatmin_probabilities_f32(plan, theta, theta_len, inputs, inputs_len, probabilities, &
+        probabilities_len, workspace, workspace_len) &
+        bind(C) result(returned)
+      import
+      type(flatmin_plan), intent(in) :: plan
+      real(c_float), intent(in) :: theta(*)
+      integer(c_size_t), value :: theta_len
+      real(c_float), intent(in) :: inputs(*)
+      integer(c_size_t), value :: inputs_len
+      real(c_float), intent(inout) :: probabilities(*)
+      integer(c_size_t), value :: probabilities_len
+      real(c_float), intent(inout) :: workspace(*)
+      integer(c_size_t), value :: workspace_len
+      integer(c_int32_t) :: returned
+    end function
+    function flatmin_probabilities_f64(plan, theta, theta_len, inputs, inputs_len, probabilities, &
+        probabilities_len, workspace, workspace_len) &
+        bind(C) result(returned)
+      import
+      type(flatmin_plan), intent(in) :: plan
+      real(c_double), intent(in) :: theta(*)
+      integer(c_size_t), value :: theta_len
+      real(c_double), intent(in) :: inputs(*)
+      integer(c_size_t), value :: inputs_len
+      real(c_double), intent(inout) :: probabilities(*)
+      integer(c_size_t), value :: probabilities_len
+      real(c_double), intent(inout) :: workspace(*)
+      integer(c_size_t), value :: workspace_len
+      integer(c_int32_t) :: returned
+    end function
+  end interface
+
+  interface flatmin_classes
+    function flatmin_classes_f32(plan, theta, theta_len, inputs, inputs_len, classes, classes_len, workspace, &
+        workspace_len) &
+        bind(C) result(returned)
+      import
+      type(flatmin_plan), intent(in) :: plan
+      real(c_float), intent(in) :: theta(*)
+      integer(c_size_t), value :: theta_len
+      real(c_float), intent(in) :: inputs(*)
+      integer(c_size_t), value :: inputs_len
+      integer(c_int32_t), intent(inout) :: classes(*)
+      integer(c_size_t), value :: classes_len
+      real(c_float), intent(inout) :: workspace(*)
+      integer(c_size_t), value :: workspace_len
+      integer(c_int32_t) :: returned
+    end function
+    function flatmin_classes_f64(plan, theta, theta_len, inputs, inputs_len, classes, classes_len, workspace, &
+        workspace_len) &
+        bind(C) result(returned)
+      import
+      type(flatmin_plan), intent(in) :: plan
+      real(c_double), intent(in) :: theta(*)
+      integer(c_size_t), value :: theta_len
+      real(c_double), intent(in) :: inputs(*)
+      integer(c_size_t), value :: inputs_len
+      integer(c_int32_t), intent(inout) :: classes(*)
+      integer(c_size_t), value :: classes_len
+      real(c_double), intent(inout) :: workspace(*)
+      integer(c_size_t), value :: workspace_len
+      integer(c_int32_t) :: returned
     end function
   end interface
 

@@ -82,6 +82,12 @@
 // The penalty is estimated from a few samples, at about the price of SGD.
 #define FLATMIN_SAMPLED 1
 
+// Weights and biases uniform within +-1/sqrt fan-in, as PyTorch's `nn.Linear` begins. A layer's fan-in is D or M, its fan-out M or K.
+#define FLATMIN_FAN_IN 0
+
+// Weights uniform within +-sqrt (6/(fan-in + fan-out)), biases zero.
+#define FLATMIN_GLOROT 1
+
 // What became of a call: 0 on success.
 enum flatmin_status
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -102,7 +108,7 @@ enum flatmin_status
     FLATMIN_STATUS_UNKNOWN_FIELD = 5,
     // A reserved field is not zero
     FLATMIN_STATUS_RESERVED = 6,
-    // A code of an activation, route, form, method, update, direction or penalty that is none of those defined
+    // A code of an activation, route, form, method, update, direction, penalty or initialization that is none of those defined
     FLATMIN_STATUS_UNKNOWN_CODE = 7,
     // A batch with neither kind of targets, or with both
     FLATMIN_STATUS_TARGETS = 8,
@@ -140,6 +146,40 @@ typedef enum flatmin_status flatmin_status;
 typedef int32_t flatmin_status;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
+
+// Network, batch size and route: all that fixes cost and memory of a computation. Filled in by `flatmin_plan_new`.
+//
+// The caller may change any of the fields from `inputs` to `data_set` and call `flatmin_plan_update`, which sets the lengths anew. The
+// functions that take a plan check it, and go by those fields alone.
+typedef struct flatmin_plan {
+    // Bytes of this structure, as the caller knows it.
+    size_t size;
+    // D, the length of an input row.
+    size_t inputs;
+    // M, the number of hidden units.
+    size_t hidden;
+    // K, the number of classes.
+    size_t classes;
+    // The largest batch that the plan allows.
+    size_t samples;
+    // `FLATMIN_TANH`, `FLATMIN_SIGMOID`, `FLATMIN_SOFTPLUS`, `FLATMIN_GELU`, `FLATMIN_SILU` or `FLATMIN_IDENTITY`.
+    uint32_t activation;
+    // `FLATMIN_PAIRS` or `FLATMIN_BLOCKS`: how tr H^2 and its gradient are computed.
+    uint32_t route;
+    // `FLATMIN_FLAT` or `FLATMIN_TANGENT`: the form of `FLATMIN_PAIRS`.
+    uint32_t form;
+    // 0.
+    uint32_t reserved;
+    // What a batch's tr H^2 stands for. 0: the batch's own. T: an unbiased estimate for a data set of T samples.
+    size_t data_set;
+    // P = MD + M + KM + K, the length of theta, of gradients, of each moment.
+    size_t parameters;
+    // Elements of workspace that the functions of the Hessian take, and exact HSR steps: each function says which length it takes.
+    // A sampled HSR step takes what `flatmin_optimizer_workspace_len` says, which can be more.
+    size_t workspace_len;
+    // Elements of workspace that the functions of the loss take, and all steps but those of HSR. No more than `workspace_len`.
+    size_t gradient_workspace_len;
+} flatmin_plan;
 
 // An optimizer: which gradient a step takes, and what the update makes of it. All zero but for `size` it is plain gradient descent, of
 // learning rate 0. Fields that the method, the update or the penalty does not use are not read.
@@ -195,40 +235,6 @@ typedef struct flatmin_optimizer {
     // Where the random numbers come from, with the count of steps.
     uint64_t seed;
 } flatmin_optimizer;
-
-// Network, batch size and route: all that fixes cost and memory of a computation. Filled in by `flatmin_plan_new`.
-//
-// The caller may change any of the fields from `inputs` to `data_set` and call `flatmin_plan_update`, which sets the lengths anew. The
-// functions that take a plan check it, and go by those fields alone.
-typedef struct flatmin_plan {
-    // Bytes of this structure, as the caller knows it.
-    size_t size;
-    // D, the length of an input row.
-    size_t inputs;
-    // M, the number of hidden units.
-    size_t hidden;
-    // K, the number of classes.
-    size_t classes;
-    // The largest batch that the plan allows.
-    size_t samples;
-    // `FLATMIN_TANH`, `FLATMIN_SIGMOID`, `FLATMIN_SOFTPLUS`, `FLATMIN_GELU`, `FLATMIN_SILU` or `FLATMIN_IDENTITY`.
-    uint32_t activation;
-    // `FLATMIN_PAIRS` or `FLATMIN_BLOCKS`: how tr H^2 and its gradient are computed.
-    uint32_t route;
-    // `FLATMIN_FLAT` or `FLATMIN_TANGENT`: the form of `FLATMIN_PAIRS`.
-    uint32_t form;
-    // 0.
-    uint32_t reserved;
-    // What a batch's tr H^2 stands for. 0: the batch's own. T: an unbiased estimate for a data set of T samples.
-    size_t data_set;
-    // P = MD + M + KM + K, the length of theta, of gradients, of each moment.
-    size_t parameters;
-    // Elements of workspace that the functions of the Hessian take, and exact HSR steps: each function says which length it takes.
-    // A sampled HSR step takes what `flatmin_optimizer_workspace_len` says, which can be more.
-    size_t workspace_len;
-    // Elements of workspace that the functions of the loss take, and all steps but those of HSR. No more than `workspace_len`.
-    size_t gradient_workspace_len;
-} flatmin_plan;
 
 // N samples: inputs, and either kind of targets. The other kind is null, of length 0.
 //
@@ -408,15 +414,15 @@ typedef struct flatmin_state_f64 {
 
 // One of each structure with its size, and zeros in all other fields.
 
-static inline struct flatmin_optimizer flatmin_optimizer_init(void) {
-    struct flatmin_optimizer made;
+static inline struct flatmin_plan flatmin_plan_init(void) {
+    struct flatmin_plan made;
     memset(&made, 0, sizeof made);
     made.size = sizeof made;
     return made;
 }
 
-static inline struct flatmin_plan flatmin_plan_init(void) {
-    struct flatmin_plan made;
+static inline struct flatmin_optimizer flatmin_optimizer_init(void) {
+    struct flatmin_optimizer made;
     memset(&made, 0, sizeof made);
     made.size = sizeof made;
     return made;
@@ -482,6 +488,20 @@ static inline struct flatmin_state_f64 flatmin_state_f64_init(void) {
 extern "C" {
 #endif // __cplusplus
 
+// Writes random parameters to theta, by `FLATMIN_FAN_IN` or `FLATMIN_GLOROT`: the same ones for the same seed, on every platform.
+flatmin_status flatmin_initialize_f32(const struct flatmin_plan *plan,
+                                      uint32_t initialization,
+                                      uint64_t seed,
+                                      float *theta,
+                                      size_t theta_len);
+
+// Writes random parameters to theta, by `FLATMIN_FAN_IN` or `FLATMIN_GLOROT`: the same ones for the same seed, on every platform.
+flatmin_status flatmin_initialize_f64(const struct flatmin_plan *plan,
+                                      uint32_t initialization,
+                                      uint64_t seed,
+                                      double *theta,
+                                      size_t theta_len);
+
 // Makes the update Adam's: sets `update`, and `beta1`, `beta2` and `epsilon` to the defaults. The other fields stay as they are. For AdamW,
 // set `update` to `FLATMIN_ADAMW` afterwards.
 flatmin_status flatmin_optimizer_adam(struct flatmin_optimizer *optimizer);
@@ -513,6 +533,74 @@ flatmin_status flatmin_plan_new(size_t inputs,
 
 // Checks a plan whose fields were changed, and sets its lengths anew.
 flatmin_status flatmin_plan_update(struct flatmin_plan *plan);
+
+// The logits z of the samples of `inputs`, N x D, row-major: N x K, row-major. N is at least 1 and at most the plan's `samples`. Takes the
+// plan's `gradient_workspace_len` elements of workspace.
+flatmin_status flatmin_logits_f32(const struct flatmin_plan *plan,
+                                  const float *theta,
+                                  size_t theta_len,
+                                  const float *inputs,
+                                  size_t inputs_len,
+                                  float *logits,
+                                  size_t logits_len,
+                                  float *workspace,
+                                  size_t workspace_len);
+
+// The class probabilities p = softmax(z), N x K, row-major. Takes what the logits take.
+flatmin_status flatmin_probabilities_f32(const struct flatmin_plan *plan,
+                                         const float *theta,
+                                         size_t theta_len,
+                                         const float *inputs,
+                                         size_t inputs_len,
+                                         float *probabilities,
+                                         size_t probabilities_len,
+                                         float *workspace,
+                                         size_t workspace_len);
+
+// The most probable class of each sample, N; the first one, among equals. Takes what the logits take.
+flatmin_status flatmin_classes_f32(const struct flatmin_plan *plan,
+                                   const float *theta,
+                                   size_t theta_len,
+                                   const float *inputs,
+                                   size_t inputs_len,
+                                   uint32_t *classes,
+                                   size_t classes_len,
+                                   float *workspace,
+                                   size_t workspace_len);
+
+// The logits z of the samples of `inputs`, N x D, row-major: N x K, row-major. N is at least 1 and at most the plan's `samples`. Takes the
+// plan's `gradient_workspace_len` elements of workspace.
+flatmin_status flatmin_logits_f64(const struct flatmin_plan *plan,
+                                  const double *theta,
+                                  size_t theta_len,
+                                  const double *inputs,
+                                  size_t inputs_len,
+                                  double *logits,
+                                  size_t logits_len,
+                                  double *workspace,
+                                  size_t workspace_len);
+
+// The class probabilities p = softmax(z), N x K, row-major. Takes what the logits take.
+flatmin_status flatmin_probabilities_f64(const struct flatmin_plan *plan,
+                                         const double *theta,
+                                         size_t theta_len,
+                                         const double *inputs,
+                                         size_t inputs_len,
+                                         double *probabilities,
+                                         size_t probabilities_len,
+                                         double *workspace,
+                                         size_t workspace_len);
+
+// The most probable class of each sample, N; the first one, among equals. Takes what the logits take.
+flatmin_status flatmin_classes_f64(const struct flatmin_plan *plan,
+                                   const double *theta,
+                                   size_t theta_len,
+                                   const double *inputs,
+                                   size_t inputs_len,
+                                   uint32_t *classes,
+                                   size_t classes_len,
+                                   double *workspace,
+                                   size_t workspace_len);
 
 // Mean cross-entropy and accuracy. Takes the plan's `gradient_workspace_len` elements of workspace.
 flatmin_status flatmin_loss_f32(const struct flatmin_plan *plan,

@@ -41,7 +41,8 @@
 //!
 //! let plan = Plan::new(network, batch.samples())?;
 //! let mut workspace = vec![0.0; plan.workspace_len()];
-//! let mut theta: Vec<f64> = (0..network.shape.parameters()).map(|i| 0.9 * (1.7 * i as f64).sin()).collect();
+//! let mut theta = vec![0.0f64; network.shape.parameters()];
+//! network.initialize(&mut theta, 1)?;
 //!
 //! let hsr = Hsr::new(Sgd::new(0.5), 0.01);
 //! let mut state = State::new(&mut []);
@@ -49,6 +50,9 @@
 //!     hsr.step(&plan, &mut theta, &batch, &mut state, &mut workspace)?;
 //! }
 //! assert_eq!(flatmin::loss(&plan, &theta, &batch, &mut workspace)?.accuracy, 1.0);
+//! let mut classes = [0; 4];
+//! flatmin::classes(&plan, &theta, &inputs, &mut classes, &mut workspace)?;
+//! assert_eq!(classes, [0, 1, 1, 0]);
 //! let flat = flatmin::curvature(&plan, &theta, &batch, &mut workspace)?;
 //! println!("λ_max is at most {}", flat.bounds.lambda_max_upper);
 //! # Ok::<(), flatmin::Error>(())

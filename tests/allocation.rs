@@ -8,9 +8,9 @@ use std::cell::Cell;
 use common::problem::{Instance, Labels, Recipe, Way};
 use flatmin::{
     Activation, Direction, Hsr, Optimizer, Penalty, Plan, Real, Sam, Sampling, Sgd, State, WeightDecay, bound_gradient,
-    curvature, data_set_curvature, data_set_curvature_estimate, data_set_hessian_vector_product, data_set_loss,
-    data_set_loss_gradient, dense_hessian, hessian_vector_product, hsr_gradient, loss, loss_gradient, trace_gradient,
-    trace_of_square_gradient,
+    classes, curvature, data_set_curvature, data_set_curvature_estimate, data_set_hessian_vector_product,
+    data_set_loss, data_set_loss_gradient, dense_hessian, hessian_vector_product, hsr_gradient, logits, loss,
+    loss_gradient, probabilities, trace_gradient, trace_of_square_gradient,
 };
 
 /// The system's allocator, counting.
@@ -71,6 +71,8 @@ fn everything<T: Real>(instance: &Instance<T>) -> usize {
     let needed = plan.workspace_len().max(sampled.workspace_len(plan).expect("good parameters")).max(by_chunks);
     let space = &mut vec![T::NAN; needed][..];
     let sgd = Sgd::new(0.01).with_momentum(0.9).with_weight_decay(WeightDecay::all(0.01));
+    let (inputs, mut predicted) = (&instance.inputs[..], vec![T::ZERO; batch.samples() * plan.shape().classes()]);
+    let mut top = vec![0; batch.samples()];
     let out = &mut gradient[..];
     allocations(|| {
         let mut state = State::new(&mut velocity);
@@ -96,6 +98,10 @@ fn everything<T: Real>(instance: &Instance<T>) -> usize {
         assert!(data_set_curvature(chunks, &theta, batch, space).is_ok());
         assert!(data_set_curvature_estimate(chunks, &theta, batch, space).is_ok());
         assert!(data_set_hessian_vector_product(chunks, &theta, batch, &instance.theta, out, space).is_ok());
+        assert!(logits(plan, &theta, inputs, &mut predicted, space).is_ok());
+        assert!(probabilities(plan, &theta, inputs, &mut predicted, space).is_ok());
+        assert!(classes(plan, &theta, inputs, &mut top, space).is_ok());
+        assert!(plan.network().initialize(&mut theta, 1).is_ok());
     })
 }
 

@@ -8,6 +8,8 @@ mod growth;
 mod languages;
 #[path = "capi/optimizers.rs"]
 mod optimizers;
+#[path = "capi/predict.rs"]
+mod predict;
 
 use std::ffi::CStr;
 use std::ptr;

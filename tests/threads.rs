@@ -72,6 +72,24 @@ fn threads_do_not_disturb_each_other() {
     }
 }
 
+/// What is predicted by so many threads, as bits.
+#[cfg(feature = "threads")]
+fn predicted<T: Real>(recipe: &Recipe, threads: usize) -> Vec<u64> {
+    let instance = recipe.problem().instance::<T>();
+    let plan = instance.plan.with_threads(threads).unwrap();
+    let mut numbers = vec![T::NAN; recipe.samples * recipe.classes];
+    let (mut classes, mut bits) = (vec![u32::MAX; recipe.samples], Vec::new());
+    for predict in [flatmin::logits, flatmin::probabilities] {
+        let mut workspace = vec![T::NAN; plan.gradient_workspace_len()];
+        predict(&plan, &instance.theta, &instance.inputs, &mut numbers, &mut workspace).unwrap();
+        bits.extend(numbers.iter().map(|x| x.to_f64().to_bits()));
+    }
+    let mut workspace = vec![T::NAN; plan.gradient_workspace_len()];
+    flatmin::classes(&plan, &instance.theta, &instance.inputs, &mut classes, &mut workspace).unwrap();
+    bits.extend(classes.into_iter().map(u64::from));
+    bits
+}
+
 /// By every way, in both types, by one to four threads; of sizes at which all that can be split is.
 #[cfg(feature = "threads")]
 #[test]
@@ -86,6 +104,11 @@ fn several_threads_have_the_bits_of_one() {
         seed: 5,
     });
     for recipe in [&small, &large] {
+        let alone = (predicted::<f32>(recipe, 1), predicted::<f64>(recipe, 1));
+        for threads in 2..=4 {
+            let found = (predicted::<f32>(recipe, threads), predicted::<f64>(recipe, threads));
+            assert!(found == alone, "{threads} threads");
+        }
         for way in Way::ALL {
             // With blocks of this many inputs, M²D² numbers are too many for a test.
             let inputs = if way.route == flatmin::Route::Blocks { recipe.inputs.min(20) } else { recipe.inputs };

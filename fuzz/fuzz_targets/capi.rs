@@ -9,7 +9,7 @@ use std::ptr;
 
 use arbitrary::{Result, Unstructured};
 use flatmin::capi::*;
-use flatmin::{Activation, Form, Route};
+use flatmin::{Activation, Form, Initialization, Route};
 use input::{len, number, numbers, size};
 use libfuzzer_sys::fuzz_target;
 
@@ -146,6 +146,8 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
         (0..given).map(|i| u32::from(list[i % 8]) % (classes as u32 + u32::from(list[0] > 250))).collect();
     let mut vector: Vec<f64> = numbers(bytes, lengths.parameters)?;
     let mut output = vec![1.0; len(bytes, lengths.parameters)?];
+    let mut predicted = vec![1.0; len(bytes, given * lengths.classes)?];
+    let mut tops = vec![1; len(bytes, given)?];
     let optimizer = COptimizer {
         method: code(bytes, METHODS.len())?,
         update: code(bytes, UPDATES.len())?,
@@ -203,6 +205,7 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
         // Lengths that no memory has are refused before they are used.
         batch.inputs_len = usize::MAX / 8 + usize::from(bytes.arbitrary::<u8>()?);
     }
+    let (inputs, inputs_len) = (batch.inputs, batch.inputs_len);
     let theta_len = if bytes.arbitrary::<u8>()? > 250 { usize::MAX / 4 } else { theta.len() };
     let state = CState {
         moments: faults[2].of(moments.as_mut_ptr(), theta.as_mut_ptr()),
@@ -218,11 +221,13 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
     let (mut step, step_size) = Longer::new(CStep::default(), bytes)?;
 
     let before = (theta.clone(), output.clone(), moments.clone(), state);
-    let which = bytes.arbitrary::<u8>()? % 12;
+    let which = bytes.arbitrary::<u8>()? % 19;
     // An update takes no workspace.
     let other = if which == 8 { output.as_mut_ptr() } else { workspace.as_mut_ptr() };
     let in_theta = faults[3].of(theta.as_mut_ptr(), other);
     let out = faults[4].of(output.as_mut_ptr(), in_theta);
+    let (prediction, top) =
+        (faults[4].of(predicted.as_mut_ptr(), in_theta), faults[4].of(tops.as_mut_ptr(), in_theta.cast()));
     let space = faults[5].of(workspace.as_mut_ptr(), theta.as_mut_ptr());
     let plan_pointer: *const CPlan = if faults[6] == Spoilt::Null { ptr::null() } else { plan.pointer() };
     let (batch_pointer, state_pointer, step_pointer) = (batch.pointer(), state.pointer(), step.pointer());
@@ -230,6 +235,7 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
     // An overlapping pointer may lead to less than its length says: refused before it is followed.
     let results = (evaluation, curvature, step);
     let (mut value, rho) = (0.0, number(bytes)?);
+    let (initialization, seed) = (code(bytes, Initialization::ALL.len())?, bytes.arbitrary()?);
     // SAFETY: every pointer leads to as much as its length says, or is one that has to be refused.
     let status = unsafe {
         match which {
@@ -322,6 +328,40 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
             8 => {
                 flatmin_update_f64(plan_pointer, optimizer.pointer(), in_theta, theta_len, out, out_len, state_pointer)
             }
+            9 => flatmin_logits_f64(
+                plan_pointer,
+                in_theta,
+                theta_len,
+                inputs,
+                inputs_len,
+                prediction,
+                predicted.len(),
+                space,
+                space_len,
+            ),
+            10 => flatmin_probabilities_f64(
+                plan_pointer,
+                in_theta,
+                theta_len,
+                inputs,
+                inputs_len,
+                prediction,
+                predicted.len(),
+                space,
+                space_len,
+            ),
+            11 => flatmin_classes_f64(
+                plan_pointer,
+                in_theta,
+                theta_len,
+                inputs,
+                inputs_len,
+                top,
+                tops.len(),
+                space,
+                space_len,
+            ),
+            12 => flatmin_initialize_f64(plan_pointer, initialization, seed, out, out_len),
             // The most of them: an optimizer has the most ways.
             _ => flatmin_step_f64(
                 plan_pointer,
@@ -337,24 +377,27 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
         }
     };
     assert_ne!(status, Status::Internal, "function {which}");
-    let (is_update, has_output) = (which >= 8, matches!(which, 1 | 3..=8));
+    let (is_step, has_output) = (which >= 13, matches!(which, 1 | 3..=8 | 12));
     if status == Status::Ok {
         // Nothing may have been wrong that the function looks at.
-        let has_batch = which != 8;
+        let (has_batch, has_inputs) = (which < 8 || is_step, !matches!(which, 8 | 12));
         for (looked_at, fault, len) in [
-            (has_batch, faults[0], x.len()),
+            (has_inputs, faults[0], x.len()),
             (has_batch, faults[1], given),
-            (is_update, faults[2], moments.len()),
-            (true, faults[3], theta.len()),
+            (which == 8 || is_step, faults[2], moments.len()),
+            (which != 12, faults[3], theta.len()),
             (has_output, faults[4], output.len()),
-            (has_batch, faults[5], space_len),
+            (matches!(which, 9 | 10), faults[4], predicted.len()),
+            (which == 11, faults[4], tops.len()),
+            (has_inputs, faults[5], space_len),
         ] {
             assert!(!looked_at || len == 0 || fault == Spoilt::Not, "function {which} accepted {faults:?}");
         }
         assert!(faults[6] != Spoilt::Null, "function {which} accepted {faults:?}");
         let read = match which {
             8 => vec![plan_size, state_size, optimizer_size],
-            9.. => vec![plan_size, batch_size, state_size, optimizer_size],
+            9..=12 => vec![plan_size],
+            13.. => vec![plan_size, batch_size, state_size, optimizer_size],
             _ => vec![plan_size, batch_size],
         };
         assert!(
@@ -364,19 +407,23 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
         let (written, tail) = match which {
             0 => (evaluation_size, evaluation.tail),
             2 | 4 | 5 => (curvature_size, curvature.tail),
-            6 | 9.. => (step_size, step.tail),
+            6 | 13.. => (step_size, step.tail),
             _ => (Size::Right, [0; 2]),
         };
         // Whatever was behind a result of a later version's size, zeros are now.
         assert!(written != Size::Wrong && tail == [0; 2], "function {which} left {tail:?} behind a {written:?} result");
         // Of an update's gradient, which is scratch, nothing is said.
-        let written = theta.iter().chain(&moments).chain(if which == 8 { &[] } else { &output[..] });
-        assert!(written.into_iter().all(|entry| entry.is_finite()), "function {which}");
+        let output = if which == 8 { &[] } else { &output[..] };
+        let theta = if which == 12 { &[] } else { &theta[..] };
+        let mut written = theta.iter().chain(&moments).chain(output).chain(&predicted);
+        assert!(written.all(|entry| entry.is_finite()), "function {which}");
+        assert!(which != 11 || tops.iter().all(|&top| (top as usize) < lengths.classes), "{tops:?}");
         return Ok(());
     }
     assert!((evaluation, curvature, step) == results && value == 0.0, "function {which} wrote a result");
     let same = |one: &[f64], other: &[f64]| one.iter().zip(other).all(|(x, y)| x.to_bits() == y.to_bits());
     let kept = same(&theta, &before.0) && (which == 8 || same(&output, &before.1)) && same(&moments, &before.2);
+    let kept = kept && predicted.iter().all(|&x| x == 1.0) && tops.iter().all(|&top| top == 1);
     assert!(kept && state == before.3, "function {which} wrote something in spite of {status:?}");
     let mut message = [1u8; 300];
     // SAFETY: as long as said.

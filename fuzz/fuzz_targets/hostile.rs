@@ -27,10 +27,37 @@ fn plan(bytes: &mut Unstructured<'_>) -> arbitrary::Result<Option<Plan>> {
     Ok(Some(plan.with_pair_weights(weights)))
 }
 
+/// A prediction: it says of how many samples the output is, so that is often wrong here.
+fn predict<T: Real>(bytes: &mut Unstructured<'_>, plan: &Plan) -> arbitrary::Result<()> {
+    let shape = plan.shape();
+    let samples = len(bytes, plan.samples())?;
+    let [theta, inputs, output] =
+        [shape.parameters(), samples * shape.inputs(), samples.saturating_mul(shape.classes())];
+    if output > LARGEST {
+        return Ok(());
+    }
+    let [theta, inputs, output] = [len(bytes, theta)?, len(bytes, inputs)?, len(bytes, output)?];
+    let (theta, inputs): (Vec<T>, Vec<T>) = (numbers(bytes, theta)?, numbers(bytes, inputs)?);
+    let mut workspace = vec![T::NAN; len(bytes, plan.gradient_workspace_len())?];
+    let (mut numbers, mut classes) = (vec![T::NAN; output], vec![u32::MAX; len(bytes, samples)?]);
+    for function in [flatmin::logits, flatmin::probabilities] {
+        numbers.fill(T::NAN);
+        let done = function(plan, &theta, &inputs, &mut numbers, &mut workspace);
+        assert!(numbers.iter().all(|entry| entry.is_finite() == done.is_ok()), "{done:?}: {numbers:?}");
+    }
+    let done = flatmin::classes(plan, &theta, &inputs, &mut classes, &mut workspace);
+    let written = |class: u32| (class as usize) < shape.classes();
+    assert!(classes.iter().all(|&class| written(class) == done.is_ok()), "{done:?}: {classes:?}");
+    Ok(())
+}
+
 fn run<T: Real>(bytes: &mut Unstructured<'_>) -> arbitrary::Result<()> {
     let Some(plan) = plan(bytes)? else { return Ok(()) };
     if plan.workspace_len() > LARGEST || plan.samples() * plan.shape().inputs() > LARGEST {
         return Ok(());
+    }
+    if bytes.arbitrary::<u8>()? < 40 {
+        return predict::<T>(bytes, &plan);
     }
     let call = *bytes.choose(&Call::ALL)?;
     let (shape, output) = (plan.shape(), call.output_len(plan.shape()));

@@ -1,7 +1,8 @@
-//! The codes of activations, routes, forms, methods, updates, directions and penalties.
+//! The codes of activations, routes, forms, methods, updates, directions, penalties and initializations.
 
 use super::status::Failure;
 use crate::activation::Activation;
+use crate::initialization::Initialization;
 use crate::optimizer::Direction;
 use crate::plan::{Form, Route};
 
@@ -116,6 +117,13 @@ codes! { PenaltyKind, penalty_code, penalty, "penalty":
     FLATMIN_SAMPLED = 1 => Sampled,
 }
 
+codes! { Initialization, initialization_code, initialization, "initialization":
+    /// Weights and biases uniform within ±1/√fan-in, as PyTorch's `nn.Linear` begins. A layer's fan-in is D or M, its fan-out M or K.
+    FLATMIN_FAN_IN = 0 => FanIn,
+    /// Weights uniform within ±√(6/(fan-in + fan-out)), biases zero.
+    FLATMIN_GLOROT = 1 => Glorot,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,6 +161,10 @@ mod tests {
             update(4).is_err(),
             "an update that is not named here, nor in tests/capi/languages.rs and the fuzz target"
         );
+        for (code, expected) in (0..).zip(Initialization::ALL) {
+            assert_eq!((initialization(code).ok(), initialization_code(expected)), (Some(expected), code));
+        }
+        assert!(initialization(Initialization::ALL.len() as u32).is_err(), "an initialization that is not in ALL");
         for code in [FLATMIN_GRADIENT, FLATMIN_UNIT] {
             assert_eq!(direction(code).map(direction_code).ok(), Some(code));
         }

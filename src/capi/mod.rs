@@ -14,7 +14,8 @@
 //! - Functions keep no state but the thread's last error, and the instruction set, which is decided once; any number of threads may call
 //!   them at once, on arrays of their own.
 //!
-//! Functions that end in `_f32` take `float`, those in `_f64` `double`; both are written once, in `quantities` and `steps`.
+//! Functions that end in `_f32` take `float`, those in `_f64` `double`; both are written once, in `quantities`, `predict`,
+//! `initialize` and `steps`.
 //!
 //! # How it grows
 //!
@@ -37,9 +38,11 @@
 
 mod batch;
 mod codes;
+mod initialize;
 mod memory;
 mod optimizer;
 mod plan;
+mod predict;
 mod quantities;
 mod results;
 mod state;
@@ -50,8 +53,10 @@ mod version;
 
 pub use batch::CBatch;
 pub use codes::*;
+pub use initialize::*;
 pub use optimizer::*;
 pub use plan::*;
+pub use predict::*;
 pub use quantities::*;
 pub use results::*;
 pub use state::CState;

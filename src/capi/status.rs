@@ -41,7 +41,7 @@ statuses! {
     StructureSize = 4: "A structure whose `size` is that of no version: most often one that was not initialised",
     UnknownField = 5: "A structure uses a field of a version later than this library's",
     Reserved = 6: "A reserved field is not zero",
-    UnknownCode = 7: "A code of an activation, route, form, method, update, direction or penalty that is none of those defined",
+    UnknownCode = 7: "A code of an activation, route, form, method, update, direction, penalty or initialization that is none of those defined",
     Targets = 8: "A batch with neither kind of targets, or with both",
     TooSmall = 9: "A size is below the smallest that makes sense: one; two for classes, a subset and the rows of bounds",
     TooLarge = 10: "Sizes or a length that memory cannot address",
@@ -106,11 +106,15 @@ impl Failure {
                 Error::Hyperparameter { .. } => Status::Hyperparameter,
                 Error::PairWeights { .. } => Status::PairWeights,
                 Error::Overflow { .. } => Status::Overflow,
-                // Of matrices and names, which this interface does not take, and of a batch of other widths than the plan's: here a batch
-                // has the plan's.
-                Error::Shape { .. } | Error::Dimensions { .. } | Error::InstructionSet { .. } | Error::Name { .. } => {
-                    Status::Internal
-                }
+                // Of matrices, names, indices and stored bytes, which this interface does not take, and of a batch of other widths than the
+                // plan's: here a batch has the plan's.
+                Error::Shape { .. }
+                | Error::Dimensions { .. }
+                | Error::Index { .. }
+                | Error::InstructionSet { .. }
+                | Error::Name { .. }
+                | Error::Stored { .. }
+                | Error::StoredShape { .. } => Status::Internal,
             },
         }
     }

@@ -73,3 +73,64 @@ pub(crate) fn predict<T: Element>(
         Ok(())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::vec;
+    use std::vec::Vec;
+
+    use super::*;
+    use crate::activation::Activation;
+    use crate::batch::Batch;
+    use crate::network::{Network, Shape};
+    use crate::simd::InstructionSet;
+    use crate::targets::Targets;
+
+    /// What the loss and the gradients work with, and what is predicted, are the same bits.
+    fn agree<T: Element>([inputs, hidden, classes]: [usize; 3], samples: usize, activation: Activation) {
+        let shape = Shape::new(inputs, hidden, classes).expect("a shape");
+        let numbers = |len: usize, phase: f64| -> Vec<T> {
+            (0..len).map(|i| T::from_f64(1.5 * (1.7 * i as f64 + phase).sin())).collect()
+        };
+        let (theta, inputs) = (numbers(shape.parameters(), 0.3), numbers(samples * inputs, 0.9));
+        let targets: Vec<u32> = (0..samples).map(|n| (n % classes) as u32).collect();
+        let batch = Batch::new(shape, &inputs, Targets::Classes(&targets)).expect("a batch");
+        for set in InstructionSet::all_supported() {
+            let plan = Plan::new(Network::new(shape, activation), samples).expect("a plan");
+            let plan = plan.with_instruction_set(set).expect("a supported set");
+            let what = std::format!("{set}, {samples} samples of {shape:?}, {activation}");
+            let scratch = || vec![T::NAN; plan.workspace_len()];
+            let mut z = vec![T::NAN; samples * classes];
+            let (mut p, mut top) = (z.clone(), vec![u32::MAX; samples]);
+            for output in [Prediction::Logits(&mut z), Prediction::Probabilities(&mut p), Prediction::Classes(&mut top)]
+            {
+                predict(&plan, &theta, &inputs, output, &mut scratch()).expect("a prediction");
+            }
+            elementwise::softmax_rows(set, classes, &mut z, &mut vec![T::NAN; samples]);
+            assert!(z == p, "{what}");
+            for derivatives in [Derivatives::Value, Derivatives::First, Derivatives::Third] {
+                let (mut scratch, worker) = (scratch(), plan.lengths.gradient_worker);
+                workers::awake(1, 0, |threads| {
+                    let mut run = Run::new(&plan, &theta, &batch, &mut scratch, worker, threads).expect("a run");
+                    let forward = run.forward(&plan, &batch, derivatives).expect("a finite loss");
+                    assert!(forward.p == p, "{what}, {derivatives:?}");
+                });
+            }
+            assert!(p.chunks(classes).map(first_largest).eq(top.iter().map(|&class| class as usize)), "{what}");
+        }
+    }
+
+    #[test]
+    fn predictions_have_the_bits_of_the_loss() {
+        for classes in [2, 3, 10, 70] {
+            for samples in [1, 2, 3, 8, 15, 16, 17, 33, 64, 100, 257, 530] {
+                agree::<f32>([5, 7, classes], samples, Activation::Tanh);
+                agree::<f64>([5, 7, classes], samples, Activation::Gelu);
+            }
+            for samples in [1, 5, 70] {
+                agree::<f32>([70, 40, classes], samples, Activation::Silu);
+                agree::<f64>([70, 40, classes], samples, Activation::Softplus);
+            }
+        }
+    }
+}

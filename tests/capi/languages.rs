@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::CStr;
 
 use flatmin::capi::*;
-use flatmin::{Activation, Form, InstructionSet, Route};
+use flatmin::{Activation, Form, Initialization, InstructionSet, Route};
 
 const HEADER: &str = include_str!("../../include/flatmin.h");
 const FORTRAN: &str = include_str!("../../include/flatmin.f90");
@@ -38,6 +38,11 @@ fn codes() -> [(&'static str, &'static str, Codes); 7] {
     ]
 }
 
+/// The codes that a function takes, not a structure.
+fn initializations() -> Codes {
+    named(Initialization::ALL.map(Initialization::name))
+}
+
 /// The messages of all statuses, in order.
 fn messages() -> Vec<&'static str> {
     // SAFETY: a C string that lives for ever.
@@ -67,7 +72,8 @@ fn constants_are_those_of_the_crate_in_every_language() {
         assert!(HEADER.contains(&expected), "the header lacks {expected}");
     }
 
-    let expected: BTreeMap<String, u32> = codes().into_iter().flat_map(|(_, _, codes)| codes).collect();
+    let expected: BTreeMap<String, u32> =
+        codes().into_iter().flat_map(|(_, _, codes)| codes).chain(initializations()).collect();
     assert_eq!(constants(HEADER, "#define ", " ", ""), expected);
     let all: BTreeMap<String, u32> = expected.into_iter().chain(statuses).collect();
     assert_eq!(constants(FORTRAN, "integer(c_int32_t), parameter :: ", " = ", ""), all);
@@ -77,6 +83,10 @@ fn constants_are_those_of_the_crate_in_every_language() {
     let (_, dictionary) = PYTHON.split_once("ACTIVATIONS = {\n").expect("a dictionary");
     let expected = Activation::ALL.map(|each| format!("    \"{each}\": {},\n", each.name().to_uppercase())).concat();
     assert!(dictionary.starts_with(&(expected + "}\n")), "names of activations in Python");
+    let (_, dictionary) = PYTHON.split_once("INITIALIZATIONS = {\n").expect("a dictionary");
+    let expected =
+        Initialization::ALL.map(|each| format!("    \"{each}\": {},\n", each.name().to_uppercase())).concat();
+    assert!(dictionary.starts_with(&(expected + "}\n")), "names of initializations in Python");
 }
 
 /// The comment above the line of the header that `declares` finds, behind `start`.
@@ -94,6 +104,12 @@ fn comments_name_every_code() {
             comment(&format!("typedef struct {structure} {{"), |line| line.trim() == format!("uint32_t {field};"));
         for (name, _) in codes {
             assert!(text.contains(&format!("`{name}`")), "{structure}.{field}: {text}");
+        }
+    }
+    for function in ["flatmin_initialize_f32(", "flatmin_initialize_f64("] {
+        let text = comment("extern \"C\"", |line| line.contains(function));
+        for (name, _) in initializations() {
+            assert!(text.contains(&format!("`{name}`")), "{function}: {text}");
         }
     }
     let text = comment("extern \"C\"", |line| line.contains("flatmin_instruction_set(void)"));

@@ -17,7 +17,7 @@ use super::problem::{Problem, Way};
 use flatmin::{Activation, Form, Real, Route};
 
 /// φ(u).
-fn activation<R: Number>(kind: Activation, u: R) -> R {
+pub fn activation<R: Number>(kind: Activation, u: R) -> R {
     let one = R::constant(1.0);
     // By the exponential that is at most 1, of numbers of any size.
     let sigmoid = |u: R| {

@@ -17,10 +17,12 @@ mod data_set;
 mod defined;
 mod double;
 mod errors;
+mod initialization;
 mod input_gram;
 mod method;
 mod optimizer;
 mod plan;
+mod predict;
 mod properties;
 mod sampled;
 #[cfg(feature = "safetensors")]

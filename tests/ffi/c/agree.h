@@ -91,8 +91,28 @@ static void OWN(evaluate)(const struct network_case *from)
     print_scalar(KIND, "lambda_min_upper", curvature.lambda_min_upper);
     print_scalar(KIND, "lambda_min_lower", curvature.lambda_min_lower);
 
+    const size_t outputs = from->samples * from->classes;
+    REAL *fan_in = allocate(size, sizeof(REAL));
+    REAL *glorot = allocate(size, sizeof(REAL));
+    REAL *logits = allocate(outputs, sizeof(REAL));
+    REAL *probabilities = allocate(outputs, sizeof(REAL));
+    uint32_t *classes = allocate(from->samples, sizeof *classes);
+    check(OWN(flatmin_initialize)(&plan, FLATMIN_FAN_IN, 42, fan_in, size));
+    check(OWN(flatmin_initialize)(&plan, FLATMIN_GLOROT, 42, glorot, size));
+    check(OWN(flatmin_logits)(&plan, theta, size, inputs, batch.inputs_len, logits, outputs, workspace, space));
+    check(OWN(flatmin_probabilities)(&plan, theta, size, inputs, batch.inputs_len, probabilities, outputs, workspace,
+                                     space));
+    check(OWN(flatmin_classes)(&plan, theta, size, inputs, batch.inputs_len, classes, from->samples, workspace,
+                               space));
+    for (size_t n = 0; n < from->samples; n++)
+        print_scalar(KIND, "class", classes[n]);
+
     OWN(print_all)("gradient", gradient, size);
     OWN(print_all)("product", product, size);
+    OWN(print_all)("fan_in", fan_in, size);
+    OWN(print_all)("glorot", glorot, size);
+    OWN(print_all)("logits", logits, outputs);
+    OWN(print_all)("probabilities", probabilities, outputs);
 
     struct named_optimizer list[16];
     const size_t count = optimizers(list);
@@ -105,6 +125,11 @@ static void OWN(evaluate)(const struct network_case *from)
     free(gradient);
     free(product);
     free(workspace);
+    free(fan_in);
+    free(glorot);
+    free(logits);
+    free(probabilities);
+    free(classes);
 }
 
 #undef JOIN_

@@ -48,7 +48,14 @@ def evaluate(case, kind, number):
         show(name, np.float64(getattr(curvature, name)))
     for name in ("lambda_max_upper", "lambda_max_lower", "lambda_min_upper", "lambda_min_lower"):
         show(name, np.float64(getattr(curvature, name)))
+    show("class", flatmin.classes(plan, theta, inputs).astype(np.float64))
+    predicted = [("logits", flatmin.logits(plan, theta, inputs).ravel())]
+    predicted += [("probabilities", flatmin.probabilities(plan, theta, inputs).ravel())]
     for name, numbers in (("gradient", gradient), ("product", product)):
+        show(name, numbers)
+    for name in ("fan_in", "glorot"):
+        show(name, flatmin.initialize(plan, 42, name, number))
+    for name, numbers in predicted:
         show(name, numbers)
 
     for name, optimizer in optimizers().items():

@@ -8,12 +8,14 @@ import os
 
 import numpy as np
 
-from interface import ACTIVATIONS, FUNCTIONS, STATUS_OK, Batch, Curvature, Evaluation, Optimizer, Plan, State, Step
+from interface import ACTIVATIONS, FUNCTIONS, INITIALIZATIONS, STATUS_OK
+from interface import Batch, Curvature, Evaluation, Optimizer, Plan, State, Step
 from interface import ADAM, ADAMW, HSR, NESTEROV, PLAIN, SAM, SGD
 
 __all__ = ["Curvature", "Error", "Evaluation", "Optimizer", "Plan", "Step", "Trainer"]
 __all__ += ["PLAIN", "SAM", "HSR", "SGD", "NESTEROV", "ADAM", "ADAMW"]
 __all__ += ["adam", "cosine", "instruction_set", "plan", "sampled", "version", "warm_up"]
+__all__ += ["classes", "initialize", "logits", "probabilities"]
 
 _library = c.CDLL(os.environ.get("FLATMIN_LIBRARY", "libflatmin.so"))
 for _name, (_result, _arguments) in FUNCTIONS.items():
@@ -91,13 +93,47 @@ def _array(numbers):
     return c.c_void_p(numbers.ctypes.data), c.c_size_t(numbers.size)
 
 
+_SUFFIXES = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}
+
+
+def initialize(made, seed, initialization="fan_in", number=np.float64):
+    """Random parameters: "fan_in", as PyTorch's linear layers begin, or "glorot"."""
+    theta = np.empty(made.parameters, number)
+    function = getattr(_library, f"flatmin_initialize_{_SUFFIXES[theta.dtype]}")
+    _check(function(c.byref(made), INITIALIZATIONS[initialization], seed, *_array(theta)))
+    return theta
+
+
+def _predict(name, made, theta, inputs, shape, number):
+    inputs, output = np.ascontiguousarray(inputs, theta.dtype), np.empty(shape, number)
+    workspace = np.empty(made.gradient_workspace_len, theta.dtype)
+    function = getattr(_library, f"flatmin_{name}_{_SUFFIXES[theta.dtype]}")
+    _check(function(c.byref(made), *_array(theta), *_array(inputs), *_array(output), *_array(workspace)))
+    return output
+
+
+def logits(made, theta, inputs):
+    """N×K, of N×D inputs; at most as many as the plan's samples."""
+    return _predict("logits", made, theta, inputs, (len(inputs), made.classes), theta.dtype)
+
+
+def probabilities(made, theta, inputs):
+    """N×K, of N×D inputs."""
+    return _predict("probabilities", made, theta, inputs, (len(inputs), made.classes), theta.dtype)
+
+
+def classes(made, theta, inputs):
+    """The most probable class of each of N×D inputs."""
+    return _predict("classes", made, theta, inputs, len(inputs), np.uint32)
+
+
 class Trainer:
     """A plan, a batch, an optimizer's state and a workspace: all the memory that the calls take."""
 
     def __init__(self, made, inputs, targets):
         """`inputs` is N×D; `targets` N class indices, or N×K probabilities of the same type as the inputs."""
         self.plan, self.type = made, inputs.dtype
-        self._suffix = {np.dtype(np.float32): "f32", np.dtype(np.float64): "f64"}[self.type]
+        self._suffix = _SUFFIXES[self.type]
         self.inputs = np.ascontiguousarray(inputs)
         self._batch = Batch(inputs=self.inputs.ctypes.data, inputs_len=self.inputs.size)
         if np.issubdtype(targets.dtype, np.integer):

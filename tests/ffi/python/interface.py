@@ -37,6 +37,8 @@ GRADIENT = 0
 UNIT = 1
 EXACT = 0
 SAMPLED = 1
+FAN_IN = 0
+GLOROT = 1
 STATUS_OK = 0
 STATUS_NULL_POINTER = 1
 STATUS_MISALIGNED = 2
@@ -70,6 +72,29 @@ ACTIVATIONS = {
     "identity": IDENTITY,
 }
 
+INITIALIZATIONS = {
+    "fan_in": FAN_IN,
+    "glorot": GLOROT,
+}
+
+
+class Plan(Structure):
+    _fields_ = [
+        ("size", c.c_size_t),
+        ("inputs", c.c_size_t),
+        ("hidden", c.c_size_t),
+        ("classes", c.c_size_t),
+        ("samples", c.c_size_t),
+        ("activation", c.c_uint32),
+        ("route", c.c_uint32),
+        ("form", c.c_uint32),
+        ("reserved", c.c_uint32),
+        ("data_set", c.c_size_t),
+        ("parameters", c.c_size_t),
+        ("workspace_len", c.c_size_t),
+        ("gradient_workspace_len", c.c_size_t),
+    ]
+
 
 class Optimizer(Structure):
     _fields_ = [
@@ -95,24 +120,6 @@ class Optimizer(Structure):
         ("beta", c.c_double),
         ("guard", c.c_double),
         ("seed", c.c_uint64),
-    ]
-
-
-class Plan(Structure):
-    _fields_ = [
-        ("size", c.c_size_t),
-        ("inputs", c.c_size_t),
-        ("hidden", c.c_size_t),
-        ("classes", c.c_size_t),
-        ("samples", c.c_size_t),
-        ("activation", c.c_uint32),
-        ("route", c.c_uint32),
-        ("form", c.c_uint32),
-        ("reserved", c.c_uint32),
-        ("data_set", c.c_size_t),
-        ("parameters", c.c_size_t),
-        ("workspace_len", c.c_size_t),
-        ("gradient_workspace_len", c.c_size_t),
     ]
 
 
@@ -203,6 +210,26 @@ class State(Structure):
 
 # Result, and arguments.
 FUNCTIONS = {
+    "flatmin_initialize_f32": (
+        c.c_int32,
+        [
+            c.POINTER(Plan),  # plan
+            c.c_uint32,  # initialization
+            c.c_uint64,  # seed
+            c.c_void_p,  # theta
+            c.c_size_t,  # theta_len
+        ],
+    ),
+    "flatmin_initialize_f64": (
+        c.c_int32,
+        [
+            c.POINTER(Plan),  # plan
+            c.c_uint32,  # initialization
+            c.c_uint64,  # seed
+            c.c_void_p,  # theta
+            c.c_size_t,  # theta_len
+        ],
+    ),
     "flatmin_optimizer_adam": (
         c.c_int32,
         [
@@ -247,6 +274,90 @@ FUNCTIONS = {
         c.c_int32,
         [
             c.POINTER(Plan),  # plan
+        ],
+    ),
+    "flatmin_logits_f32": (
+        c.c_int32,
+        [
+            c.POINTER(Plan),  # plan
+            c.c_void_p,  # theta
+            c.c_size_t,  # theta_len
+            c.c_void_p,  # inputs
+            c.c_size_t,  # inputs_len
+            c.c_void_p,  # logits
+            c.c_size_t,  # logits_len
+            c.c_void_p,  # workspace
+            c.c_size_t,  # workspace_len
+        ],
+    ),
+    "flatmin_probabilities_f32": (
+        c.c_int32,
+        [
+            c.POINTER(Plan),  # plan
+            c.c_void_p,  # theta
+            c.c_size_t,  # theta_len
+            c.c_void_p,  # inputs
+            c.c_size_t,  # inputs_len
+            c.c_void_p,  # probabilities
+            c.c_size_t,  # probabilities_len
+            c.c_void_p,  # workspace
+            c.c_size_t,  # workspace_len
+        ],
+    ),
+    "flatmin_classes_f32": (
+        c.c_int32,
+        [
+            c.POINTER(Plan),  # plan
+            c.c_void_p,  # theta
+            c.c_size_t,  # theta_len
+            c.c_void_p,  # inputs
+            c.c_size_t,  # inputs_len
+            c.c_void_p,  # classes
+            c.c_size_t,  # classes_len
+            c.c_void_p,  # workspace
+            c.c_size_t,  # workspace_len
+        ],
+    ),
+    "flatmin_logits_f64": (
+        c.c_int32,
+        [
+            c.POINTER(Plan),  # plan
+            c.c_void_p,  # theta
+            c.c_size_t,  # theta_len
+            c.c_void_p,  # inputs
+            c.c_size_t,  # inputs_len
+            c.c_void_p,  # logits
+            c.c_size_t,  # logits_len
+            c.c_void_p,  # workspace
+            c.c_size_t,  # workspace_len
+        ],
+    ),
+    "flatmin_probabilities_f64": (
+        c.c_int32,
+        [
+            c.POINTER(Plan),  # plan
+            c.c_void_p,  # theta
+            c.c_size_t,  # theta_len
+            c.c_void_p,  # inputs
+            c.c_size_t,  # inputs_len
+            c.c_void_p,  # probabilities
+            c.c_size_t,  # probabilities_len
+            c.c_void_p,  # workspace
+            c.c_size_t,  # workspace_len
+        ],
+    ),
+    "flatmin_classes_f64": (
+        c.c_int32,
+        [
+            c.POINTER(Plan),  # plan
+            c.c_void_p,  # theta
+            c.c_size_t,  # theta_len
+            c.c_void_p,  # inputs
+            c.c_size_t,  # inputs_len
+            c.c_void_p,  # classes
+            c.c_size_t,  # classes_len
+            c.c_void_p,  # workspace
+            c.c_size_t,  # workspace_len
         ],
     ),
     "flatmin_loss_f32": (

@@ -73,6 +73,9 @@ def main(path):
 
             logits = forward(load(network, theta.astype(np.float64)), inputs.astype(number).astype(np.float64))
             accuracy = np.mean(logits.argmax(1) == classes)
+            predicted = flatmin.logits(plan, theta, inputs)
+            assert np.abs(predicted - logits).max() <= 10 * tolerance * (1 + np.abs(logits).max())
+            assert np.array_equal(flatmin.classes(plan, theta, inputs), logits.argmax(1))
             loss = cross_entropy(logits, classes)
             kind = np.dtype(number).name
             print(f"{name} {kind}: loss {loss:.4f}, accuracy {accuracy:.3f}, "

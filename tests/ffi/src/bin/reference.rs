@@ -14,8 +14,7 @@ use anyhow::{Context, Result};
 use case::{Case, convert};
 use flatmin::optimizer::schedule::{cosine, warm_up};
 use flatmin::{
-    Adam, Batch, Hsr, Optimizer, Plan, Real, Sam, Sampling, Sgd, State, Targets, WeightDecay, curvature,
-    hessian_vector_product, loss, loss_gradient,
+    Adam, Batch, Hsr, Initialization, Optimizer, Plan, Real, Sam, Sampling, Sgd, State, Targets, WeightDecay, classes, curvature, hessian_vector_product, logits, loss, loss_gradient, probabilities,
 };
 
 fn main() -> Result<()> {
@@ -59,6 +58,8 @@ fn evaluate<T: Real>(case: &Case, out: &mut impl Write, kind: &str, bits: impl F
     let plan = Plan::new(case.network, batch.samples())?;
     let mut workspace = vec![T::ZERO; plan.workspace_len()];
     let (mut gradient, mut product) = (theta.clone(), theta.clone());
+    let (mut fan_in, mut glorot) = (theta.clone(), theta.clone());
+    let (mut z, mut p, mut tops) = (targets.clone(), targets.clone(), vec![0; batch.samples()]);
     let mut write = |name: &str, bits: String| writeln!(out, "{kind} {name} {bits}");
     let mut scalar = |name: &str, x: f64| write(name, format!("{:016x}", x.to_bits()));
 
@@ -75,7 +76,23 @@ fn evaluate<T: Real>(case: &Case, out: &mut impl Write, kind: &str, bits: impl F
     scalar("lambda_min_lower", found.bounds.lambda_min_lower)?;
     hessian_vector_product(&plan, &theta, &batch, &gradient, &mut product, &mut workspace)?;
 
-    for (name, numbers) in [("gradient", &gradient), ("product", &product)] {
+    case.network.initialize(&mut fan_in, 42)?;
+    case.network.initialize_by(Initialization::Glorot, &mut glorot, 42)?;
+    logits(&plan, &theta, &inputs, &mut z, &mut workspace)?;
+    probabilities(&plan, &theta, &inputs, &mut p, &mut workspace)?;
+    classes(&plan, &theta, &inputs, &mut tops, &mut workspace)?;
+    for class in tops {
+        scalar("class", class.into())?;
+    }
+
+    for (name, numbers) in [
+        ("gradient", &gradient),
+        ("product", &product),
+        ("fan_in", &fan_in),
+        ("glorot", &glorot),
+        ("logits", &z),
+        ("probabilities", &p),
+    ] {
         for &x in numbers {
             write(name, bits(x))?;
         }

@@ -7,7 +7,8 @@ const HEAD: &str = "\
 !
 ! Arrays are the caller's, contiguous, and passed with their length. Row-major N x D in C is (D, N) in Fortran: inputs(D, N),
 ! distributions(K, N); theta = [W(D, M), b(M), V(M, K), c(K)]. Class indices count from 0. Functions return a status, 0 on success.
-! Their generic names (flatmin_loss and so on) take real(c_float) or real(c_double).
+! Their generic names (flatmin_loss and so on) take real(c_float) or real(c_double), in arrays of rank 1; rows(1:size(inputs)) => inputs
+! makes one of inputs(D, N) without a copy.
 !
 ! Every structure is initialised when it is declared: its size, that of systems with addresses of 64 bits, and zeros. The pointers of
 ! a batch and of a state are c_loc of arrays of the caller's, or stay c_null_ptr.

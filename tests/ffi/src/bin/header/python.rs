@@ -1,6 +1,6 @@
 //! Constants, structures and functions as a Python module for ctypes.
 
-use flatmin::Activation;
+use flatmin::{Activation, Initialization};
 
 use crate::interface::{Interface, Named, Type, generic};
 
@@ -28,11 +28,17 @@ pub fn module(from: &Interface) -> String {
     for (name, code) in &from.constants {
         out += &format!("{} = {code}\n", short(name));
     }
-    out += "\n# By the names that the library gives them.\nACTIVATIONS = {\n";
-    for activation in Activation::ALL {
-        out += &format!("    \"{activation}\": {},\n", activation.name().to_uppercase());
+    out += "\n# By the names that the library gives them.";
+    for (dictionary, names) in [
+        ("ACTIVATIONS", Activation::ALL.map(Activation::name).as_slice()),
+        ("INITIALIZATIONS", &Initialization::ALL.map(Initialization::name)),
+    ] {
+        out += &format!("\n{dictionary} = {{\n");
+        for name in names {
+            out += &format!("    \"{name}\": {},\n", name.to_uppercase());
+        }
+        out += "}\n";
     }
-    out += "}\n";
     // The pointers of both number types are the same in Python.
     for structure in from.structures.iter().filter(|structure| !structure.name.ends_with("_f64")) {
         out += &format!("\n\nclass {}(Structure):\n    _fields_ = [\n", class(&structure.name));
