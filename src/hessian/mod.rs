@@ -24,7 +24,8 @@
 //! | [`bounds`](crate::bounds) | both traces | weights of the two gradients |
 //! | `sweep` | derivatives, weights, loss | the gradient |
 //!
-//! No stage depends on a later one. `product` and `dense` use the forward pass alone.
+//! No stage depends on a later one. `product` and `dense` use the forward pass alone. `data_set` runs the stages for one chunk of a data set
+//! after the other, and for two chunks side by side.
 //!
 //! Sources: the traces and bounds in closed form, Omae et al., arXiv 2604.10202; the gradient, Omae et al., arXiv 2606.28662; the pair and
 //! block forms are derived in the modules.
