@@ -14,7 +14,8 @@
 //! in a basis of contrasts of the classes; for two classes and up to four inputs it forms all of H at once. `dense_hessian` writes all of H.
 //!
 //! **How an evaluation flows.** The same page [draws](crate::method#the-stages) the stages. None depends on a later one. `product` and
-//! `dense` use the forward pass alone, `predict` its part up to the logits.
+//! `dense` use the forward pass alone, `predict` its part up to the logits. `data_set` runs the
+//! stages for one chunk of a data set after the other, and for two chunks side by side.
 //!
 //! Sources: the traces and bounds in closed form, Omae et al., arXiv 2604.10202; the gradient, Omae et al., arXiv 2606.28662; the pair and
 //! block forms are derived in the modules.

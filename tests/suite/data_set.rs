@@ -156,6 +156,39 @@ fn chunks_of_several_tiles() {
     }
 }
 
+/// Chunks whose factors have scales that differ by e⁴⁰ and e⁸⁰: small ones after large ones, and before.
+#[test]
+fn certain_and_uncertain_chunks() {
+    fn check<T: Real>(classes: usize) {
+        let shape = Shape::new(1, 1, classes).expect("sizes");
+        let (mut theta, output) = (vec![T::ZERO; shape.parameters()], shape.output_weight().start);
+        theta[0] = T::ONE;
+        (theta[output], theta[output + 1]) = (T::from_f64(40.0), T::from_f64(-40.0));
+        let inputs = [5.0, 0.0, -5.0, 0.01, 6.0].map(T::from_f64);
+        let targets = flatmin::Targets::Classes(&[0, 1, 1, 0, 0]);
+        let data = flatmin::Batch::new(shape, &inputs, targets).expect("data");
+        for way in Way::ALL {
+            let plan = |samples| way.of(Plan::new(Network::new(shape, Activation::Tanh), samples).expect("a plan"));
+            let mut workspace = nan(plan(5).workspace_len());
+            let whole = flatmin::curvature(&plan(5), &theta, &data, &mut workspace).expect("a curvature").traces;
+            for size in 1..5 {
+                let mut workspace = nan(plan(size).data_set_workspace_len().expect("a small workspace"));
+                let found = data_set_curvature(&plan(size), &theta, &data, &mut workspace).expect("a curvature").traces;
+                for (found, whole) in
+                    [(found.trace(), whole.trace()), (found.trace_of_square(), whole.trace_of_square())]
+                {
+                    let allowed = 64.0 * T::EPSILON.to_f64() * whole.abs();
+                    assert!((found - whole).abs() <= allowed, "{way}, chunks of {size}: {found} not {whole}");
+                }
+            }
+        }
+    }
+    for classes in [2, 3] {
+        check::<f64>(classes);
+        check::<f32>(classes);
+    }
+}
+
 /// A data set of one chunk: everything to the last bit, the inner products of the inputs included.
 #[test]
 fn one_chunk_has_the_bits_of_the_batch() {
