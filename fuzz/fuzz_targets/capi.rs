@@ -230,6 +230,8 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
         (faults[4].of(predicted.as_mut_ptr(), in_theta), faults[4].of(tops.as_mut_ptr(), in_theta.cast()));
     let space = faults[5].of(workspace.as_mut_ptr(), theta.as_mut_ptr());
     let plan_pointer: *const CPlan = if faults[6] == Spoilt::Null { ptr::null() } else { plan.pointer() };
+    // Where parameters are drawn, θ is no other argument to overlap.
+    let drawn = faults[4].of(output.as_mut_ptr(), plan_pointer.cast_mut().cast());
     let (batch_pointer, state_pointer, step_pointer) = (batch.pointer(), state.pointer(), step.pointer());
     let (space_len, out_len) = (workspace.len(), output.len());
     // An overlapping pointer may lead to less than its length says: refused before it is followed.
@@ -361,7 +363,7 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
                 space,
                 space_len,
             ),
-            12 => flatmin_initialize_f64(plan_pointer, initialization, seed, out, out_len),
+            12 => flatmin_initialize_f64(plan_pointer, initialization, seed, drawn, out_len),
             // The most of them: an optimizer has the most ways.
             _ => flatmin_step_f64(
                 plan_pointer,
