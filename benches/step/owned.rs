@@ -18,17 +18,18 @@ pub fn print<T: Number>(rounds: Rounds) {
     println!("\n{}: µs a step on slices, and the time of a step of `Training` over it", T::NAME);
     let mut ratios = Vec::new();
     for (shape, _) in SHAPES {
-        let mut slices = Training::<T>::new(shape.plan());
+        let plan = shape.plan();
+        let mut slices = Training::<T>::new(plan);
         let (inputs, classes) = (slices.inputs.clone(), slices.classes.clone());
         for contender in [Contender::Sgd, Contender::Hsr, Contender::HsrSampled] {
             let optimizer = contender.optimizer::<T>();
-            let mut owned: Owned<T> = flatmin::Training::new(shape.plan(), contender.optimizer(), 1)
+            let mut owned: Owned<T> = flatmin::Training::new(plan, contender.optimizer(), 1)
                 .and_then(|training| training.with_theta(&slices.theta))
                 .expect("sizes that fit into memory");
             let mut steps_of_owned = |steps: u32| {
                 let start = Instant::now();
                 for _ in 0..steps {
-                    let batch = Batch::new(shape.plan().shape(), &inputs, Targets::Classes(&classes));
+                    let batch = Batch::new(plan.shape(), &inputs, Targets::Classes(&classes));
                     black_box(owned.step(&batch.expect("a valid batch")).expect("finite numbers"));
                 }
                 start.elapsed().as_secs_f64()
