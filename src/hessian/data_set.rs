@@ -27,7 +27,7 @@ use crate::hessian::blocks::DataSetBlocks;
 use crate::hessian::exact::{self, Objective, check_traces, stage_elements, unscaled, work, worker_elements};
 use crate::hessian::factors::{self, Factors};
 use crate::hessian::forward::{self, Derivatives, Forward};
-use crate::hessian::pairs::{self, Region};
+use crate::hessian::pairs;
 use crate::hessian::run::Run;
 use crate::hessian::{Curvature, Evaluation, trace};
 use crate::kernels::vector::{add_scaled, scale};
@@ -233,12 +233,11 @@ impl<'a, T: Element> Run<'a, T> {
 
     /// The part of tr H² of the pairs of a sample of one chunk with a sample of the other, in both orders.
     fn across(mut self, plan: &Plan, chunks: [&Batch<'_, T>; 2], weight: f64) -> Result<Traces> {
-        let (network, theta, region) = (plan.network(), self.theta, Region::Across(chunks[0].samples()));
+        let (network, theta, at) = (plan.network(), self.theta, chunks[0].samples());
         let forward = Forward::side_by_side(network, theta, chunks, &mut self.arena, self.context.reborrow());
         check_finite(forward.loss, "loss")?;
         let factors = Factors::new(&forward, &mut self.arena, self.context.reborrow());
-        let (weights, form, Self { arena, context, .. }) = ((weight, weight), plan.form(), self);
-        let squares = pairs::add(&forward, region, weights, form, &factors, None, arena, context);
+        let squares = pairs::across(&forward, at, weight, plan.form(), &factors, self.arena, self.context);
         Ok(unscaled(squares, factors.scale))
     }
 }

@@ -164,8 +164,8 @@ impl<'a, T: Element> Run<'a, T> {
         let (arena, context) = (self.arena.scope(), self.context.reborrow());
         let squares = match plan.route() {
             Route::Pairs => {
-                let (all, gradients) = (pairs::Region::Within(0..forward.n), gradients.map(FactorGradients::reborrow));
-                pairs::add(forward, all, weights, plan.form(), factors, gradients, arena, context)
+                let (all, gradients) = (0..forward.n, gradients.map(FactorGradients::reborrow));
+                pairs::within(forward, all, weights, plan.form(), factors, gradients, arena, context)
             }
             Route::Blocks => blocks::add(forward, weights, factors, gradients, arena, context),
         };

@@ -31,7 +31,7 @@ use crate::bounds::Squares;
 use crate::count::{Work, largest, sum};
 use crate::hessian::factors::{self, FactorGradients, Factors};
 use crate::hessian::forward::Forward;
-use crate::hessian::pairs::{self, Region};
+use crate::hessian::pairs;
 use crate::kernels::context::Context;
 use crate::network::Shape;
 use crate::plan::Form;
@@ -99,8 +99,8 @@ pub(crate) fn add<T: Element>(
         let difference = (self_weight - cross_weight, 0.0);
         for n in 0..forward.n {
             let gradients = gradients.as_deref_mut().map(FactorGradients::reborrow);
-            let (one, arena, context) = (Region::Within(n..n + 1), arena.scope(), context.reborrow());
-            squares += pairs::add(forward, one, difference, Form::Flat, factors, gradients, arena, context);
+            let (one, arena, context) = (n..n + 1, arena.scope(), context.reborrow());
+            squares += pairs::within(forward, one, difference, Form::Flat, factors, gradients, arena, context);
         }
     }
     squares

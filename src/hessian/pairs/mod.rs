@@ -56,7 +56,6 @@ use flat::Flat;
 use form::PairForm;
 use scratch::{Grams, TileWorkers, WorkerScratch};
 use sum::PairSum;
-pub(crate) use sum::Region;
 use tangent::Tangent;
 use tile::{SampleRows, Side, TILE, Tile};
 
@@ -100,12 +99,11 @@ pub(crate) const fn packing_elements(shape: Shape, n: usize, form: Form) -> u64 
     largest(&[common::packing_elements(shape, n), own])
 }
 
-/// Sums over all pairs of a region. Adds the derivatives to the gradients, if any are given, which takes a region
-/// [within](Region::Within) some samples.
+/// Sums over all pairs of two samples in `range`. Adds the derivatives to the gradients, if any are given.
 #[allow(clippy::too_many_arguments, reason = "one stage of an evaluation: what it reads, what it adds to, and scratch")]
-pub(crate) fn add<T: Element>(
+pub(crate) fn within<T: Element>(
     forward: &Forward<'_, T>,
-    region: Region,
+    range: Range<usize>,
     (self_weight, cross_weight): (f64, f64),
     form: Form,
     factors: &Factors<'_, T>,
@@ -113,23 +111,42 @@ pub(crate) fn add<T: Element>(
     arena: Arena<'_, T>,
     context: Context<'_, T>,
 ) -> Squares {
-    let (range, across) = match region {
-        Region::Within(range) => (range, None),
-        Region::Across(at) => (0..forward.n, Some(at)),
-    };
-    debug_assert!(across.is_none() || gradients.is_none());
     let weights = (T::from_f64(self_weight), T::from_f64(cross_weight));
-    let sum = PairSum { forward, factors, range, across, weights };
+    let sum = PairSum { forward, factors, range, across: None, weights };
     match form {
-        Form::Flat => sum.add::<Flat>(gradients, arena, context),
-        Form::Tangent => sum.add::<Tangent<'_, T>>(gradients, arena, context),
+        Form::Flat => sum.add::<Flat>(|pairs, to, context| pairs.within(to, context), gradients, arena, context),
+        Form::Tangent => {
+            sum.add::<Tangent<'_, T>>(|pairs, to, context| pairs.within(to, context), gradients, arena, context)
+        }
+    }
+}
+
+/// Sums over the pairs of a sample before `at` with one from there on, in both orders: of two batches side by side, the pairs between them.
+/// Their value alone.
+pub(crate) fn across<T: Element>(
+    forward: &Forward<'_, T>,
+    at: usize,
+    weight: f64,
+    form: Form,
+    factors: &Factors<'_, T>,
+    arena: Arena<'_, T>,
+    context: Context<'_, T>,
+) -> Squares {
+    let weight = T::from_f64(weight);
+    let sum = PairSum { forward, factors, range: 0..forward.n, across: Some(at), weights: (weight, weight) };
+    match form {
+        Form::Flat => sum.add::<Flat>(|pairs, to, context| pairs.across(to, context), None, arena, context),
+        Form::Tangent => {
+            sum.add::<Tangent<'_, T>>(|pairs, to, context| pairs.across(to, context), None, arena, context)
+        }
     }
 }
 
 impl<T: Element> PairSum<'_, '_, T> {
-    /// Runs all stages of the sum.
+    /// Runs all stages of the sum; `visit` goes over its pairs.
     fn add<'w, F: PairForm<'w, T>>(
         &self,
+        visit: impl FnOnce(&Pairs<'_, '_, T, F>, SampleGradients<'_, T>, Context<'_, T>) -> Squares,
         mut gradients: Option<FactorGradients<'_, T>>,
         mut arena: Arena<'w, T>,
         mut context: Context<'_, T>,
@@ -144,13 +161,7 @@ impl<T: Element> PairSum<'_, '_, T> {
         let mut pairs = Pairs { sum: self, form, features: &features };
         let to =
             SampleGradients { features: own.reborrow(), factors: gradients.as_mut().map(FactorGradients::reborrow) };
-        let mut squares = match self.across {
-            None => pairs.triangle(range.clone(), to, context.reborrow()),
-            Some(at) => {
-                let ([rows, columns], (before, after)) = (self.sides(), to.split_at(at));
-                pairs.square(rows, columns, before, after, context.reborrow())
-            }
-        };
+        let mut squares = visit(&pairs, to, context.reborrow());
         x_term::spread_by_inputs(self, &features, &mut own, inputs, context.reborrow());
         let [of_x, of_hidden] = pairs.values(range.clone(), &own, context.reborrow());
         squares.cross += of_x;
@@ -210,6 +221,18 @@ impl<'w, T: Element, F: PairForm<'w, T>> Pairs<'_, '_, T, F> {
     fn for_pairs<'b>(&self, pairs: usize, context: Context<'b, T>) -> Context<'b, T> {
         let of_a_tile = || work(self.sum.forward.shape, TILE, F::FORM).cost;
         context.for_cost(|| product(&[pairs]).saturating_mul(of_a_tile() / product(&[TILE, TILE])))
+    }
+
+    /// All pairs of the sum's samples.
+    fn within(&self, to: SampleGradients<'_, T>, context: Context<'_, T>) -> Squares {
+        self.triangle(self.sum.range.clone(), to, context)
+    }
+
+    /// The pairs of a sample of one of the sum's sides with one of the other.
+    fn across(&self, to: SampleGradients<'_, T>, context: Context<'_, T>) -> Squares {
+        let [rows, columns] = self.sum.sides();
+        let (before, after) = to.split_at(columns.start);
+        self.square(rows, columns, before, after, context)
     }
 
     /// All pairs within some samples.

@@ -5,16 +5,6 @@ use core::ops::Range;
 use crate::hessian::factors::Factors;
 use crate::hessian::forward::Forward;
 
-/// Whose pairs are summed.
-#[derive(Clone, Debug)]
-pub(crate) enum Region {
-    /// All pairs within some samples.
-    Within(Range<usize>),
-    /// The pairs of a sample before this one with one from there on, in both orders: of two batches side by side, the pairs between them.
-    /// Only their value is summed.
-    Across(usize),
-}
-
 /// What all stages of a sum over pairs read.
 pub(super) struct PairSum<'a, 'w, T> {
     pub forward: &'a Forward<'w, T>,
