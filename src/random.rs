@@ -17,6 +17,7 @@ pub(crate) enum Stream {
     /// The parameters that training sets out from.
     Parameters = 3,
     /// The order of the samples in an epoch.
+    #[cfg(feature = "alloc")]
     Order = 4,
 }
 

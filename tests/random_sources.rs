@@ -120,7 +120,7 @@ fn estimates_are_unbiased_over_the_source() {
     const DRAWS: usize = 20_000;
     let instance = instance(12, 3, 3);
     let exact = [Quantity::Trace, Quantity::TraceOfSquare].map(|quantity| instance.gradient(quantity).0);
-    let still = Hsr { sgd: Sgd::new(0.0), ..hsr() };
+    let still = Hsr { base: Sgd::new(0.0), ..hsr() };
     let (mut training, mut source) = (Training::new(&instance), ChaCha8Rng::seed_from_u64(8));
     let mut sums = [[0.0; 2]; 2];
     for _ in 0..DRAWS {

@@ -13,8 +13,8 @@ use arbitrary::{Result, Unstructured};
 use common::call::nan;
 use common::problem::Way;
 use flatmin::{
-    Activation, Adam, Averages, Batch, Direction, Hsr, Network, Optimizer, Plan, Real, Sam, Sampling, Sgd, Shape, State,
-    Targets, WeightDecay, loss_gradient,
+    Activation, Adam, Averages, Batch, Direction, Hsr, Network, Optimizer, Plan, Real, Sam, Sampling, Sgd, Shape,
+    State, Targets, WeightDecay, loss_gradient,
 };
 use input::{in_either_type, instruction_set, number, numbers, same};
 use libfuzzer_sys::fuzz_target;

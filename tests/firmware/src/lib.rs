@@ -7,7 +7,9 @@ mod iris {
     include!(concat!(env!("OUT_DIR"), "/iris.rs"));
 }
 
-use flatmin::{Activation, Batch, Curvature, Error, Hsr, Network, PairWeights, Plan, Sgd, Shape, State, Step, Targets, Optimizer};
+use flatmin::{
+    Activation, Batch, Curvature, Error, Hsr, Network, Optimizer, PairWeights, Plan, Sgd, Shape, State, Step, Targets,
+};
 
 /// 4 inputs, 16 hidden units, 3 classes.
 pub const SHAPE: Shape = match Shape::new(4, 16, 3) {

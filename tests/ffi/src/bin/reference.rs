@@ -14,7 +14,8 @@ use anyhow::{Context, Result};
 use case::{Case, convert};
 use flatmin::optimizer::schedule::{cosine, warm_up};
 use flatmin::{
-    Adam, Batch, Hsr, Initialization, Optimizer, Plan, Real, Sam, Sampling, Sgd, State, Targets, WeightDecay, classes, curvature, hessian_vector_product, logits, loss, loss_gradient, probabilities,
+    Adam, Batch, Hsr, Initialization, Optimizer, Plan, Real, Sam, Sampling, Sgd, State, Targets, WeightDecay, classes,
+    curvature, hessian_vector_product, logits, loss, loss_gradient, probabilities,
 };
 
 fn main() -> Result<()> {
