@@ -254,6 +254,14 @@ pub(crate) fn pieces(range: Range<usize>, len: usize) -> impl Iterator<Item = Ra
     range.step_by(len).map(move |start| start..(start + len).min(end))
 }
 
+/// Cuts the first `len` numbers into the fewest pieces of at most `most`, whose lengths differ by at most one.
+pub(crate) fn balanced(len: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
+    let count = len.div_ceil(most);
+    let (least, longer) = (len / count, len % count);
+    let start = move |piece: usize| piece * least + piece.min(longer);
+    (0..count).map(move |piece| start(piece)..start(piece + 1))
+}
+
 /// A function of its own, so that the many places that take a row stay short.
 #[cold]
 #[inline(never)]
@@ -274,5 +282,28 @@ pub(crate) fn row_mut<T>(matrix: &mut [T], width: usize, index: usize) -> &mut [
     match matrix.get_mut(index * width..).and_then(|rest| rest.get_mut(..width)) {
         Some(row) => row,
         None => no_such_row(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    #[test]
+    fn balanced_pieces_are_few_and_alike() {
+        for (samples, most, expected) in [
+            (1, 1, &[1][..]),
+            (5, 5, &[5]),
+            (6, 5, &[3, 3]),
+            (151, 30, &[26, 25, 25, 25, 25, 25]),
+            (90, 30, &[30, 30, 30]),
+            (2, 100, &[2]),
+        ] {
+            let pieces: Vec<_> = balanced(samples, most).collect();
+            assert_eq!(pieces.iter().map(Range::len).collect::<Vec<_>>(), expected);
+            assert_eq!((pieces[0].start, pieces[pieces.len() - 1].end), (0, samples));
+            assert!(pieces.windows(2).all(|pair| pair[0].end == pair[1].start));
+        }
     }
 }

@@ -34,7 +34,7 @@ use crate::kernels::vector::{add_scaled, scale};
 use crate::plan::{PairWeights, Plan, Route};
 use crate::simd::Element;
 use crate::workers;
-use crate::workspace::pieces;
+use crate::workspace::{balanced, pieces};
 
 /// Samples of two chunks side by side.
 const fn two_chunks(plan: &Plan) -> usize {
@@ -152,14 +152,10 @@ pub(crate) fn curvature_estimate<T: Element>(
 ) -> Result<Curvature> {
     let samples = data.samples();
     let plan = &plan.with_pair_weights(PairWeights::DataSet { samples });
-    let chunks = samples.div_ceil(plan.samples());
-    let (least, longer) = (samples / chunks, samples % chunks);
-    let (mut traces, mut start) = (Traces::default(), 0);
-    for chunk in 0..chunks {
-        let rows = start..start + least + usize::from(chunk < longer);
+    let mut traces = Traces::default();
+    for rows in balanced(samples, plan.samples()) {
         let found = exact::curvature(plan, theta, &data.part(&rows)?, scratch)?;
         traces.add_part(&found.traces, [rows.len() as f64 / samples as f64; 2]);
-        start = rows.end;
     }
     Ok(Curvature::new(traces, plan.shape()))
 }

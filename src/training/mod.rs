@@ -48,8 +48,9 @@ use crate::plan::Plan;
 use crate::quantities;
 use crate::real::Real;
 use crate::sampled::Averages;
+use crate::workspace::{balanced, pieces};
 use memory::{grow, zeros};
-use order::{EpochMemory, balanced};
+use order::EpochMemory;
 
 pub use best::Best;
 pub use order::Order;
@@ -242,7 +243,7 @@ impl<T: Real, O: Optimizer<T>> Training<T, O> {
         let samples = inputs.len().div_ceil(d).max(1);
         let len = samples.checked_mul(width).ok_or(Error::TooLarge { quantity: "predictions" })?;
         let mut output = memory::filled(len, zero, "predictions")?;
-        for rows in crate::workspace::pieces(0..samples, plan.samples()) {
+        for rows in pieces(0..samples, plan.samples()) {
             let inputs = &inputs[rows.start * d..inputs.len().min(rows.end * d)];
             let output = &mut output[rows.start * width..rows.end * width];
             predict(plan, theta, inputs, output, &mut workspace[..space])?;

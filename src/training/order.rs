@@ -1,4 +1,4 @@
-//! In which order an epoch takes the samples, and how it cuts them into batches.
+//! In which order an epoch takes the samples.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -80,34 +80,9 @@ fn shuffle(indices: &mut [usize], seed: u64, epoch: u64) {
     }
 }
 
-/// The fewest pieces of at most `most` samples, whose sizes differ by at most one.
-pub(super) fn balanced(samples: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
-    let count = samples.div_ceil(most);
-    let (least, longer) = (samples / count, samples % count);
-    let start = move |piece: usize| piece * least + piece.min(longer);
-    (0..count).map(move |piece| start(piece)..start(piece + 1))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn balanced_pieces_are_few_and_alike() {
-        for (samples, most, expected) in [
-            (1, 1, &[1][..]),
-            (5, 5, &[5]),
-            (6, 5, &[3, 3]),
-            (151, 30, &[26, 25, 25, 25, 25, 25]),
-            (90, 30, &[30, 30, 30]),
-            (2, 100, &[2]),
-        ] {
-            let pieces: Vec<_> = balanced(samples, most).collect();
-            assert_eq!(pieces.iter().map(Range::len).collect::<Vec<_>>(), expected);
-            assert_eq!((pieces[0].start, pieces[pieces.len() - 1].end), (0, samples));
-            assert!(pieces.windows(2).all(|pair| pair[0].end == pair[1].start));
-        }
-    }
 
     /// Every sample once; each of the 24 orders of four samples about as often.
     #[test]
