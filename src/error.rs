@@ -5,7 +5,8 @@ use core::fmt;
 /// What a caller got wrong.
 ///
 /// Every public function checks its arguments before it writes anything. On `Err` no output, parameter or optimizer state has changed,
-/// except that `dense_hessian` may have written to its output (a workspace's contents are always unspecified).
+/// except that `dense_hessian` may have written to its output, `Optimizer::update` uses the gradient that it is given as scratch, and an epoch
+/// of a `Training` keeps the steps before the one that failed (a workspace's contents are always unspecified).
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Error {
@@ -21,6 +22,11 @@ pub enum Error {
     /// Sizes whose product does not fit into `usize`, or whose bytes do not fit into an allocation.
     TooLarge {
         /// The quantity that would be too large.
+        quantity: &'static str,
+    },
+    /// Memory that the allocator does not have.
+    OutOfMemory {
+        /// What it was for.
         quantity: &'static str,
     },
     /// A slice of the wrong length.
@@ -162,6 +168,7 @@ impl fmt::Display for Error {
             Self::TooLarge { quantity } => {
                 write!(out, "{quantity}: the sizes given multiply to more than memory can address")
             }
+            Self::OutOfMemory { quantity } => write!(out, "{quantity}: there is not enough memory"),
             Self::Length { argument, given, expected } => {
                 write!(out, "{argument}: length {given} given, {expected} expected")
             }
@@ -194,7 +201,7 @@ impl fmt::Display for Error {
             }
             Self::PairWeights { samples, data_set } => write!(
                 out,
-                "pair weights: {samples} samples given for a data set of {data_set}; expected at least 2, and no more than the data set has"
+                "pair weights: a batch or chunk of {samples} samples given for a data set of {data_set}; expected at least 2, and no more than the data set has"
             ),
             Self::Overflow { quantity } => write!(out, "{quantity}: overflows the range of the type"),
             Self::Dimensions { argument, given, expected } => {

@@ -145,7 +145,9 @@ pub use hessian::{Curvature, Evaluation};
 pub use initialization::Initialization;
 pub use network::{Network, Parameters, ParametersMut, Shape};
 pub use number::Number;
-pub use optimizer::{Adam, Direction, Hsr, Optimizer, Penalty, Sam, Sgd, State, Step, WeightDecay};
+pub use optimizer::{
+    Adam, Base, Direction, Hsr, Hyperparameters, Optimizer, Penalty, Sam, Sgd, State, Step, WeightDecay,
+};
 pub use plan::{Form, PairWeights, Plan, Route};
 pub use planner::Flops;
 pub use quantities::{
@@ -159,7 +161,7 @@ pub use sampled::{Averages, Estimate, Mixture, Sampling};
 pub use simd::{Element, InstructionSet};
 pub use targets::Targets;
 #[cfg(feature = "alloc")]
-pub use training::{Order, Training};
+pub use training::{Best, Epoch, Order, Predictor, Training};
 
 // The examples of README.md, compiled and run as a test.
 #[cfg(doctest)]

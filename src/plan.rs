@@ -161,6 +161,7 @@ impl Lengths {
 
 impl Plan {
     /// The same plan with other weights for self and cross pairs.
+    #[must_use]
     pub const fn with_pair_weights(self, pair_weights: PairWeights) -> Self {
         Self { pair_weights, ..self }
     }

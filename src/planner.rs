@@ -55,6 +55,23 @@ impl Plan {
         Self { route, ..self }.checked()
     }
 
+    /// The same plan by the route that takes less time for [`data_set_curvature`](crate::data_set_curvature) of so many samples: that of a plan
+    /// for all of them at once. By pairs that function is quadratic in the samples, by blocks linear.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`with_route`](Self::with_route).
+    #[must_use = "the plan itself stays as it is"]
+    pub const fn for_data_set(self, samples: usize) -> Result<Self> {
+        if samples <= self.samples {
+            return Ok(self);
+        }
+        match Self::new(self.network, samples) {
+            Ok(whole) => self.with_route(whole.route),
+            Err(_) => Ok(self),
+        }
+    }
+
     /// The same plan with another form of [`Route::Pairs`].
     ///
     /// # Errors

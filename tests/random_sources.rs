@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 
 use common::call::{Quantity, nan};
 use common::problem::{Instance, Labels, Recipe};
-use flatmin::{Activation, Averages, Error, Hsr, Optimizer, Result, Sampling, Sgd, State, Step};
+use flatmin::{Activation, Averages, Error, Hsr, Hyperparameters, Optimizer, Result, Sampling, Sgd, State, Step};
 use rand::rngs::{ChaCha8Rng, ChaCha20Rng};
 use rand::{Rng, SeedableRng, TryRng};
 

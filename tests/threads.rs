@@ -7,7 +7,8 @@ use std::thread;
 
 use common::problem::{Labels, Recipe, Way};
 use flatmin::{
-    Activation, Batch, Error, Hsr, Network, Optimizer, Plan, Real, Sam, Sampling, Sgd, State, Step, WeightDecay,
+    Activation, Batch, Error, Hsr, Hyperparameters, Network, Optimizer, Plan, Real, Sam, Sampling, Sgd, State, Step,
+    WeightDecay,
 };
 
 const fn shared<T: Send + Sync>() {}

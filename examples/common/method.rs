@@ -3,8 +3,9 @@
 use std::fmt;
 use std::num::NonZeroU64;
 
+use anyhow::{Result, ensure};
 use clap::ValueEnum;
-use flatmin::{Adam, Direction, Hsr, Optimizer, Real, Sam, Sampling, Sgd, WeightDecay};
+use flatmin::{Adam, Base, Direction, Hsr, Optimizer, Real, Sam, Sampling, Sgd, WeightDecay};
 
 /// Which optimizer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ValueEnum)]
@@ -41,6 +42,25 @@ pub enum Rule {
     AdamW,
 }
 
+impl Rule {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Sgd => "SGD",
+            Self::Nesterov => "Nesterov",
+            Self::Adam => "Adam",
+            Self::AdamW => "AdamW",
+        }
+    }
+
+    /// The learning rate unless an option says otherwise; `preset` is the data set's, found for SGD.
+    pub const fn learning_rate(self, preset: f64) -> f64 {
+        match self {
+            Self::Sgd | Self::Nesterov => preset,
+            Self::Adam | Self::AdamW => 0.01,
+        }
+    }
+}
+
 /// The update that all kinds share.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Update {
@@ -49,6 +69,34 @@ pub struct Update {
     /// Of SGD.
     pub momentum: f64,
     pub weight_decay: WeightDecay,
+}
+
+impl Update {
+    /// An error for hyperparameters that the rule does not have.
+    pub fn check(&self) -> Result<()> {
+        let has_momentum = matches!(self.rule, Rule::Sgd | Rule::Nesterov);
+        ensure!(
+            has_momentum || self.momentum == 0.0,
+            "--momentum: {} has none, expected with SGD or Nesterov",
+            self.rule.name()
+        );
+        Ok(())
+    }
+}
+
+impl fmt::Display for Update {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}, η = {}", self.rule.name(), self.learning_rate)?;
+        if self.momentum != 0.0 {
+            write!(out, ", μ = {}", self.momentum)?;
+        }
+        let WeightDecay { strength, biases } = self.weight_decay;
+        match (strength == 0.0, biases) {
+            (true, _) => Ok(()),
+            (false, true) => write!(out, ", ν = {strength}"),
+            (false, false) => write!(out, ", ν = {strength} of the weights"),
+        }
+    }
 }
 
 /// An optimizer and its hyperparameters.
@@ -84,7 +132,7 @@ impl Method {
         }
     }
 
-    fn on<T: Real, B: Optimizer<T> + 'static>(&self, base: B) -> Box<dyn Optimizer<T>> {
+    fn on<T: Real, B: Optimizer<T> + Base + 'static>(&self, base: B) -> Box<dyn Optimizer<T>> {
         let Self { kind, strength, every, direction, sampling, .. } = *self;
         match kind {
             Kind::Sgd => Box::new(base),
@@ -98,13 +146,11 @@ impl Method {
 impl fmt::Display for Method {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { kind, update, strength, every, direction, .. } = *self;
-        let name = match (kind, update.rule) {
-            (Kind::Sgd, Rule::Nesterov) => "Nesterov",
-            (Kind::Sgd, Rule::Adam) => "Adam",
-            (Kind::Sgd, Rule::AdamW) => "AdamW",
-            _ => kind.name(),
-        };
-        out.write_str(name)?;
+        match (kind, update.rule) {
+            (Kind::Sgd, rule) => out.write_str(rule.name())?,
+            (_, Rule::Sgd) => out.write_str(kind.name())?,
+            (_, rule) => write!(out, "{} on {}", kind.name(), rule.name())?,
+        }
         match kind {
             Kind::Sgd => Ok(()),
             Kind::Sam => write!(out, ", radius {strength}"),

@@ -102,6 +102,10 @@ impl Experiment<'_> {
             self.options.seed,
             self.options.seed + self.options.seeds.get() as u64 - 1,
         );
+        if let Some(method) = self.methods.first() {
+            method.update.check()?;
+            text += &format!("update: {}\n", method.update);
+        }
         text += &format!("plan of a step: {}\n", schedule.plan(Kind::HsrSampled, split.train.len())?);
         text +=
             &format!("Hessian: {} parameters, over {hessian} training samples", schedule.network.shape.parameters());

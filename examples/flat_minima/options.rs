@@ -163,7 +163,7 @@ impl Options {
         let TrainingOptions { learning_rate, momentum, weight_decay, update, no_bias_decay, .. } = self.training;
         let update = Update {
             rule: update,
-            learning_rate: learning_rate.unwrap_or(preset.learning_rate),
+            learning_rate: learning_rate.unwrap_or(update.learning_rate(preset.learning_rate)),
             momentum,
             weight_decay: WeightDecay { strength: weight_decay, biases: !no_bias_decay },
         };

@@ -41,8 +41,10 @@ pub fn comparison(outcomes: &[Outcome]) -> Table {
             let reference = median(sgd, value);
             outcomes.iter().map(move |outcome| format!("{:.2}", median(outcome, value) / reference))
         };
-        table.add_row(std::iter::once("λ_max / SGD's".to_owned()).chain(against(|run| run.spectrum.greatest())));
-        table.add_row(std::iter::once("time / SGD's".to_owned()).chain(against(|run| run.step_time)));
+        table.add_row(
+            std::iter::once(format!("λ_max / {}'s", sgd.method)).chain(against(|run| run.spectrum.greatest())),
+        );
+        table.add_row(std::iter::once(format!("time / {}'s", sgd.method)).chain(against(|run| run.step_time)));
     }
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);

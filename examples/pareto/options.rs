@@ -59,8 +59,8 @@ pub struct Options {
     #[arg(long, value_name = "η")]
     pub learning_rate: Option<f64>,
     /// What makes a step of a gradient, in all methods
-    #[arg(long, value_enum, default_value = "sgd")]
-    pub update: Rule,
+    #[arg(long = "update", value_enum, default_value = "sgd")]
+    pub rule: Rule,
     /// SGD's μ, in [0, 1)
     #[arg(long, value_name = "μ", default_value = "0")]
     pub momentum: f64,
@@ -98,14 +98,18 @@ impl Options {
         self.epochs.map_or(if self.quick { preset.min(FEW_EPOCHS) } else { preset }, NonZeroUsize::get)
     }
 
-    /// One method of a kind for each of its strengths.
-    pub fn grid(&self, kind: Kind, seed: u64) -> Vec<Method> {
-        let update = Update {
-            rule: self.update,
-            learning_rate: self.learning_rate.unwrap_or(self.preset().learning_rate),
+    pub fn update(&self) -> Update {
+        Update {
+            rule: self.rule,
+            learning_rate: self.learning_rate.unwrap_or(self.rule.learning_rate(self.preset().learning_rate)),
             momentum: self.momentum,
             weight_decay: WeightDecay::NONE,
-        };
+        }
+    }
+
+    /// One method of a kind for each of its strengths.
+    pub fn grid(&self, kind: Kind, seed: u64) -> Vec<Method> {
+        let update = self.update();
         let radii = if self.quick { FEW_RADII } else { RADII };
         let one = self.rho.map(|rho| vec![rho]);
         let rhos = one.unwrap_or_else(|| if self.quick { FEW_RHOS } else { RHOS }.to_vec());

@@ -70,15 +70,17 @@ impl<'a> Trial<'a> {
     pub fn describe(&self) -> Result<String> {
         let split = self.split(self.options.seed);
         let schedule = self.schedule(split.train.len(), Vec::new(), 1)?;
+        let update = self.options.update();
+        update.check()?;
         Ok(format!(
-            "{}: {} samples to train on, {} to test; {} epochs, {} seeds from {}, η = {}\nplan of a step: {}",
+            "{}: {} samples to train on, {} to test; {} epochs, {} seeds from {}\nupdate: {}\nplan of a step: {}",
             self.data.name,
             split.train.len(),
             split.test.len(),
             self.options.epochs(),
             self.options.seeds(),
             self.options.seed,
-            self.options.learning_rate.unwrap_or(self.options.preset().learning_rate),
+            update,
             schedule.plan(Kind::HsrSampled, split.train.len())?,
         ))
     }

@@ -12,7 +12,7 @@ use std::num::NonZeroU64;
 use arbitrary::{Result, Unstructured};
 use common::call::nan;
 use common::problem::Way;
-use flatmin::{
+use flatmin::{Base, 
     Activation, Adam, Averages, Batch, Direction, Hsr, Network, Optimizer, Plan, Real, Sam, Sampling, Sgd, Shape,
     State, Targets, WeightDecay, loss_gradient,
 };
@@ -59,7 +59,7 @@ fn hyperparameter(bytes: &mut Unstructured<'_>) -> Result<f64> {
 }
 
 /// An optimizer of any kind by the update of `base`, and its name.
-fn method<T: Real, B: Optimizer<T> + Copy + Debug + 'static>(
+fn method<T: Real, B: Optimizer<T> + Base + Copy + Debug + 'static>(
     bytes: &mut Unstructured<'_>,
     base: B,
 ) -> Result<(String, Box<dyn Optimizer<T>>)> {

@@ -7,7 +7,7 @@ use super::memory::Memory;
 use super::plan::CPlan;
 use super::status::{Failure, Status, guard};
 use super::structure::structure;
-use crate::optimizer::{Adam, Hsr, Optimizer, Penalty, Sam, Sgd, WeightDecay};
+use crate::optimizer::{Adam, Base, Hsr, Hyperparameters, Optimizer, Penalty, Sam, Sgd, WeightDecay};
 use crate::plan::Plan;
 use crate::real::Real;
 use crate::sampled::Sampling;
@@ -89,7 +89,7 @@ impl COptimizer {
     /// The same, with the update of `base`.
     fn on<T: Real, R>(
         &self,
-        base: impl Optimizer<T>,
+        base: impl Optimizer<T> + Base,
         work: impl FnOnce(&dyn Optimizer<T>) -> Result<R, Failure>,
     ) -> Result<R, Failure> {
         match codes::method(self.method)? {

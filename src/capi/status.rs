@@ -106,13 +106,14 @@ impl Failure {
                 Error::Hyperparameter { .. } => Status::Hyperparameter,
                 Error::PairWeights { .. } => Status::PairWeights,
                 Error::Overflow { .. } => Status::Overflow,
-                // Of matrices, names, indices and stored bytes, which this interface does not take, and of a batch of other widths than the
+                // Of matrices, names, indices, stored bytes and an allocator, which this interface does not take, and of a batch of other widths than the
                 // plan's: here a batch has the plan's.
                 Error::Shape { .. }
                 | Error::Dimensions { .. }
                 | Error::Index { .. }
                 | Error::InstructionSet { .. }
                 | Error::Name { .. }
+                | Error::OutOfMemory { .. }
                 | Error::Stored { .. }
                 | Error::StoredShape { .. } => Status::Internal,
             },

@@ -19,7 +19,7 @@ pub(crate) struct Momentum {
     pub nesterov: bool,
 }
 
-/// velocity ← μ velocity + gradient, then a step along it. An empty velocity is one that stays zero. Returns whether the new numbers are
+/// velocity ← μ velocity + gradient, then a step along it. Without momentum the velocity may be empty. Returns whether the new numbers are
 /// finite; if not, nothing is written.
 pub(crate) fn step_with_momentum<T: Element>(
     isa: InstructionSet,
@@ -97,7 +97,7 @@ pub(crate) struct AdamNumbers {
     pub epsilon: f64,
 }
 
-/// Whether [`adam`] will make finite numbers of θ, the gradient g, and both moments.
+/// Whether [`adam`] will make finite numbers of θ, the gradient, and both moments.
 pub(crate) fn adam_is_finite<T: Element>(
     isa: InstructionSet,
     numbers: AdamNumbers,
@@ -110,7 +110,7 @@ pub(crate) fn adam_is_finite<T: Element>(
 /// Changes θ and both moments; `keep` is what decoupled weight decay leaves of θ.
 ///
 /// ```text
-/// first ← β₁ first + (1 − β₁) g      second ← β₂ second + (1 − β₂) g²
+/// first ← β₁ first + (1 − β₁) gradient      second ← β₂ second + (1 − β₂) gradient²
 /// θ ← keep θ − rate first / (√second inverse_root + epsilon)
 /// ```
 pub(crate) fn adam<T: Element>(
@@ -155,9 +155,9 @@ impl<V: Lanes> AdamRegisters<V> {
 
     /// The new θ and moments.
     #[inline(always)]
-    fn next(self, theta: V, g: V, first: V, second: V) -> [V; 3] {
-        let first = self.beta1.mul_add(first, self.rest1 * g);
-        let second = self.beta2.mul_add(second, self.rest2 * g * g);
+    fn next(self, theta: V, gradient: V, first: V, second: V) -> [V; 3] {
+        let first = self.beta1.mul_add(first, self.rest1 * gradient);
+        let second = self.beta2.mul_add(second, self.rest2 * gradient * gradient);
         let root = second.sqrt().mul_add(self.inverse_root, self.epsilon);
         [self.keep * theta - self.rate * first / root, first, second]
     }
@@ -177,8 +177,8 @@ impl<T: Element> Kernel for AdamCheck<'_, T> {
         let rule = AdamRegisters::<T::Lanes<S>>::new(simd, self.numbers, self.keep);
         let zero = T::Lanes::<S>::zero(simd);
         // 0·x is 0 for finite x, NaN for others.
-        let sum = sum_registers!(T, S, simd, [theta, g, first, second] = self.entries => {
-            let [theta, first, second] = rule.next(theta, g, first, second);
+        let sum = sum_registers!(T, S, simd, [theta, gradient, first, second] = self.entries => {
+            let [theta, first, second] = rule.next(theta, gradient, first, second);
             zero * theta + zero * first + zero * second
         });
         sum.reduce_sum() == T::ZERO
@@ -198,8 +198,8 @@ impl<T: Element> Kernel for AdamStep<'_, T> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let rule = AdamRegisters::<T::Lanes<S>>::new(simd, self.numbers, self.keep);
-        map_registers!(T, S, simd, [g] = [self.gradient], [theta, first, second] = self.entries => {
-            rule.next(theta, g, first, second)
+        map_registers!(T, S, simd, [gradient] = [self.gradient], [theta, first, second] = self.entries => {
+            rule.next(theta, gradient, first, second)
         });
     }
 }

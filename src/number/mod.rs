@@ -71,8 +71,10 @@ pub trait Number:
     /// The nearest number of this type.
     fn from_usize(n: usize) -> Self;
     /// Magnitude.
+    #[must_use]
     fn abs(self) -> Self;
     /// Square root, correctly rounded where the target has the instruction.
+    #[must_use]
     fn sqrt(self) -> Self;
     /// Neither infinite nor NaN.
     fn is_finite(self) -> bool;

@@ -6,7 +6,7 @@ use crate::kernels::update::AdamNumbers;
 use crate::network::Shape;
 use crate::number::{power, sqrt};
 use crate::optimizer::gradient::{WeightDecay, check_common, prepare};
-use crate::optimizer::interface::{Optimizer, check_lengths, check_moments};
+use crate::optimizer::interface::{Base, Hyperparameters, Optimizer, check_lengths, check_moments};
 use crate::optimizer::sgd::{check_share, descend};
 use crate::optimizer::state::{State, Step};
 use crate::plan::Plan;
@@ -14,15 +14,14 @@ use crate::real::Real;
 
 /// Adam (Kingma and Ba, arXiv 1412.6980), and AdamW (Loshchilov and Hutter, arXiv 1711.05101).
 ///
-/// With the gradient `g`, and t the count of this step, from 1,
-///
 /// ```text
-/// first ← β₁ first + (1 − β₁) g        second ← β₂ second + (1 − β₂) g∘g
-/// θ ← θ − η (first/(1 − β₁ᵗ)) / (√(second/(1 − β₂ᵗ)) + epsilon)
+/// first ← β₁ first + (1 − β₁) gradient        second ← β₂ second + (1 − β₂) gradient∘gradient
+/// θ ← θ − η (first/(1 − β₁^count)) / (√(second/(1 − β₂^count)) + epsilon)
 /// ```
 ///
-/// Weight decay is νθ added to g (Adam), or, [decoupled](Self::decoupled), `θ ← (1 − ην) θ` before the step (AdamW). As PyTorch's `Adam` and
-/// `AdamW`. The state's moments are the first, then the second: 2P numbers. t is the state's count of steps plus one.
+/// where count is the state's count of steps, this one included. Weight decay is νθ added to the gradient (Adam), or,
+/// [decoupled](Self::decoupled), `θ ← (1 − ην) θ` before the step (AdamW). As PyTorch's `Adam` and `AdamW`. The state's moments are the first,
+/// then the second: 2P numbers.
 #[doc(alias = "AdamW")]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Adam {
@@ -50,16 +49,19 @@ impl Adam {
     }
 
     /// The same with weight decay by way of the gradient.
+    #[must_use]
     pub const fn with_weight_decay(self, weight_decay: WeightDecay) -> Self {
         Self { weight_decay, decoupled: false, ..self }
     }
 
     /// The same with decoupled weight decay: AdamW.
+    #[must_use]
     pub const fn with_decoupled_weight_decay(self, weight_decay: WeightDecay) -> Self {
         Self { weight_decay, decoupled: true, ..self }
     }
 
     /// The same with a largest norm of the gradient.
+    #[must_use]
     pub const fn with_clip(self, norm: f64) -> Self {
         Self { clip: Some(norm), ..self }
     }
@@ -86,7 +88,7 @@ impl Adam {
     }
 }
 
-impl<T: Real> Optimizer<T> for Adam {
+impl Hyperparameters for Adam {
     fn learning_rate(&self) -> f64 {
         self.learning_rate
     }
@@ -104,13 +106,17 @@ impl<T: Real> Optimizer<T> for Adam {
     fn workspace_len(&self, plan: &Plan) -> Result<usize> {
         Ok(plan.gradient_workspace_len())
     }
+}
 
+impl Base for Adam {}
+
+impl<T: Real> Optimizer<T> for Adam {
     fn check(&self, plan: &Plan, state: &State<'_, T>) -> Result<()> {
         check_common(self.learning_rate, self.weight_decay, self.clip)?;
         check_share("beta1", self.beta1)?;
         check_share("beta2", self.beta2)?;
         self.check_epsilon::<T>()?;
-        check_moments(state, 2 * plan.shape().parameters(), false)
+        check_moments(state, self.moments_len(plan.shape()), false)
     }
 
     fn step(

@@ -30,7 +30,7 @@ impl WeightDecay {
         Self { strength, biases: false }
     }
 
-    /// Parts of θ, and ν of each; parts that decay alike are one.
+    /// The parts of θ, each with its ν: one part where all decays alike, else the four blocks.
     pub(super) fn by_block(self, shape: Shape) -> [(Range<usize>, f64); 4] {
         if self.biases || self.strength == 0.0 {
             return [(0..shape.parameters(), self.strength), (0..0, 0.0), (0..0, 0.0), (0..0, 0.0)];

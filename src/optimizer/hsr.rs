@@ -6,7 +6,7 @@ use crate::batch::Batch;
 use crate::error::{Result, check_not_negative};
 use crate::hessian::exact::Objective;
 use crate::network::Shape;
-use crate::optimizer::interface::Optimizer;
+use crate::optimizer::interface::{Base, Hyperparameters, Optimizer};
 use crate::optimizer::sgd::Sgd;
 use crate::optimizer::state::{State, Step};
 use crate::plan::Plan;
@@ -64,18 +64,6 @@ impl<B> Hsr<B> {
         Self { base, rho, every, direction: Direction::Gradient, penalty: Penalty::Sampled(sampling) }
     }
 
-    /// Elements of workspace that a step takes.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Sampling::workspace_len`].
-    pub fn workspace_len(&self, plan: &Plan) -> Result<usize> {
-        match &self.penalty {
-            Penalty::Exact => Ok(plan.workspace_len()),
-            Penalty::Sampled(sampling) => sampling.workspace_len(plan),
-        }
-    }
-
     /// A [`step`](Optimizer::step) with random numbers from the caller's generator: the next `u64` is the seed of a sampled penalty.
     ///
     /// Every call takes one word, whatever the shapes and the penalty, and whether or not the step succeeds. So a training is resumed by
@@ -111,7 +99,7 @@ impl<B> Hsr<B> {
         workspace: &mut [T],
     ) -> Result<Step>
     where
-        B: Optimizer<T> + Copy,
+        B: Optimizer<T> + Base + Copy,
     {
         let seed = source.next_u64();
         let penalty = match self.penalty {
@@ -152,7 +140,7 @@ impl<B> Hsr<B> {
     }
 }
 
-impl<T: Real, B: Optimizer<T>> Optimizer<T> for Hsr<B> {
+impl<B: Base> Hyperparameters for Hsr<B> {
     fn learning_rate(&self) -> f64 {
         self.base.learning_rate()
     }
@@ -165,13 +153,23 @@ impl<T: Real, B: Optimizer<T>> Optimizer<T> for Hsr<B> {
         self.base.moments_len(shape)
     }
 
+    /// [`Plan::workspace_len`] for the exact penalty, [`Sampling::workspace_len`] for a sampled one.
     fn workspace_len(&self, plan: &Plan) -> Result<usize> {
-        self.workspace_len(plan)
+        match &self.penalty {
+            Penalty::Exact => Ok(plan.workspace_len()),
+            Penalty::Sampled(sampling) => sampling.workspace_len(plan),
+        }
     }
+}
 
+impl<T: Real, B: Optimizer<T> + Base> Optimizer<T> for Hsr<B> {
     fn check(&self, plan: &Plan, state: &State<'_, T>) -> Result<()> {
         self.base.check(plan, state)?;
-        check_not_negative("rho", self.rho)
+        check_not_negative("rho", self.rho)?;
+        match self.penalty {
+            Penalty::Exact => Ok(()),
+            Penalty::Sampled(_) => state.averages.check(),
+        }
     }
 
     /// One step along −(∇L + ρ∇Λ). Reports L, and at θ both traces, all four bounds, and whether Λ was differentiable. With a sampled

@@ -7,7 +7,29 @@ use crate::optimizer::state::{State, Step};
 use crate::plan::Plan;
 use crate::real::Real;
 
-/// An optimizer: hyperparameters, which are plain data, and the step that they make.
+/// What of an optimizer does not depend on the number type: its learning rate, and how much memory it takes.
+pub trait Hyperparameters {
+    /// η, the learning rate.
+    fn learning_rate(&self) -> f64;
+
+    /// Sets η, for the steps to come.
+    fn set_learning_rate(&mut self, rate: f64);
+
+    /// How many numbers the state's [`moments`](State::moments) hold: 0, P or 2P. They are zero before the first step.
+    fn moments_len(&self, shape: Shape) -> usize;
+
+    /// Elements of workspace that a step takes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooLarge`] where so many cannot be addressed; where a hyperparameter decides about it, the error of its check.
+    fn workspace_len(&self, plan: &Plan) -> Result<usize>;
+}
+
+/// An optimizer that is its update, along ∇L: a base for [`Sam`](crate::Sam) and [`Hsr`](crate::Hsr), which find another gradient.
+pub trait Base: Hyperparameters {}
+
+/// An optimizer: [hyperparameters](Hyperparameters), which are plain data, and the step that they make.
 ///
 /// What it remembers is in a [`State`] of the caller's; its scratch is the caller's workspace. A step takes the learning rate that the
 /// optimizer has when it is called, so a schedule sets it before each step: see [`schedule`](crate::optimizer::schedule).
@@ -33,23 +55,7 @@ use crate::real::Real;
 /// }
 /// # Ok::<(), flatmin::Error>(())
 /// ```
-pub trait Optimizer<T: Real> {
-    /// η, the learning rate.
-    fn learning_rate(&self) -> f64;
-
-    /// Sets η, for the steps to come.
-    fn set_learning_rate(&mut self, rate: f64);
-
-    /// How many numbers the state's [`moments`](State::moments) hold: 0, P or 2P. They are zero before the first step.
-    fn moments_len(&self, shape: Shape) -> usize;
-
-    /// Elements of workspace that a step takes.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::TooLarge`] where so many cannot be addressed; where a hyperparameter decides about it, the error of its check.
-    fn workspace_len(&self, plan: &Plan) -> Result<usize>;
-
+pub trait Optimizer<T: Real>: Hyperparameters {
     /// Checks what a step checks before it computes anything: the hyperparameters and the length of the moments.
     ///
     /// # Errors
@@ -92,9 +98,8 @@ pub trait Optimizer<T: Real> {
     fn update(&self, plan: &Plan, theta: &mut [T], gradient: &mut [T], state: &mut State<'_, T>) -> Result<()>;
 }
 
-/// An optimizer that is chosen at run time, and owned.
 #[cfg(feature = "alloc")]
-impl<T: Real, O: Optimizer<T> + ?Sized> Optimizer<T> for alloc::boxed::Box<O> {
+impl<O: Hyperparameters + ?Sized> Hyperparameters for alloc::boxed::Box<O> {
     fn learning_rate(&self) -> f64 {
         (**self).learning_rate()
     }
@@ -110,7 +115,11 @@ impl<T: Real, O: Optimizer<T> + ?Sized> Optimizer<T> for alloc::boxed::Box<O> {
     fn workspace_len(&self, plan: &Plan) -> Result<usize> {
         (**self).workspace_len(plan)
     }
+}
 
+/// An optimizer that is chosen at run time, and owned.
+#[cfg(feature = "alloc")]
+impl<T: Real, O: Optimizer<T> + ?Sized> Optimizer<T> for alloc::boxed::Box<O> {
     fn check(&self, plan: &Plan, state: &State<'_, T>) -> Result<()> {
         (**self).check(plan, state)
     }

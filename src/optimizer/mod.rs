@@ -1,7 +1,7 @@
 //! Optimizers: SGD, Adam, SAM and HSR. A step is one call on slices.
 //!
-//! All are an [`Optimizer`]. A step finds a gradient and hands it to an update. [`Sgd`] and [`Adam`] are updates along ∇L. [`Sam`] and [`Hsr`]
-//! find another gradient, and hand it to the update of their base, `Sgd` or `Adam`:
+//! All are an [`Optimizer`], with a learning rate and lengths that do not depend on the number type ([`Hyperparameters`]). A step finds a gradient and hands it to an update. [`Sgd`] and [`Adam`] are updates along ∇L. [`Sam`] and [`Hsr`]
+//! find another gradient, and hand it to the update of their [`Base`], `Sgd` or `Adam`:
 //!
 //! | step | gradient | loss gradients a step |
 //! |---|---|---|
@@ -34,7 +34,7 @@ mod state;
 pub use adam::Adam;
 pub use gradient::WeightDecay;
 pub use hsr::{Direction, Hsr, Penalty};
-pub use interface::Optimizer;
+pub use interface::{Base, Hyperparameters, Optimizer};
 pub use sam::Sam;
 pub use sgd::Sgd;
 pub use state::{State, Step};

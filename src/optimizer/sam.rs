@@ -4,7 +4,7 @@ use crate::batch::Batch;
 use crate::error::{Error, Result, check_not_negative};
 use crate::hessian::exact::Objective;
 use crate::network::Shape;
-use crate::optimizer::interface::Optimizer;
+use crate::optimizer::interface::{Base, Hyperparameters, Optimizer};
 use crate::optimizer::sgd::Sgd;
 use crate::optimizer::state::{State, Step};
 use crate::plan::Plan;
@@ -27,7 +27,7 @@ impl<B> Sam<B> {
     }
 }
 
-impl<T: Real, B: Optimizer<T>> Optimizer<T> for Sam<B> {
+impl<B: Base> Hyperparameters for Sam<B> {
     fn learning_rate(&self) -> f64 {
         self.base.learning_rate()
     }
@@ -44,7 +44,9 @@ impl<T: Real, B: Optimizer<T>> Optimizer<T> for Sam<B> {
     fn workspace_len(&self, plan: &Plan) -> Result<usize> {
         Ok(plan.gradient_workspace_len())
     }
+}
 
+impl<T: Real, B: Optimizer<T> + Base> Optimizer<T> for Sam<B> {
     fn check(&self, plan: &Plan, state: &State<'_, T>) -> Result<()> {
         self.base.check(plan, state)?;
         check_not_negative("radius", self.radius)

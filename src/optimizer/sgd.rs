@@ -6,7 +6,7 @@ use crate::hessian::exact::Objective;
 use crate::kernels::update::Momentum;
 use crate::network::Shape;
 use crate::optimizer::gradient::{WeightDecay, check_common, prepare};
-use crate::optimizer::interface::{Optimizer, check_lengths, check_moments};
+use crate::optimizer::interface::{Base, Hyperparameters, Optimizer, check_lengths, check_moments};
 use crate::optimizer::state::{State, Step};
 use crate::plan::Plan;
 use crate::quantities::Memory;
@@ -41,27 +41,31 @@ impl Sgd {
     }
 
     /// The same with momentum.
+    #[must_use]
     pub const fn with_momentum(self, momentum: f64) -> Self {
         Self { momentum, ..self }
     }
 
     /// The same with Nesterov's momentum.
+    #[must_use]
     pub const fn with_nesterov(self, momentum: f64) -> Self {
         Self { momentum, nesterov: true, ..self }
     }
 
     /// The same with weight decay.
+    #[must_use]
     pub const fn with_weight_decay(self, weight_decay: WeightDecay) -> Self {
         Self { weight_decay, ..self }
     }
 
     /// The same with a largest norm of the gradient.
+    #[must_use]
     pub const fn with_clip(self, norm: f64) -> Self {
         Self { clip: Some(norm), ..self }
     }
 }
 
-impl<T: Real> Optimizer<T> for Sgd {
+impl Hyperparameters for Sgd {
     fn learning_rate(&self) -> f64 {
         self.learning_rate
     }
@@ -79,7 +83,11 @@ impl<T: Real> Optimizer<T> for Sgd {
     fn workspace_len(&self, plan: &Plan) -> Result<usize> {
         Ok(plan.gradient_workspace_len())
     }
+}
 
+impl Base for Sgd {}
+
+impl<T: Real> Optimizer<T> for Sgd {
     fn check(&self, plan: &Plan, state: &State<'_, T>) -> Result<()> {
         check_common(self.learning_rate, self.weight_decay, self.clip)?;
         check_share("momentum", self.momentum)?;

@@ -1,6 +1,7 @@
 //! The quantities of a data set of any size, by chunks of the plan's size: memory is the plan's, whatever the size of the data set.
 //!
-//! Where the data set fits into one chunk, each function returns the bits of its namesake for a batch.
+//! Where the data set fits into one chunk, each function returns the bits of its namesake for a batch (of `curvature` with the batch's own
+//! pair weights).
 
 use crate::batch::Batch;
 use crate::error::{Result, check_length};

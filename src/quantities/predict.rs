@@ -41,7 +41,11 @@ pub fn logits<T: Real>(plan: &Plan, theta: &[T], inputs: &[T], logits: &mut [T],
 
 /// The class probabilities p = softmax(z) of N samples, N×K, row-major.
 ///
-/// Inputs, bits, workspace and errors are as with [`logits`].
+/// Inputs, bits and workspace are as with [`logits`].
+///
+/// # Errors
+///
+/// Those of [`logits`], except that a logit of −∞ is no overflow: its probability is 0, as in the loss.
 ///
 /// ```
 /// use flatmin::{Activation, Network, Plan, Shape};
@@ -68,7 +72,11 @@ pub fn probabilities<T: Real>(
 
 /// The most probable class of each of N samples; the first one, among equals, as the accuracy of [`loss`](crate::loss) counts.
 ///
-/// Inputs, workspace and errors are as with [`logits`]; `classes` has N entries.
+/// Inputs and workspace are as with [`logits`]; `classes` has N entries. Of logits that round to equal probabilities the first counts.
+///
+/// # Errors
+///
+/// Those of [`probabilities`].
 ///
 /// ```
 /// use flatmin::{Activation, Network, Plan, Shape};

@@ -204,6 +204,14 @@ impl Averages {
         }
     }
 
+    /// Checks that averages that are read are finite.
+    pub(crate) fn check(&self) -> Result<()> {
+        match [self.trace, self.trace_of_square].into_iter().position(|average| !average.is_finite()) {
+            Some(index) if self.count > 0 => Err(Error::NotFinite { argument: "averages", index }),
+            _ => Ok(()),
+        }
+    }
+
     /// Slopes of Λ at the averages, guarded by the estimate.
     ///
     /// H has M + 1 directions of zero curvature, so `m² ≤ (P − M − 1)/P · tr H²/P`. Estimates may violate this; m is then limited to it.

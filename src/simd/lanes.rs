@@ -118,14 +118,19 @@ pub trait Lanes:
     unsafe fn store_partial_ptr(self, target: *mut Self::Scalar, len: usize);
 
     /// `self·b + c`, rounded once where the instruction set has fused multiply–add.
+    #[must_use]
     fn mul_add(self, b: Self, c: Self) -> Self;
     /// `c − self·b`, rounded once where the instruction set has fused multiply–add.
+    #[must_use]
     fn neg_mul_add(self, b: Self, c: Self) -> Self;
     /// `self < other ? self : other`: the second operand if either is NaN.
+    #[must_use]
     fn min(self, other: Self) -> Self;
     /// `self > other ? self : other`: the second operand if either is NaN.
+    #[must_use]
     fn max(self, other: Self) -> Self;
     /// Square root.
+    #[must_use]
     fn sqrt(self) -> Self;
     /// `self < other`, false on NaN.
     fn lt(self, other: Self) -> Self::Mask;
@@ -136,14 +141,19 @@ pub trait Lanes:
     /// `if_true` where `mask` is true, `if_false` elsewhere.
     fn select(mask: Self::Mask, if_true: Self, if_false: Self) -> Self;
     /// Bitwise and.
+    #[must_use]
     fn bit_and(self, other: Self) -> Self;
     /// Bitwise or.
+    #[must_use]
     fn bit_or(self, other: Self) -> Self;
     /// Bitwise exclusive or.
+    #[must_use]
     fn bit_xor(self, other: Self) -> Self;
     /// The bits, shifted left by `FRACTION_BITS`: a small integer in the fraction becomes the exponent.
+    #[must_use]
     fn fraction_to_exponent(self) -> Self;
     /// The bits, shifted right by `FRACTION_BITS`: the stored exponent (and sign) becomes an integer in the fraction.
+    #[must_use]
     fn exponent_to_fraction(self) -> Self;
     /// Sum of all lanes by halving: lane `i` takes lane `i + LANES/2`, and so on.
     fn reduce_sum(self) -> Self::Scalar;
@@ -280,6 +290,7 @@ pub trait Lanes:
 
     /// Magnitude.
     #[inline(always)]
+    #[must_use]
     fn abs(self) -> Self {
         let sign = Self::splat(self.simd(), Self::Scalar::SIGN_BIT);
         self.bit_or(sign).bit_xor(sign)
@@ -287,6 +298,7 @@ pub trait Lanes:
 
     /// The magnitude of `self` with the sign of `sign`.
     #[inline(always)]
+    #[must_use]
     fn copysign(self, sign: Self) -> Self {
         let bit = Self::splat(self.simd(), Self::Scalar::SIGN_BIT);
         self.abs().bit_or(sign.bit_and(bit))
@@ -294,6 +306,7 @@ pub trait Lanes:
 
     /// The nearest integer, ties to even.
     #[inline(always)]
+    #[must_use]
     fn round(self) -> Self {
         let integral = Self::splat(self.simd(), Self::Scalar::INTEGRAL);
         let magnitude = self.abs();
@@ -311,6 +324,7 @@ pub trait Lanes:
     /// `self · 2ⁿ` for integral `n` of magnitude up to twice the largest exponent, less 4 (250 or 2042). Exact, and
     /// rounded once if the result is subnormal and `self` has an exponent near 0.
     #[inline(always)]
+    #[must_use]
     fn scale_pow2(self, n: Self) -> Self {
         let half = (n * Self::splat(self.simd(), Self::Scalar::HALF)).round();
         self * Self::pow2(half) * Self::pow2(n - half)

@@ -16,7 +16,7 @@ pub struct Best<T> {
 }
 
 impl<T> Best<T> {
-    /// Whether a score is better: larger, or a number where this is none.
+    /// Whether a score is better. NaN is worse than every number.
     pub(super) fn is_beaten_by(&self, score: f64) -> bool {
         score > self.score || (self.score.is_nan() && !score.is_nan())
     }

@@ -7,10 +7,12 @@
 //! |---|---|
 //! | train | [`step`](Training::step) on a batch, [`epoch`](Training::epoch) over a data set |
 //! | schedule the learning rate | [`with_schedule`](Training::with_schedule) |
-//! | look | [`evaluate`](Training::evaluate), [`curvature`](Training::curvature) |
+//! | change hyperparameters | [`set_learning_rate`](Training::set_learning_rate), [`set_optimizer`](Training::set_optimizer) |
+//! | look | [`evaluate`](Training::evaluate), [`curvature`](Training::curvature), [`curvature_estimate`](Training::curvature_estimate) |
 //! | predict | [`classes`](Training::classes), [`probabilities`](Training::probabilities), [`logits`](Training::logits) |
 //! | stop in time | [`record`](Training::record) a score, [`restore_best`](Training::restore_best) |
 //! | store and resume | `save` and `load`, of feature `safetensors` |
+//! | predict elsewhere | [`Predictor`] |
 //!
 //! ```
 //! use flatmin::{Activation, Batch, Hsr, Network, Order, Plan, Sgd, Shape, Targets, Training};
@@ -31,6 +33,7 @@
 mod best;
 mod memory;
 mod order;
+mod predictor;
 #[cfg(feature = "safetensors")]
 pub mod stored;
 
@@ -43,21 +46,22 @@ use crate::error::{Error, Result, check_length};
 use crate::hessian::{Curvature, Evaluation};
 use crate::kernels::vector::first_not_finite;
 use crate::network::Network;
-use crate::optimizer::{Optimizer, State, Step};
+use crate::optimizer::{Hyperparameters, Optimizer, State, Step};
 use crate::plan::Plan;
 use crate::quantities;
 use crate::real::Real;
 use crate::sampled::Averages;
-use crate::workspace::{balanced, pieces};
+use crate::workspace::balanced;
 use memory::{grow, zeros};
 use order::EpochMemory;
 
 pub use best::Best;
 pub use order::Order;
+pub use predictor::Predictor;
 
 /// A network in training, with all memory that it takes.
 ///
-/// `T` is `f32` or `f64`; `O` is an optimizer, or `Box<dyn Optimizer<T>>` where it is chosen at run time.
+/// `T` is `f32` or `f64`; `O` is an optimizer, or `Box<dyn Optimizer<T> + Send>` where it is chosen at run time.
 pub struct Training<T, O> {
     plan: Plan,
     optimizer: O,
@@ -82,6 +86,11 @@ pub struct Epoch {
     pub steps: u64,
 }
 
+/// Elements of workspace for steps, evaluation and predictions.
+fn workspace_len(plan: &Plan, optimizer: &impl Hyperparameters) -> Result<usize> {
+    Ok(optimizer.workspace_len(plan)?.max(plan.gradient_workspace_len()))
+}
+
 impl<T: Real, O: Optimizer<T>> Training<T, O> {
     /// Before the first step: parameters by [`Network::initialize`] from this seed, moments zero.
     ///
@@ -89,13 +98,13 @@ impl<T: Real, O: Optimizer<T>> Training<T, O> {
     ///
     /// # Errors
     ///
-    /// Those of [`Optimizer::check`] and of [`Optimizer::workspace_len`]; [`Error::TooLarge`] where memory cannot be had.
+    /// Those of [`Optimizer::check`] and of [`Optimizer::workspace_len`]; [`Error::OutOfMemory`].
     pub fn new(plan: Plan, optimizer: O, seed: u64) -> Result<Self> {
         let mut theta = zeros(plan.shape().parameters(), "parameters")?;
         plan.network().initialize(&mut theta, seed)?;
         let mut moments = zeros(optimizer.moments_len(plan.shape()), "moments")?;
         optimizer.check(&plan, &State::new(&mut moments))?;
-        let workspace = zeros(optimizer.workspace_len(&plan)?, "workspace")?;
+        let workspace = zeros(workspace_len(&plan, &optimizer)?, "workspace")?;
         Ok(Self {
             plan,
             optimizer,
@@ -126,17 +135,42 @@ impl<T: Real, O: Optimizer<T>> Training<T, O> {
         Ok(self)
     }
 
-    /// The same with a schedule: before each step the learning rate is set to `rate` of the count of steps. See
+    /// The same with a schedule: before each step the learning rate is set to `rate` of the count of steps, whatever it was. See
     /// [`schedule`](crate::optimizer::schedule). A schedule is not stored.
+    #[must_use = "the schedule is that of the training returned"]
     pub fn with_schedule(self, rate: impl Fn(u64) -> f64 + Send + 'static) -> Self {
         Self { schedule: Some(Box::new(rate)), ..self }
+    }
+
+    /// Sets the learning rate, for the steps to come. A schedule sets another before each step.
+    pub fn set_learning_rate(&mut self, rate: f64) {
+        self.optimizer.set_learning_rate(rate);
+    }
+
+    /// Goes on with another optimizer, or with other hyperparameters. If its moments have another length, they begin with zeros; else those
+    /// of the optimizer before are kept.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new); then nothing has changed.
+    pub fn set_optimizer(&mut self, optimizer: O) -> Result<()> {
+        let len = optimizer.moments_len(self.plan.shape());
+        let mut fresh = if len == self.moments.len() { None } else { Some(zeros(len, "moments")?) };
+        let moments = fresh.as_mut().unwrap_or(&mut self.moments);
+        optimizer.check(&self.plan, &State { moments, steps: self.steps, averages: self.averages })?;
+        grow(&mut self.workspace, workspace_len(&self.plan, &optimizer)?, "workspace")?;
+        if let Some(moments) = fresh {
+            self.moments = moments;
+        }
+        self.optimizer = optimizer;
+        Ok(())
     }
 
     /// One step on a batch of at most as many samples as the plan says.
     ///
     /// # Errors
     ///
-    /// Those of [`Optimizer::step`]; then nothing has changed.
+    /// Those of [`Optimizer::step`]; then nothing has changed, but for a learning rate that the schedule has set.
     pub fn step(&mut self, batch: &Batch<'_, T>) -> Result<Step> {
         if let Some(rate) = &self.schedule {
             self.optimizer.set_learning_rate(rate(self.steps));
@@ -147,7 +181,7 @@ impl<T: Real, O: Optimizer<T>> Training<T, O> {
         Ok(step)
     }
 
-    /// Steps over all samples of a data set, each once: the fewest batches of at most as many samples as the plan says, whose sizes differ by
+    /// Steps over the samples of a data set in an order: the fewest batches of at most as many samples as the plan says, whose sizes differ by
     /// at most one.
     ///
     /// The order of [`Order::Shuffled`] depends on the seed and on the count of epochs alone, so a training that is stored and resumed
@@ -155,10 +189,10 @@ impl<T: Real, O: Optimizer<T>> Training<T, O> {
     ///
     /// # Errors
     ///
-    /// Those of [`step`](Self::step), and of [`Batch::gather`] for indices beyond the data set. Steps before the one that failed have been
-    /// taken; the count of epochs stays.
+    /// [`Error::Index`] for an index beyond the data set, and [`Error::TooSmall`] for an order without any, before the first step. Those of
+    /// [`step`](Self::step): steps before the one that failed have been taken; the count of epochs stays.
     pub fn epoch(&mut self, data: &Batch<'_, T>, order: Order<'_>) -> Result<Epoch> {
-        // The memory is apart while the steps change the rest.
+        // Taken out, since steps borrow the rest of the training.
         let mut memory = core::mem::take(&mut self.epoch_memory);
         let done = self.steps_over(data, order, &mut memory);
         self.epoch_memory = memory;
@@ -185,29 +219,43 @@ impl<T: Real, O: Optimizer<T>> Training<T, O> {
     ///
     /// Those of [every quantity](crate#errors).
     pub fn evaluate(&mut self, data: &Batch<'_, T>) -> Result<Evaluation> {
-        let space = self.space(self.plan.gradient_workspace_len())?;
         let Self { plan, theta, workspace, .. } = self;
-        quantities::data_set_loss(plan, theta, data, &mut workspace[..space])
+        quantities::data_set_loss(plan, theta, data, workspace)
     }
 
-    /// Both traces of the Hessian over a data set of any size, exact, and the bounds: [`data_set_curvature`](crate::data_set_curvature).
+    /// Both traces of the Hessian over a data set of any size, exact, and the bounds: [`data_set_curvature`](crate::data_set_curvature), by
+    /// the route that takes less time for so many samples ([`Plan::for_data_set`]). Where that is too long, there is
+    /// [`curvature_estimate`](Self::curvature_estimate).
     ///
     /// # Errors
     ///
-    /// Those of [every quantity](crate#errors); [`Error::TooLarge`] where memory cannot be had.
+    /// Those of [every quantity](crate#errors); [`Error::OutOfMemory`].
     pub fn curvature(&mut self, data: &Batch<'_, T>) -> Result<Curvature> {
-        let space = self.space(self.plan.data_set_workspace_len()?)?;
-        let Self { plan, theta, workspace, .. } = self;
-        quantities::data_set_curvature(plan, theta, data, &mut workspace[..space])
+        let plan = self.plan.for_data_set(data.samples())?;
+        // By blocks it may take much more than steps do, and is not kept.
+        let mut workspace = zeros(plan.data_set_workspace_len()?, "workspace")?;
+        quantities::data_set_curvature(&plan, &self.theta, data, &mut workspace)
+    }
+
+    /// The same with an estimate of tr H², linear in the data set, and unbiased if its samples are in random order:
+    /// [`data_set_curvature_estimate`](crate::data_set_curvature_estimate), by chunks of the plan's batch.
+    ///
+    /// # Errors
+    ///
+    /// As [`curvature`](Self::curvature); [`Error::PairWeights`] where a chunk would be a single sample.
+    pub fn curvature_estimate(&mut self, data: &Batch<'_, T>) -> Result<Curvature> {
+        let mut workspace = zeros(self.plan.workspace_len(), "workspace")?;
+        quantities::data_set_curvature_estimate(&self.plan, &self.theta, data, &mut workspace)
     }
 
     /// The logits z of any number of inputs, N×K: [`logits`](crate::logits).
     ///
     /// # Errors
     ///
-    /// Those of [`logits`](crate::logits), but for the number of samples; [`Error::TooLarge`] where memory cannot be had.
+    /// Those of [`logits`](crate::logits), but for the number of samples; [`Error::OutOfMemory`].
     pub fn logits(&mut self, inputs: &[T]) -> Result<Vec<T>> {
-        self.predict(inputs, self.plan.shape().classes(), T::ZERO, quantities::logits)
+        let Self { plan, theta, workspace, .. } = self;
+        predictor::logits(plan, theta, inputs, workspace)
     }
 
     /// The class probabilities of any number of inputs, N×K: [`probabilities`](crate::probabilities).
@@ -216,7 +264,8 @@ impl<T: Real, O: Optimizer<T>> Training<T, O> {
     ///
     /// As [`logits`](Self::logits).
     pub fn probabilities(&mut self, inputs: &[T]) -> Result<Vec<T>> {
-        self.predict(inputs, self.plan.shape().classes(), T::ZERO, quantities::probabilities)
+        let Self { plan, theta, workspace, .. } = self;
+        predictor::probabilities(plan, theta, inputs, workspace)
     }
 
     /// The most probable class of each of any number of inputs: [`classes`](crate::classes).
@@ -225,36 +274,8 @@ impl<T: Real, O: Optimizer<T>> Training<T, O> {
     ///
     /// As [`logits`](Self::logits).
     pub fn classes(&mut self, inputs: &[T]) -> Result<Vec<u32>> {
-        self.predict(inputs, 1, 0, quantities::classes)
-    }
-
-    /// Predicts chunk by chunk; `width` numbers a sample.
-    fn predict<N: Copy>(
-        &mut self,
-        inputs: &[T],
-        width: usize,
-        zero: N,
-        predict: impl Fn(&Plan, &[T], &[T], &mut [N], &mut [T]) -> Result<()>,
-    ) -> Result<Vec<N>> {
-        let space = self.space(self.plan.gradient_workspace_len())?;
         let Self { plan, theta, workspace, .. } = self;
-        let d = plan.shape().inputs();
-        // A last row that is not whole is refused with its chunk.
-        let samples = inputs.len().div_ceil(d).max(1);
-        let len = samples.checked_mul(width).ok_or(Error::TooLarge { quantity: "predictions" })?;
-        let mut output = memory::filled(len, zero, "predictions")?;
-        for rows in pieces(0..samples, plan.samples()) {
-            let inputs = &inputs[rows.start * d..inputs.len().min(rows.end * d)];
-            let output = &mut output[rows.start * width..rows.end * width];
-            predict(plan, theta, inputs, output, &mut workspace[..space])?;
-        }
-        Ok(output)
-    }
-
-    /// Makes the workspace at least so long; returns the length.
-    fn space(&mut self, len: usize) -> Result<usize> {
-        grow(&mut self.workspace, len, "workspace")?;
-        Ok(len)
+        predictor::classes(plan, theta, inputs, workspace)
     }
 
     /// Records a score of the parameters as they are, such as the accuracy on a validation set; larger is better. Keeps the parameters if it is
@@ -264,7 +285,7 @@ impl<T: Real, O: Optimizer<T>> Training<T, O> {
     ///
     /// # Errors
     ///
-    /// [`Error::TooLarge`] where memory cannot be had.
+    /// [`Error::OutOfMemory`].
     pub fn record(&mut self, score: f64) -> Result<u64> {
         if let Some(best) = &mut self.best
             && !best.is_beaten_by(score)
@@ -333,11 +354,6 @@ impl<T, O> Training<T, O> {
     /// The optimizer.
     pub const fn optimizer(&self) -> &O {
         &self.optimizer
-    }
-
-    /// The optimizer, to set its learning rate. Its moments must stay as long as they are: a step returns an error otherwise.
-    pub const fn optimizer_mut(&mut self) -> &mut O {
-        &mut self.optimizer
     }
 }
 

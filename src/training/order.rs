@@ -46,6 +46,9 @@ impl<T: Real> EpochMemory<T> {
             Order::AsGiven => return Ok(data.samples()),
             Order::Of([]) => return Err(Error::TooSmall { argument: "order", given: 0, least: 1 }),
             Order::Of(order) => {
+                if let Some(&given) = order.iter().find(|&&index| index >= data.samples()) {
+                    return Err(Error::Index { argument: "order", given, limit: data.samples() });
+                }
                 grow(indices, order.len(), "order")?;
                 indices.copy_from_slice(order);
             }
@@ -73,7 +76,7 @@ impl<T: Real> EpochMemory<T> {
 fn shuffle(indices: &mut [usize], seed: u64, epoch: u64) {
     let random = Random::new(seed, epoch, Stream::Order);
     for at in 0..indices.len() {
-        // A new number takes a random place, and what was there the new one at the end. Uniform to one part in 2⁶⁴ a place.
+        // The number that stands at a random place moves to the end, and the new one takes its place. Uniform to one part in 2⁶⁴.
         let place = ((u128::from(random.word(at as u64)) * (at as u128 + 1)) >> 64) as usize;
         indices[at] = indices[place];
         indices[place] = at;

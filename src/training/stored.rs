@@ -6,7 +6,7 @@
 //! | `0.bias` | the same | M | b |
 //! | `2.weight` | the same | K×M | V |
 //! | `2.bias` | the same | K | c |
-//! | `training.moments` | the same | 1 or 2, P | what the optimizer's update remembers; missing if that is nothing |
+//! | `training.moments` | the same | P or 2P | what the optimizer's update remembers; missing if that is nothing |
 //! | `training.averages` | F64 | 2 | averages of a sampled penalty's traces |
 //! | `training.counts` | U64 | 4 | steps, averaged estimates, epochs, seed |
 //! | `training.best` | that of the training | P | the best parameters; missing, as the next two, where no score was recorded |
@@ -14,7 +14,7 @@
 //! | `training.best_counts` | U64 | 2 | scores since, steps |
 //!
 //! The first four have the names of PyTorch's `Sequential(Linear, activation, Linear)`. A network is these four alone; a training is a network
-//! too. The metadata `flatmin` holds the version of this format, the activation, and a checksum of all the rest (FNV-1a, 64 bits). The same
+//! too. The metadata `flatmin` holds the version of this format, the activation, and a checksum of it, of the names, shapes and numbers (FNV-1a, 64 bits). The same
 //! training has the same bytes.
 
 use alloc::format;
@@ -88,7 +88,7 @@ fn write(activation: Activation, tensors: &[Tensor]) -> Vec<u8> {
 ///
 /// # Errors
 ///
-/// [`Error::Length`] unless `theta` has P entries.
+/// [`Error::Length`] unless `theta` has P entries, [`Error::NotFinite`] for NaN or infinity among them.
 ///
 /// ```
 /// use flatmin::training::stored::{load_network, save_network};
@@ -102,7 +102,11 @@ fn write(activation: Activation, tensors: &[Tensor]) -> Vec<u8> {
 /// # Ok::<(), flatmin::Error>(())
 /// ```
 pub fn save_network<T: Real>(network: Network, theta: &[T]) -> Result<Vec<u8>> {
-    Ok(write(network.activation, &network_tensors(network.shape, theta)?))
+    let tensors = network_tensors(network.shape, theta)?;
+    match first_not_finite(InstructionSet::current(), theta) {
+        Some(index) => Err(Error::NotFinite { argument: "theta", index }),
+        None => Ok(write(network.activation, &tensors)),
+    }
 }
 
 /// The network and its parameters from bytes of [`save_network`] or [`Training::save`].
@@ -113,9 +117,8 @@ pub fn save_network<T: Real>(network: Network, theta: &[T]) -> Result<Vec<u8>> {
 /// [`Error::NotFinite`] for tensors of which no network can be made.
 pub fn load_network<T: Real>(bytes: &[u8]) -> Result<(Network, Vec<T>)> {
     let file = File::read(bytes)?;
-    let activation = file.activation.ok_or(Error::Stored { part: KEY, problem: "missing from the metadata" })?;
     let (shape, theta) = file.parameters()?;
-    Ok((Network::new(shape, activation), theta))
+    Ok((Network::new(shape, file.activation()?), theta))
 }
 
 /// Sizes and parameters from any safetensors file with the tensors `0.weight`, `0.bias`, `2.weight` and `2.bias`, such as one that PyTorch
@@ -149,7 +152,7 @@ impl<T: Real, O: Optimizer<T>> Training<T, O> {
         let size = self.theta.len();
         let mut tensors = network_tensors(self.plan.shape(), &self.theta).expect("parameters of the plan's network");
         if !self.moments.is_empty() {
-            tensors.push(Tensor::numbers("training.moments", &[self.moments.len() / size, size], &self.moments));
+            tensors.push(Tensor::numbers("training.moments", &[self.moments.len()], &self.moments));
         }
         let Averages { trace, trace_of_square, count } = self.averages;
         tensors.push(Tensor::numbers("training.averages", &[2], &[trace, trace_of_square]));
@@ -166,12 +169,11 @@ impl<T: Real, O: Optimizer<T>> Training<T, O> {
     ///
     /// # Errors
     ///
-    /// Those of [`new`](Self::new) and of [`load_network`]; [`Error::Stored`] where the bytes are those of another network or of an optimizer
-    /// with other moments.
+    /// Those of [`new`](Self::new) and of [`load_network`]; [`Error::Stored`] or [`Error::StoredShape`] where the bytes are those of another network,
+    /// [`Error::Stored`] or [`Error::Length`] where they are those of an optimizer with other moments.
     pub fn load(plan: Plan, optimizer: O, bytes: &[u8]) -> Result<Self> {
         let file = File::read(bytes)?;
-        let activation = file.activation.ok_or(Error::Stored { part: KEY, problem: "missing from the metadata" })?;
-        if activation != plan.network().activation {
+        if file.activation()? != plan.network().activation {
             return Err(Error::Stored { part: "activation", problem: "not that of the plan" });
         }
         let (shape, theta) = file.parameters::<T>()?;
@@ -184,6 +186,7 @@ impl<T: Real, O: Optimizer<T>> Training<T, O> {
         (training.steps, training.epochs) = (steps, epochs);
         let [trace, trace_of_square] = file.doubles("training.averages")?;
         training.averages = Averages { trace, trace_of_square, count };
+        training.averages.check()?;
         training.theta.copy_from_slice(&theta);
         match (file.has("training.moments"), training.moments.is_empty()) {
             (false, true) => {}
@@ -235,6 +238,10 @@ impl<'a> File<'a> {
             });
         }
         Ok(Self { tensors, activation: Some(activation) })
+    }
+
+    fn activation(&self) -> Result<Activation> {
+        self.activation.ok_or(Error::Stored { part: KEY, problem: "missing from the metadata" })
     }
 
     fn has(&self, name: &str) -> bool {

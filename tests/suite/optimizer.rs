@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 use crate::common::call::{Quantity, nan};
 use crate::common::problem::{Instance, Labels, Problem, Recipe, Way};
 use crate::common::reference::{Reference, hessian, roundings};
-use flatmin::{Activation, Averages, Direction, Hsr, Optimizer, Plan, Real, Sam, Sgd, State, Step, WeightDecay};
+use flatmin::{Activation, Averages, Base, Direction, Hsr, Optimizer, Plan, Real, Sam, Sgd, State, Step, WeightDecay};
 
 const PLAIN: Sgd = Sgd::new(0.1);
 const FULL: Sgd = Sgd::new(0.05).with_momentum(0.9).with_weight_decay(WeightDecay::all(0.01));
@@ -29,7 +29,7 @@ impl Descent {
     ];
 
     /// The optimizer that descends it by the update of `base`.
-    fn by<T: Real, B: Optimizer<T> + 'static>(self, base: B) -> Box<dyn Optimizer<T>> {
+    fn by<T: Real, B: Optimizer<T> + Base + 'static>(self, base: B) -> Box<dyn Optimizer<T>> {
         match self {
             Self::Loss => Box::new(base),
             Self::Moved(radius) => Box::new(Sam::new(base, radius)),

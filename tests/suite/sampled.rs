@@ -6,7 +6,9 @@ use crate::common::call::{Quantity, nan};
 use crate::common::problem::{Instance, Labels, Problem, Recipe};
 use crate::common::reference::roundings;
 use flatmin::simd::InstructionSet;
-use flatmin::{Activation, Averages, Direction, Error, Hsr, Optimizer, PairWeights, Real, Sgd, State, WeightDecay};
+use flatmin::{
+    Activation, Averages, Direction, Error, Hsr, Hyperparameters, Optimizer, PairWeights, Real, Sgd, State, WeightDecay,
+};
 use flatmin::{Estimate, Mixture, Sampling, sampled_gradient};
 
 const TRACE: Mixture = Mixture { loss: 0.0, trace: 1.0, trace_of_square: 0.0 };
@@ -437,4 +439,22 @@ fn certainty_is_no_trouble() {
     }
     check::<f64>();
     check::<f32>();
+}
+
+/// Averages that are not finite would take away the penalty without a word.
+#[test]
+fn averages_that_are_not_finite_are_refused() {
+    let instance = recipes(9).next().expect("a recipe").problem().instance::<f64>();
+    let hsr = hsr(Direction::Gradient);
+    for (trace, trace_of_square, index) in [(f64::NAN, 1.0, 0), (1.0, f64::INFINITY, 1)] {
+        let mut training = Training::new(&instance);
+        training.averages = Averages { trace, trace_of_square, count: 3 };
+        let before = training.theta.clone();
+        let refused = training.step(&instance, &hsr);
+        assert_eq!(refused, Err(Error::NotFinite { argument: "averages", index }));
+        assert_eq!(training.theta, before);
+        // Before the first estimate they are not read.
+        training.averages.count = 0;
+        assert!(training.step(&instance, &hsr).is_ok());
+    }
 }

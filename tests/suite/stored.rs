@@ -3,7 +3,10 @@
 use crate::common::problem::Labels;
 use crate::training::{bits, optimizers, plan, problem};
 use flatmin::training::stored::{load_network, load_parameters, save_network};
-use flatmin::{Activation, Adam, Error, Network, Order, Plan, Real, Sgd, Shape, Training};
+use flatmin::{
+    Activation, Adam, Batch, Error, Hyperparameters, Network, Optimizer, Order, Plan, Real, Sgd, Shape, State, Step,
+    Training,
+};
 
 #[test]
 fn trainings_resume_to_the_bit() {
@@ -163,4 +166,56 @@ fn files_of_others_are_read() {
         load_parameters::<f64>(&bytes).expect_err("f32").to_string(),
         "0.weight: of another number type, F64 expected"
     );
+}
+
+/// An optimizer of the caller's, whose moments are no vectors laid out like θ.
+#[derive(Clone, Copy)]
+struct Counter;
+
+impl Hyperparameters for Counter {
+    fn learning_rate(&self) -> f64 {
+        1.0
+    }
+
+    fn set_learning_rate(&mut self, _: f64) {}
+
+    fn moments_len(&self, _: Shape) -> usize {
+        3
+    }
+
+    fn workspace_len(&self, _: &Plan) -> flatmin::Result<usize> {
+        Ok(0)
+    }
+}
+
+impl<T: Real> Optimizer<T> for Counter {
+    fn check(&self, _: &Plan, _: &State<'_, T>) -> flatmin::Result<()> {
+        Ok(())
+    }
+
+    fn step(
+        &self,
+        _: &Plan,
+        _: &mut [T],
+        _: &Batch<'_, T>,
+        state: &mut State<'_, T>,
+        _: &mut [T],
+    ) -> flatmin::Result<Step> {
+        state.moments[2] += T::ONE;
+        Ok(Step { loss: 0.0, curvature: None, estimate: None })
+    }
+
+    fn update(&self, _: &Plan, _: &mut [T], _: &mut [T], _: &mut State<'_, T>) -> flatmin::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn moments_of_any_length_are_stored() {
+    let problem = problem(Labels::Hard);
+    let (data, plan) = (problem.instance::<f64>(), plan(&problem, 8));
+    let mut training = Training::new(plan, Counter, 1).expect("a training");
+    training.epoch(&data.batch(), Order::AsGiven).expect("an epoch");
+    let resumed = Training::<f64, _>::load(plan, Counter, &training.save()).expect("what was saved");
+    assert_eq!(resumed.moments(), [0.0, 0.0, 3.0]);
 }

@@ -3,8 +3,8 @@
 use crate::common::call::nan;
 use crate::common::problem::{Labels, Problem, Recipe};
 use flatmin::{
-    Activation, Adam, Averages, Batch, Error, Hsr, Optimizer, Order, PairWeights, Plan, Real, Sam, Sampling, Sgd,
-    State, Targets, Training,
+    Activation, Adam, Averages, Batch, Error, Hsr, Optimizer, Order, PairWeights, Plan, Predictor, Real, Sam, Sampling,
+    Sgd, State, Targets, Training,
 };
 
 /// 23 samples, for batches of at most `batch`.
@@ -131,6 +131,8 @@ fn what_is_looked_at_is_that_of_the_functions() {
     let space = &mut nan::<f64>(plan.data_set_workspace_len().expect("sizes"));
     let expected = flatmin::data_set_curvature(&plan, &theta, &data.batch(), space).expect("a curvature");
     assert_eq!(training.curvature(&data.batch()).expect("a curvature"), expected);
+    let expected = flatmin::data_set_curvature_estimate(&plan, &theta, &data.batch(), space).expect("an estimate");
+    assert_eq!(training.curvature_estimate(&data.batch()).expect("an estimate"), expected);
     let expected = flatmin::data_set_loss(&plan, &theta, &data.batch(), space).expect("a loss");
     assert_eq!(training.evaluate(&data.batch()).expect("a loss"), expected);
 
@@ -163,7 +165,7 @@ fn a_schedule_sets_the_rate_of_every_step() {
 
     let mut by_hand = Training::new(plan(&problem, 8), sgd, 1).expect("a training");
     for (step, rows) in [0..8, 8..16, 16..23].into_iter().enumerate() {
-        by_hand.optimizer_mut().learning_rate = rate(step as u64);
+        by_hand.set_learning_rate(rate(step as u64));
         by_hand.step(&data.batch().rows(rows).expect("rows")).expect("a step");
     }
     assert_eq!(bits(by_hand.theta()), bits(training.theta()));
@@ -213,7 +215,7 @@ fn what_is_wrong_changes_nothing() {
     assert!(matches!(not_a_number, Err(Error::NotFinite { argument: "inputs", .. })));
     assert_eq!(before, (bits(training.theta()), bits(training.moments()), training.steps(), training.epochs()));
 
-    training.optimizer_mut().learning_rate = f64::MAX;
+    training.set_learning_rate(f64::MAX);
     assert_eq!(training.epoch(&data.batch(), Order::Shuffled), Err(Error::Overflow { quantity: "new parameters" }));
     assert_eq!(before, (bits(training.theta()), bits(training.moments()), training.steps(), training.epochs()));
 
@@ -221,6 +223,72 @@ fn what_is_wrong_changes_nothing() {
     assert!(matches!(training.with_theta(&theta[1..]), Err(Error::Length { argument: "theta", .. })));
     let bad = Training::<f32, _>::new(plan, Sgd::new(-1.0), 1).map(drop);
     assert!(matches!(bad, Err(Error::Hyperparameter { argument: "learning rate", .. })));
+}
+
+/// Memory follows the optimizer: no step that `set_optimizer` allowed finds some of a wrong length.
+#[test]
+fn optimizers_can_be_changed() {
+    let problem = problem(Labels::Hard);
+    let data = problem.instance::<f64>();
+    let plan = plan(&problem, 8);
+    let first: Box<dyn Optimizer<f64>> = Box::new(Sgd::new(0.1));
+    let mut training = Training::new(plan, first, 1).expect("a training");
+    for optimizer in optimizers().into_iter().chain(optimizers().into_iter().rev()) {
+        let kept = training.moments().len() == optimizer.moments_len(plan.shape());
+        let before = training.moments().to_vec();
+        training.set_optimizer(optimizer).expect("good hyperparameters");
+        assert!(if kept { training.moments() == before } else { training.moments().iter().all(|&m| m == 0.0) });
+        training.epoch(&data.batch(), Order::Shuffled).expect("an epoch");
+    }
+    let (steps, moments) = (training.steps(), training.moments().to_vec());
+    let refused = training.set_optimizer(Box::new(Sgd::new(0.1).with_momentum(1.0)));
+    assert!(matches!(refused, Err(Error::Hyperparameter { argument: "momentum", .. })));
+    assert_eq!((training.steps(), training.moments()), (steps, &moments[..]));
+    training.epoch(&data.batch(), Order::Shuffled).expect("an epoch of the optimizer before");
+}
+
+#[test]
+fn a_predictor_predicts_as_its_training() {
+    let problem = problem(Labels::Hard);
+    let data = problem.instance::<f32>();
+    let mut training = Training::new(plan(&problem, 256), Sgd::new(0.1), 1).expect("a training");
+    training.epoch(&data.batch(), Order::Shuffled).expect("an epoch");
+    let mut predictor = Predictor::new(training.network(), training.theta().to_vec()).expect("a length of P");
+    assert_eq!(predictor.network(), problem.network);
+    assert_eq!(predictor.classes(&data.inputs), training.classes(&data.inputs));
+    assert_eq!(predictor.logits(&data.inputs), training.logits(&data.inputs));
+    assert_eq!(predictor.probabilities(&data.inputs), training.probabilities(&data.inputs));
+    // More than a chunk.
+    let many = data.inputs.repeat(30);
+    assert_eq!(predictor.classes(&many).expect("classes"), training.classes(&data.inputs).expect("classes").repeat(30));
+    let short = Predictor::new(problem.network, vec![0.0f32; 3]);
+    assert!(matches!(short, Err(Error::Length { argument: "theta", given: 3, .. })));
+}
+
+/// A plan for a batch goes by pairs; over many samples of a small network the blocks take a thousandth of the time.
+#[test]
+fn the_curvature_of_many_samples_goes_by_blocks() {
+    let recipe = Recipe {
+        inputs: 4,
+        hidden: 8,
+        classes: 3,
+        samples: 3000,
+        activation: Activation::Tanh,
+        labels: Labels::Hard,
+        seed: 2,
+    };
+    let problem = recipe.problem();
+    let data = problem.instance::<f64>();
+    let plan = plan(&problem, 16);
+    assert_eq!(plan.route(), flatmin::Route::Pairs);
+    assert_eq!(plan.for_data_set(3000).expect("a plan").route(), flatmin::Route::Blocks);
+    assert_eq!(plan.for_data_set(16).expect("a plan"), plan);
+    let mut training = Training::new(plan, Sgd::new(0.1), 1).expect("a training");
+    let found = training.curvature(&data.batch()).expect("a curvature").traces.trace_of_square();
+    let space = &mut nan::<f64>(plan.data_set_workspace_len().expect("sizes"));
+    let by_pairs = flatmin::data_set_curvature(&plan, training.theta(), &data.batch(), space).expect("a curvature");
+    let expected = by_pairs.traces.trace_of_square();
+    assert!((found - expected).abs() <= 1e4 * f64::EPSILON * expected, "{found} for {expected}");
 }
 
 /// Half of a training by hand, on slices.

@@ -2,7 +2,7 @@
 
 use crate::common::call::{Quantity, nan};
 use crate::common::problem::{Instance, Labels, Recipe};
-use flatmin::{Activation, Adam, Direction, Error, Hsr, Optimizer, Real, Sam, Sgd, State, WeightDecay};
+use flatmin::{Activation, Adam, Base, Direction, Error, Hsr, Optimizer, Real, Sam, Sgd, State, WeightDecay};
 
 /// A problem with more than one register of parameters in every block but c.
 fn instance<T: Real>() -> Instance<T> {
@@ -154,7 +154,7 @@ fn stepped<T: Real>(instance: &Instance<T>, optimizer: &dyn Optimizer<T>) -> (Ve
 /// A step is its gradient, by its function, handed to the update of its base: to the bit, for every base.
 #[test]
 fn steps_are_gradients_and_updates_to_the_bit() {
-    fn check<T: Real, B: Optimizer<T> + Copy>(base: B) {
+    fn check<T: Real, B: Optimizer<T> + Base + Copy>(base: B) {
         let instance = instance::<T>();
         let updated = |mut gradient: Vec<T>| {
             let mut theta = instance.theta.clone();

@@ -94,6 +94,7 @@ impl<'a, T> Matrix<'a, T> {
 
     /// The transpose: the same elements, seen with rows and columns exchanged.
     #[inline]
+    #[must_use]
     pub fn t(self) -> Self {
         Self {
             rows: self.cols,
@@ -129,6 +130,7 @@ impl<'a, T> Matrix<'a, T> {
     }
 
     /// The rows in `range`. Panics if it does not lie within the matrix.
+    #[must_use]
     pub fn rows_range(self, range: Range<usize>) -> Self {
         assert!(range.start <= range.end && range.end <= self.rows, "rows {range:?} of {}", self.rows);
         let rows = range.len();
@@ -138,6 +140,7 @@ impl<'a, T> Matrix<'a, T> {
     }
 
     /// The columns in `range`. Panics if it does not lie within the matrix.
+    #[must_use]
     pub fn cols_range(self, range: Range<usize>) -> Self {
         self.t().rows_range(range).t()
     }
@@ -224,6 +227,7 @@ impl<'a, T> MatrixMut<'a, T> {
     }
 
     /// The block of `rows` and `cols`. Panics if it does not lie within the matrix.
+    #[must_use]
     pub fn block(self, rows: Range<usize>, cols: Range<usize>) -> Self {
         assert!(rows.start <= rows.end && rows.end <= self.rows, "rows {rows:?} of {}", self.rows);
         assert!(cols.start <= cols.end && cols.end <= self.cols, "columns {cols:?} of {}", self.cols);
@@ -234,6 +238,7 @@ impl<'a, T> MatrixMut<'a, T> {
     }
 
     /// The rows in `range`. Panics if it does not lie within the matrix.
+    #[must_use]
     pub fn rows_range(self, range: Range<usize>) -> Self {
         let cols = self.cols;
         self.block(range, 0..cols)
