@@ -79,31 +79,6 @@ module flatmin
     integer(c_size_t) :: gradient_workspace_len = 0
   end type
 
-  type, bind(C) :: flatmin_optimizer
-    integer(c_size_t) :: size = 152
-    integer(c_int32_t) :: method = 0
-    integer(c_int32_t) :: update = 0
-    real(c_double) :: learning_rate = 0
-    real(c_double) :: momentum = 0
-    real(c_double) :: beta1 = 0
-    real(c_double) :: beta2 = 0
-    real(c_double) :: epsilon = 0
-    real(c_double) :: clip = 0
-    real(c_double) :: weight_decay = 0
-    integer(c_int32_t) :: weights_only = 0
-    integer(c_int32_t) :: direction = 0
-    real(c_double) :: radius = 0
-    real(c_double) :: rho = 0
-    integer(c_int64_t) :: every = 0
-    integer(c_int32_t) :: penalty = 0
-    integer(c_int32_t) :: sketch = 0
-    integer(c_int64_t) :: subset = 0
-    real(c_double) :: alpha = 0
-    real(c_double) :: beta = 0
-    real(c_double) :: guard = 0
-    integer(c_int64_t) :: seed = 0
-  end type
-
   type, bind(C) :: flatmin_batch
     integer(c_size_t) :: size = 56
     type(c_ptr) :: inputs = c_null_ptr
@@ -134,6 +109,31 @@ module flatmin
     real(c_double) :: lambda_min_upper = 0
     real(c_double) :: lambda_min_lower = 0
     integer(c_int64_t) :: differentiable = 0
+  end type
+
+  type, bind(C) :: flatmin_optimizer
+    integer(c_size_t) :: size = 152
+    integer(c_int32_t) :: method = 0
+    integer(c_int32_t) :: update = 0
+    real(c_double) :: learning_rate = 0
+    real(c_double) :: momentum = 0
+    real(c_double) :: beta1 = 0
+    real(c_double) :: beta2 = 0
+    real(c_double) :: epsilon = 0
+    real(c_double) :: clip = 0
+    real(c_double) :: weight_decay = 0
+    integer(c_int32_t) :: weights_only = 0
+    integer(c_int32_t) :: direction = 0
+    real(c_double) :: radius = 0
+    real(c_double) :: rho = 0
+    integer(c_int64_t) :: every = 0
+    integer(c_int32_t) :: penalty = 0
+    integer(c_int32_t) :: sketch = 0
+    integer(c_int64_t) :: subset = 0
+    real(c_double) :: alpha = 0
+    real(c_double) :: beta = 0
+    real(c_double) :: guard = 0
+    integer(c_int64_t) :: seed = 0
   end type
 
   type, bind(C) :: flatmin_step
@@ -178,6 +178,14 @@ module flatmin
   end type
 
   interface
+    function flatmin_data_set_workspace_len(plan, length) &
+        bind(C) result(returned)
+      import
+      type(flatmin_plan), intent(in) :: plan
+      integer(c_size_t), intent(inout) :: length
+      integer(c_int32_t) :: returned
+    end function
+
     function flatmin_optimizer_adam(optimizer) &
         bind(C) result(returned)
       import
@@ -281,6 +289,157 @@ module flatmin
         bind(C, name="flatmin_instruction_set") result(returned)
       import
       type(c_ptr) :: returned
+    end function
+  end interface
+
+  interface flatmin_data_set_loss
+    function flatmin_data_set_loss_f32(plan, theta, theta_len, data, workspace, workspace_len, result) &
+        bind(C) result(returned)
+      import
+      type(flatmin_plan), intent(in) :: plan
+      real(c_float), intent(in) :: theta(*)
+      integer(c_size_t), value :: theta_len
+      type(flatmin_batch), intent(in) :: data
+      real(c_float), intent(inout) :: workspace(*)
+      integer(c_size_t), value :: workspace_len
+      type(flatmin_evaluation), intent(inout) :: result
+      integer(c_int32_t) :: returned
+    end function
+    function flatmin_data_set_loss_f64(plan, theta, theta_len, data, workspace, workspace_len, result) &
+        bind(C) result(returned)
+      import
+      type(flatmin_plan), intent(in) :: plan
+      real(c_double), intent(in) :: theta(*)
+      integer(c_size_t), value :: theta_len
+      type(flatmin_batch), intent(in) :: data
+      real(c_double), intent(inout) :: workspace(*)
+      integer(c_size_t), value :: workspace_len
+      type(flatmin_evaluation), intent(inout) :: result
+      integer(c_int32_t) :: returned
+    end function
+  end interface
+
+  interface flatmin_data_set_curvature
+    function flatmin_data_set_curvature_f32(plan, theta, theta_len, data, workspace, workspace_len, result) &
+        bind(C) result(returned)
+      import
+      type(flatmin_plan), intent(in) :: plan
+      real(c_float), intent(in) :: theta(*)
+      integer(c_size_t), value :: theta_len
+      type(flatmin_batch), intent(in) :: data
+      real(c_float), intent(inout) :: workspace(*)
+      integer(c_size_t), value :: workspace_len
+      type(flatmin_curvature), intent(inout) :: result
+      integer(c_int32_t) :: returned
+    end function
+    function flatmin_data_set_curvature_f64(plan, theta, theta_len, data, workspace, workspace_len, result) &
+        bind(C) result(returned)
+      import
+      type(flatmin_plan), intent(in) :: plan
+      real(c_double), intent(in) :: theta(*)
+      integer(c_size_t), value :: theta_len
+      type(flatmin_batch), intent(in) :: data
+      real(c_double), intent(inout) :: workspace(*)
+      integer(c_size_t), value :: workspace_len
+      type(flatmin_curvature), intent(inout) :: result
+      integer(c_int32_t) :: returned
+    end function
+  end interface
+
+  interface flatmin_data_set_curvature_estimate
+    function flatmin_data_set_curvature_estimate_f32(plan, theta, theta_len, data, workspace, workspace_len, &
+        result) &
+        bind(C) result(returned)
+      import
+      type(flatmin_plan), intent(in) :: plan
+      real(c_float), intent(in) :: theta(*)
+      integer(c_size_t), value :: theta_len
+      type(flatmin_batch), intent(in) :: data
+      real(c_float), intent(inout) :: workspace(*)
+      integer(c_size_t), value :: workspace_len
+      type(flatmin_curvature), intent(inout) :: result
+      integer(c_int32_t) :: returned
+    end function
+    function flatmin_data_set_curvature_estimate_f64(plan, theta, theta_len, data, workspace, workspace_len, &
+        result) &
+        bind(C) result(returned)
+      import
+      type(flatmin_plan), intent(in) :: plan
+      real(c_double), intent(in) :: theta(*)
+      integer(c_size_t), value :: theta_len
+      type(flatmin_batch), intent(in) :: data
+      real(c_double), intent(inout) :: workspace(*)
+      integer(c_size_t), value :: workspace_len
+      type(flatmin_curvature), intent(inout) :: result
+      integer(c_int32_t) :: returned
+    end function
+  end interface
+
+  interface flatmin_data_set_loss_gradient
+    function flatmin_data_set_loss_gradient_f32(plan, theta, theta_len, data, gradient, gradient_len, &
+        workspace, workspace_len, loss) &
+        bind(C) result(returned)
+      import
+      type(flatmin_plan), intent(in) :: plan
+      real(c_float), intent(in) :: theta(*)
+      integer(c_size_t), value :: theta_len
+      type(flatmin_batch), intent(in) :: data
+      real(c_float), intent(inout) :: gradient(*)
+      integer(c_size_t), value :: gradient_len
+      real(c_float), intent(inout) :: workspace(*)
+      integer(c_size_t), value :: workspace_len
+      real(c_double), intent(inout) :: loss
+      integer(c_int32_t) :: returned
+    end function
+    function flatmin_data_set_loss_gradient_f64(plan, theta, theta_len, data, gradient, gradient_len, &
+        workspace, workspace_len, loss) &
+        bind(C) result(returned)
+      import
+      type(flatmin_plan), intent(in) :: plan
+      real(c_double), intent(in) :: theta(*)
+      integer(c_size_t), value :: theta_len
+      type(flatmin_batch), intent(in) :: data
+      real(c_double), intent(inout) :: gradient(*)
+      integer(c_size_t), value :: gradient_len
+      real(c_double), intent(inout) :: workspace(*)
+      integer(c_size_t), value :: workspace_len
+      real(c_double), intent(inout) :: loss
+      integer(c_int32_t) :: returned
+    end function
+  end interface
+
+  interface flatmin_data_set_hessian_vector_product
+    function flatmin_data_set_hessian_vector_product_f32(plan, theta, theta_len, data, vector, vector_len, &
+        product, product_len, workspace, workspace_len) &
+        bind(C) result(returned)
+      import
+      type(flatmin_plan), intent(in) :: plan
+      real(c_float), intent(in) :: theta(*)
+      integer(c_size_t), value :: theta_len
+      type(flatmin_batch), intent(in) :: data
+      real(c_float), intent(in) :: vector(*)
+      integer(c_size_t), value :: vector_len
+      real(c_float), intent(inout) :: product(*)
+      integer(c_size_t), value :: product_len
+      real(c_float), intent(inout) :: workspace(*)
+      integer(c_size_t), value :: workspace_len
+      integer(c_int32_t) :: returned
+    end function
+    function flatmin_data_set_hessian_vector_product_f64(plan, theta, theta_len, data, vector, vector_len, &
+        product, product_len, workspace, workspace_len) &
+        bind(C) result(returned)
+      import
+      type(flatmin_plan), intent(in) :: plan
+      real(c_double), intent(in) :: theta(*)
+      integer(c_size_t), value :: theta_len
+      type(flatmin_batch), intent(in) :: data
+      real(c_double), intent(in) :: vector(*)
+      integer(c_size_t), value :: vector_len
+      real(c_double), intent(inout) :: product(*)
+      integer(c_size_t), value :: product_len
+      real(c_double), intent(inout) :: workspace(*)
+      integer(c_size_t), value :: workspace_len
+      integer(c_int32_t) :: returned
     end function
   end interface
 

@@ -160,7 +160,7 @@ typedef struct flatmin_plan {
     size_t hidden;
     // K, the number of classes.
     size_t classes;
-    // The largest batch that the plan allows.
+    // The largest batch that the plan allows; of a data set, the size of a chunk.
     size_t samples;
     // `FLATMIN_TANH`, `FLATMIN_SIGMOID`, `FLATMIN_SOFTPLUS`, `FLATMIN_GELU`, `FLATMIN_SILU` or `FLATMIN_IDENTITY`.
     uint32_t activation;
@@ -175,68 +175,14 @@ typedef struct flatmin_plan {
     // P = MD + M + KM + K, the length of theta, of gradients, of each moment.
     size_t parameters;
     // Elements of workspace that the functions of the Hessian take, and exact HSR steps: each function says which length it takes.
-    // A sampled HSR step takes what `flatmin_optimizer_workspace_len` says, which can be more.
+    // A sampled HSR step takes what `flatmin_optimizer_workspace_len` says, which can be more, as the exact curvature of a data set takes
+    // what `flatmin_data_set_workspace_len` says.
     size_t workspace_len;
     // Elements of workspace that the functions of the loss take, and all steps but those of HSR. No more than `workspace_len`.
     size_t gradient_workspace_len;
 } flatmin_plan;
 
-// An optimizer: which gradient a step takes, and what the update makes of it. All zero but for `size` it is plain gradient descent, of
-// learning rate 0. Fields that the method, the update or the penalty does not use are not read.
-//
-// The norm of the gradient is limited, then weight decay is added: this is g. With SGD, velocity <- mu velocity + g and
-// theta <- theta - eta velocity; with Nesterov, theta <- theta - eta (g + mu velocity). With Adam, first <- beta1 first + (1 - beta1) g and
-// second <- beta2 second + (1 - beta2) g^2, entry by entry, and at step t, from 1,
-// theta <- theta - eta (first/(1 - beta1^t)) / (sqrt (second/(1 - beta2^t)) + epsilon).
-typedef struct flatmin_optimizer {
-    // Bytes of this structure, as the caller knows it.
-    size_t size;
-    // `FLATMIN_PLAIN`, `FLATMIN_SAM` or `FLATMIN_HSR`: the gradient.
-    uint32_t method;
-    // `FLATMIN_SGD`, `FLATMIN_NESTEROV`, `FLATMIN_ADAM` or `FLATMIN_ADAMW`: what is made of it.
-    uint32_t update;
-    // eta, finite and not negative. It may be another one at each step: `flatmin_warm_up` and `flatmin_cosine` are factors of it.
-    double learning_rate;
-    // mu, in [0, 1). Of SGD and Nesterov.
-    double momentum;
-    // beta1, in [0, 1): what the first moment keeps at a step. Of Adam and AdamW; `flatmin_optimizer_adam` sets 0.9.
-    double beta1;
-    // beta2, in [0, 1): what the second moment keeps at a step. Of Adam and AdamW; `flatmin_optimizer_adam` sets 0.999.
-    double beta2;
-    // Finite, and positive in the number type. Of Adam and AdamW; `flatmin_optimizer_adam` sets 10^-8.
-    double epsilon;
-    // The largest norm of the gradient, finite and positive: a longer one is shortened to it, before weight decay is added. 0: no limit.
-    double clip;
-    // nu, finite and not negative. nu theta is added to the gradient; AdamW has theta <- (1 - eta nu)theta before the step instead.
-    double weight_decay;
-    // Not 0: the weights W and V decay, the biases do not; 0: all of theta decays.
-    uint32_t weights_only;
-    // `FLATMIN_GRADIENT` or `FLATMIN_UNIT`. Of HSR.
-    uint32_t direction;
-    // r, finite and not negative: the gradient is grad L(theta + r grad L(theta)/|grad L(theta)|). Of SAM.
-    double radius;
-    // rho, finite and not negative: the gradient is grad L + rho grad Lambda. With rho = 0 the step is the plain one, at its cost. Of HSR, as all that
-    // follows.
-    double rho;
-    // k: the penalty is taken on steps 0, k, 2k, ... of the state's count. 0 counts as 1.
-    uint64_t every;
-    // `FLATMIN_EXACT` or `FLATMIN_SAMPLED`: set by `flatmin_optimizer_sampled`, with what it draws by.
-    uint32_t penalty;
-    // Not 0: the classes are sketched by a random vector; 0: they are taken exactly. Of a sampled penalty, as all that follows.
-    uint32_t sketch;
-    // Samples that are kept, at least 2; 0 for as many as cost little beside the loss gradient.
-    uint64_t subset;
-    // alpha, in [2^-20, 1]: the share of the scores that is the same for all samples.
-    double alpha;
-    // beta, in [0, 1): how much of the averages of the traces a step keeps.
-    double beta;
-    // gamma, in [0, 1]: an estimate of tr H^2 counts at least so much in the slopes of its own step.
-    double guard;
-    // Where the random numbers come from, with the count of steps.
-    uint64_t seed;
-} flatmin_optimizer;
-
-// N samples: inputs, and either kind of targets. The other kind is null, of length 0.
+// A batch, or a data set: N samples, with inputs and either kind of targets. The other kind is null, of length 0.
 //
 // Inputs and targets are checked by every call, at the cost of reading them once.
 typedef struct flatmin_batch_f32 {
@@ -296,6 +242,81 @@ typedef struct flatmin_curvature {
     uint64_t differentiable;
 } flatmin_curvature;
 
+// A batch, or a data set: N samples, with inputs and either kind of targets. The other kind is null, of length 0.
+//
+// Inputs and targets are checked by every call, at the cost of reading them once.
+typedef struct flatmin_batch_f64 {
+    // Bytes of this structure, as the caller knows it.
+    size_t size;
+    // N x D, row-major.
+    const double *inputs;
+    // N*D.
+    size_t inputs_len;
+    // One class index a sample, or null.
+    const uint32_t *classes;
+    // N, or 0.
+    size_t classes_len;
+    // One probability distribution over the classes a sample, N x K, row-major, or null.
+    const double *distributions;
+    // N*K, or 0.
+    size_t distributions_len;
+} flatmin_batch_f64;
+
+// An optimizer: which gradient a step takes, and what the update makes of it. All zero but for `size` it is plain gradient descent, of
+// learning rate 0. Fields that the method, the update or the penalty does not use are not read.
+//
+// The norm of the gradient is limited, then weight decay is added: this is g. With SGD, velocity <- mu velocity + g and
+// theta <- theta - eta velocity; with Nesterov, theta <- theta - eta (g + mu velocity). With Adam, first <- beta1 first + (1 - beta1) g and
+// second <- beta2 second + (1 - beta2) g^2, entry by entry, and at step t, from 1,
+// theta <- theta - eta (first/(1 - beta1^t)) / (sqrt (second/(1 - beta2^t)) + epsilon).
+typedef struct flatmin_optimizer {
+    // Bytes of this structure, as the caller knows it.
+    size_t size;
+    // `FLATMIN_PLAIN`, `FLATMIN_SAM` or `FLATMIN_HSR`: the gradient.
+    uint32_t method;
+    // `FLATMIN_SGD`, `FLATMIN_NESTEROV`, `FLATMIN_ADAM` or `FLATMIN_ADAMW`: what is made of it.
+    uint32_t update;
+    // eta, finite and not negative. It may be another one at each step: `flatmin_warm_up` and `flatmin_cosine` are factors of it.
+    double learning_rate;
+    // mu, in [0, 1). Of SGD and Nesterov.
+    double momentum;
+    // beta1, in [0, 1): what the first moment keeps at a step. Of Adam and AdamW; `flatmin_optimizer_adam` sets 0.9.
+    double beta1;
+    // beta2, in [0, 1): what the second moment keeps at a step. Of Adam and AdamW; `flatmin_optimizer_adam` sets 0.999.
+    double beta2;
+    // Finite, and positive in the number type. Of Adam and AdamW; `flatmin_optimizer_adam` sets 10^-8.
+    double epsilon;
+    // The largest norm of the gradient, finite and positive: a longer one is shortened to it, before weight decay is added. 0: no limit.
+    double clip;
+    // nu, finite and not negative. nu theta is added to the gradient; AdamW has theta <- (1 - eta nu)theta before the step instead.
+    double weight_decay;
+    // Not 0: the weights W and V decay, the biases do not; 0: all of theta decays.
+    uint32_t weights_only;
+    // `FLATMIN_GRADIENT` or `FLATMIN_UNIT`. Of HSR.
+    uint32_t direction;
+    // r, finite and not negative: the gradient is grad L(theta + r grad L(theta)/|grad L(theta)|). Of SAM.
+    double radius;
+    // rho, finite and not negative: the gradient is grad L + rho grad Lambda. With rho = 0 the step is the plain one, at its cost. Of HSR, as all that
+    // follows.
+    double rho;
+    // k: the penalty is taken on steps 0, k, 2k, ... of the state's count. 0 counts as 1.
+    uint64_t every;
+    // `FLATMIN_EXACT` or `FLATMIN_SAMPLED`: set by `flatmin_optimizer_sampled`, with what it draws by.
+    uint32_t penalty;
+    // Not 0: the classes are sketched by a random vector; 0: they are taken exactly. Of a sampled penalty, as all that follows.
+    uint32_t sketch;
+    // Samples that are kept, at least 2; 0 for as many as cost little beside the loss gradient.
+    uint64_t subset;
+    // alpha, in [2^-20, 1]: the share of the scores that is the same for all samples.
+    double alpha;
+    // beta, in [0, 1): how much of the averages of the traces a step keeps.
+    double beta;
+    // gamma, in [0, 1]: an estimate of tr H^2 counts at least so much in the slopes of its own step.
+    double guard;
+    // Where the random numbers come from, with the count of steps.
+    uint64_t seed;
+} flatmin_optimizer;
+
 // What a step or an HSR gradient saw, at the parameters from which it set out.
 typedef struct flatmin_step {
     // Bytes of this structure, as the caller knows it.
@@ -339,26 +360,6 @@ typedef struct flatmin_step {
     // The sum of their weights, whose mean is the number of samples in the batch.
     double weight;
 } flatmin_step;
-
-// N samples: inputs, and either kind of targets. The other kind is null, of length 0.
-//
-// Inputs and targets are checked by every call, at the cost of reading them once.
-typedef struct flatmin_batch_f64 {
-    // Bytes of this structure, as the caller knows it.
-    size_t size;
-    // N x D, row-major.
-    const double *inputs;
-    // N*D.
-    size_t inputs_len;
-    // One class index a sample, or null.
-    const uint32_t *classes;
-    // N, or 0.
-    size_t classes_len;
-    // One probability distribution over the classes a sample, N x K, row-major, or null.
-    const double *distributions;
-    // N*K, or 0.
-    size_t distributions_len;
-} flatmin_batch_f64;
 
 // The four Wolkowicz-Styan bounds on the extreme eigenvalues.
 typedef struct flatmin_bounds {
@@ -421,13 +422,6 @@ static inline struct flatmin_plan flatmin_plan_init(void) {
     return made;
 }
 
-static inline struct flatmin_optimizer flatmin_optimizer_init(void) {
-    struct flatmin_optimizer made;
-    memset(&made, 0, sizeof made);
-    made.size = sizeof made;
-    return made;
-}
-
 static inline struct flatmin_batch_f32 flatmin_batch_f32_init(void) {
     struct flatmin_batch_f32 made;
     memset(&made, 0, sizeof made);
@@ -449,15 +443,22 @@ static inline struct flatmin_curvature flatmin_curvature_init(void) {
     return made;
 }
 
-static inline struct flatmin_step flatmin_step_init(void) {
-    struct flatmin_step made;
+static inline struct flatmin_batch_f64 flatmin_batch_f64_init(void) {
+    struct flatmin_batch_f64 made;
     memset(&made, 0, sizeof made);
     made.size = sizeof made;
     return made;
 }
 
-static inline struct flatmin_batch_f64 flatmin_batch_f64_init(void) {
-    struct flatmin_batch_f64 made;
+static inline struct flatmin_optimizer flatmin_optimizer_init(void) {
+    struct flatmin_optimizer made;
+    memset(&made, 0, sizeof made);
+    made.size = sizeof made;
+    return made;
+}
+
+static inline struct flatmin_step flatmin_step_init(void) {
+    struct flatmin_step made;
     memset(&made, 0, sizeof made);
     made.size = sizeof made;
     return made;
@@ -487,6 +488,127 @@ static inline struct flatmin_state_f64 flatmin_state_f64_init(void) {
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
+
+// Mean cross-entropy and accuracy of a data set of any number of samples, by chunks of the plan's `samples`. Takes the plan's
+// `gradient_workspace_len` elements of workspace.
+flatmin_status flatmin_data_set_loss_f32(const struct flatmin_plan *plan,
+                                         const float *theta,
+                                         size_t theta_len,
+                                         const struct flatmin_batch_f32 *data,
+                                         float *workspace,
+                                         size_t workspace_len,
+                                         struct flatmin_evaluation *result);
+
+// tr H and tr H^2, by block, and the four bounds, of a data set of any number of samples T, by chunks of the plan's `samples`: exact,
+// over all pairs of samples, of weight 1/T^2 whatever the plan's `data_set`. With `FLATMIN_PAIRS` the cost is quadratic in T, with
+// `FLATMIN_BLOCKS` linear, for more memory. Takes as many elements of workspace as `flatmin_data_set_workspace_len` says.
+flatmin_status flatmin_data_set_curvature_f32(const struct flatmin_plan *plan,
+                                              const float *theta,
+                                              size_t theta_len,
+                                              const struct flatmin_batch_f32 *data,
+                                              float *workspace,
+                                              size_t workspace_len,
+                                              struct flatmin_curvature *result);
+
+// tr H, exact, and an unbiased estimate of tr H^2, of a data set of any number of samples T, by chunks of at most the plan's
+// `samples`; the bounds are functions of both. The pairs within a chunk stand for all, so the samples have to be in random order.
+// The estimate can be negative. The cost is linear in T. `FLATMIN_STATUS_PAIR_WEIGHTS` where a chunk would be one sample of a
+// larger data set. Takes the plan's `workspace_len` elements of workspace.
+flatmin_status flatmin_data_set_curvature_estimate_f32(const struct flatmin_plan *plan,
+                                                       const float *theta,
+                                                       size_t theta_len,
+                                                       const struct flatmin_batch_f32 *data,
+                                                       float *workspace,
+                                                       size_t workspace_len,
+                                                       struct flatmin_curvature *result);
+
+// grad L, laid out like theta, and L, of a data set of any number of samples, by chunks of the plan's `samples`. Takes the plan's
+// `gradient_workspace_len` elements of workspace.
+flatmin_status flatmin_data_set_loss_gradient_f32(const struct flatmin_plan *plan,
+                                                  const float *theta,
+                                                  size_t theta_len,
+                                                  const struct flatmin_batch_f32 *data,
+                                                  float *gradient,
+                                                  size_t gradient_len,
+                                                  float *workspace,
+                                                  size_t workspace_len,
+                                                  double *loss);
+
+// H*v, exact, for the H of a data set of any number of samples, by chunks of the plan's `samples`; `vector` and `product` are laid
+// out like theta. Takes the plan's `workspace_len` elements of workspace.
+flatmin_status flatmin_data_set_hessian_vector_product_f32(const struct flatmin_plan *plan,
+                                                           const float *theta,
+                                                           size_t theta_len,
+                                                           const struct flatmin_batch_f32 *data,
+                                                           const float *vector,
+                                                           size_t vector_len,
+                                                           float *product,
+                                                           size_t product_len,
+                                                           float *workspace,
+                                                           size_t workspace_len);
+
+// Mean cross-entropy and accuracy of a data set of any number of samples, by chunks of the plan's `samples`. Takes the plan's
+// `gradient_workspace_len` elements of workspace.
+flatmin_status flatmin_data_set_loss_f64(const struct flatmin_plan *plan,
+                                         const double *theta,
+                                         size_t theta_len,
+                                         const struct flatmin_batch_f64 *data,
+                                         double *workspace,
+                                         size_t workspace_len,
+                                         struct flatmin_evaluation *result);
+
+// tr H and tr H^2, by block, and the four bounds, of a data set of any number of samples T, by chunks of the plan's `samples`: exact,
+// over all pairs of samples, of weight 1/T^2 whatever the plan's `data_set`. With `FLATMIN_PAIRS` the cost is quadratic in T, with
+// `FLATMIN_BLOCKS` linear, for more memory. Takes as many elements of workspace as `flatmin_data_set_workspace_len` says.
+flatmin_status flatmin_data_set_curvature_f64(const struct flatmin_plan *plan,
+                                              const double *theta,
+                                              size_t theta_len,
+                                              const struct flatmin_batch_f64 *data,
+                                              double *workspace,
+                                              size_t workspace_len,
+                                              struct flatmin_curvature *result);
+
+// tr H, exact, and an unbiased estimate of tr H^2, of a data set of any number of samples T, by chunks of at most the plan's
+// `samples`; the bounds are functions of both. The pairs within a chunk stand for all, so the samples have to be in random order.
+// The estimate can be negative. The cost is linear in T. `FLATMIN_STATUS_PAIR_WEIGHTS` where a chunk would be one sample of a
+// larger data set. Takes the plan's `workspace_len` elements of workspace.
+flatmin_status flatmin_data_set_curvature_estimate_f64(const struct flatmin_plan *plan,
+                                                       const double *theta,
+                                                       size_t theta_len,
+                                                       const struct flatmin_batch_f64 *data,
+                                                       double *workspace,
+                                                       size_t workspace_len,
+                                                       struct flatmin_curvature *result);
+
+// grad L, laid out like theta, and L, of a data set of any number of samples, by chunks of the plan's `samples`. Takes the plan's
+// `gradient_workspace_len` elements of workspace.
+flatmin_status flatmin_data_set_loss_gradient_f64(const struct flatmin_plan *plan,
+                                                  const double *theta,
+                                                  size_t theta_len,
+                                                  const struct flatmin_batch_f64 *data,
+                                                  double *gradient,
+                                                  size_t gradient_len,
+                                                  double *workspace,
+                                                  size_t workspace_len,
+                                                  double *loss);
+
+// H*v, exact, for the H of a data set of any number of samples, by chunks of the plan's `samples`; `vector` and `product` are laid
+// out like theta. Takes the plan's `workspace_len` elements of workspace.
+flatmin_status flatmin_data_set_hessian_vector_product_f64(const struct flatmin_plan *plan,
+                                                           const double *theta,
+                                                           size_t theta_len,
+                                                           const struct flatmin_batch_f64 *data,
+                                                           const double *vector,
+                                                           size_t vector_len,
+                                                           double *product,
+                                                           size_t product_len,
+                                                           double *workspace,
+                                                           size_t workspace_len);
+
+// Elements of workspace that `flatmin_data_set_curvature_f32` and `_f64` take, by chunks of the plan's `samples`, whatever the number of
+// samples in the data set.
+flatmin_status flatmin_data_set_workspace_len(const struct flatmin_plan *plan,
+                                              size_t *length);
 
 // Writes random parameters to theta, by `FLATMIN_FAN_IN` or `FLATMIN_GLOROT`: the same ones for the same seed, on every platform.
 flatmin_status flatmin_initialize_f32(const struct flatmin_plan *plan,
@@ -678,7 +800,8 @@ flatmin_status flatmin_hsr_gradient_f32(const struct flatmin_plan *plan,
                                         size_t workspace_len,
                                         struct flatmin_step *result);
 
-// H*v, exact, without forming H; `vector` and `product` are laid out like theta. Takes the plan's `workspace_len` elements of workspace.
+// H*v, exact, without forming H; `vector` and `product` are laid out like theta. Takes the plan's `workspace_len` elements of
+// workspace.
 flatmin_status flatmin_hessian_vector_product_f32(const struct flatmin_plan *plan,
                                                   const float *theta,
                                                   size_t theta_len,
@@ -777,7 +900,8 @@ flatmin_status flatmin_hsr_gradient_f64(const struct flatmin_plan *plan,
                                         size_t workspace_len,
                                         struct flatmin_step *result);
 
-// H*v, exact, without forming H; `vector` and `product` are laid out like theta. Takes the plan's `workspace_len` elements of workspace.
+// H*v, exact, without forming H; `vector` and `product` are laid out like theta. Takes the plan's `workspace_len` elements of
+// workspace.
 flatmin_status flatmin_hessian_vector_product_f64(const struct flatmin_plan *plan,
                                                   const double *theta,
                                                   size_t theta_len,

@@ -2,6 +2,8 @@
 
 #[path = "capi/agreement.rs"]
 mod agreement;
+#[path = "capi/data_set.rs"]
+mod data_set;
 #[path = "capi/growth.rs"]
 mod growth;
 #[path = "capi/languages.rs"]

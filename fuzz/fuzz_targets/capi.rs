@@ -132,13 +132,18 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
         (plan.parameters, plan.workspace_len, plan.gradient_workspace_len) = (size(bytes)?, size(bytes)?, size(bytes)?);
     }
     const LARGEST: usize = 1 << 15;
-    if lengths.workspace_len > LARGEST || samples * inputs > LARGEST {
+    // A data set may have so many samples more than the plan.
+    const MORE: usize = 32;
+    if lengths.workspace_len > LARGEST || (samples + MORE) * inputs > LARGEST {
         return Ok(());
     }
 
     let count = len(bytes, lengths.parameters)?;
     let mut theta: Vec<f64> = numbers(bytes, count)?;
-    let given = len(bytes, samples)?;
+    let which = bytes.arbitrary::<u8>()? % 26;
+    let (of_data_set, is_step) = ((13..18).contains(&which), which >= 18);
+    let more = if of_data_set { usize::from(bytes.arbitrary::<u8>()?) % MORE } else { 0 };
+    let given = len(bytes, samples + more)?;
     let count = len(bytes, given * inputs)?;
     let x: Vec<f64> = numbers(bytes, count)?;
     let list: [u8; 8] = bytes.arbitrary()?;
@@ -180,6 +185,11 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
     let status = unsafe { flatmin_optimizer_moments_len(&lengths, &optimizer, &mut moments_len) };
     assert!(status == Status::Ok || moments_len == 0, "wrote in spite of {status:?}");
     let mut moments = vec![0.0; len(bytes, moments_len)?];
+    let mut whole = 0;
+    // SAFETY: the same.
+    let status = unsafe { flatmin_data_set_workspace_len(&lengths, &mut whole) };
+    assert!(status == Status::Ok || whole == 0, "wrote in spite of {status:?}");
+    let needed = if of_data_set { whole } else { needed };
     if needed > 4 * LARGEST {
         return Ok(());
     }
@@ -221,7 +231,6 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
     let (mut step, step_size) = Longer::new(CStep::default(), bytes)?;
 
     let before = (theta.clone(), output.clone(), moments.clone(), state);
-    let which = bytes.arbitrary::<u8>()? % 19;
     // An update takes no workspace.
     let other = if which == 8 { output.as_mut_ptr() } else { workspace.as_mut_ptr() };
     let in_theta = faults[3].of(theta.as_mut_ptr(), other);
@@ -364,6 +373,56 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
                 space_len,
             ),
             12 => flatmin_initialize_f64(plan_pointer, initialization, seed, drawn, out_len),
+            13 => flatmin_data_set_loss_f64(
+                plan_pointer,
+                in_theta,
+                theta_len,
+                batch_pointer,
+                space,
+                space_len,
+                evaluation.pointer(),
+            ),
+            14 => flatmin_data_set_curvature_f64(
+                plan_pointer,
+                in_theta,
+                theta_len,
+                batch_pointer,
+                space,
+                space_len,
+                curvature.pointer(),
+            ),
+            15 => flatmin_data_set_curvature_estimate_f64(
+                plan_pointer,
+                in_theta,
+                theta_len,
+                batch_pointer,
+                space,
+                space_len,
+                curvature.pointer(),
+            ),
+            16 => flatmin_data_set_loss_gradient_f64(
+                plan_pointer,
+                in_theta,
+                theta_len,
+                batch_pointer,
+                out,
+                out_len,
+                space,
+                space_len,
+                &mut value,
+            ),
+            17 => flatmin_data_set_hessian_vector_product_f64(
+                plan_pointer,
+                in_theta,
+                theta_len,
+                batch_pointer,
+                vector.as_mut_ptr(),
+                vector.len(),
+                out,
+                out_len,
+                space,
+                space_len,
+            ),
             // The most of them: an optimizer has the most ways.
             _ => flatmin_step_f64(
                 plan_pointer,
@@ -379,10 +438,10 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
         }
     };
     assert_ne!(status, Status::Internal, "function {which}");
-    let (is_step, has_output) = (which >= 13, matches!(which, 1 | 3..=8 | 12));
+    let has_output = matches!(which, 1 | 3..=8 | 12 | 16 | 17);
     if status == Status::Ok {
         // Nothing may have been wrong that the function looks at.
-        let (has_batch, has_inputs) = (which < 8 || is_step, !matches!(which, 8 | 12));
+        let (has_batch, has_inputs) = (which < 8 || of_data_set || is_step, !matches!(which, 8 | 12));
         for (looked_at, fault, len) in [
             (has_inputs, faults[0], x.len()),
             (has_batch, faults[1], given),
@@ -399,7 +458,7 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
         let read = match which {
             8 => vec![plan_size, state_size, optimizer_size],
             9..=12 => vec![plan_size],
-            13.. => vec![plan_size, batch_size, state_size, optimizer_size],
+            18.. => vec![plan_size, batch_size, state_size, optimizer_size],
             _ => vec![plan_size, batch_size],
         };
         assert!(
@@ -407,13 +466,15 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
             "function {which} accepted {read:?}"
         );
         let (written, tail) = match which {
-            0 => (evaluation_size, evaluation.tail),
-            2 | 4 | 5 => (curvature_size, curvature.tail),
-            6 | 13.. => (step_size, step.tail),
+            0 | 13 => (evaluation_size, evaluation.tail),
+            2 | 4 | 5 | 14 | 15 => (curvature_size, curvature.tail),
+            6 | 18.. => (step_size, step.tail),
             _ => (Size::Right, [0; 2]),
         };
         // Whatever was behind a result of a later version's size, zeros are now.
         assert!(written != Size::Wrong && tail == [0; 2], "function {which} left {tail:?} behind a {written:?} result");
+        let any_number = of_data_set || matches!(which, 8 | 12);
+        assert!(any_number || given <= samples, "function {which} accepted {given} samples, the plan is for {samples}");
         // Of an update's gradient, which is scratch, nothing is said.
         let output = if which == 8 { &[] } else { &output[..] };
         let theta = if which == 12 { &[] } else { &theta[..] };

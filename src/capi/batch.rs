@@ -12,7 +12,7 @@ use crate::real::Real;
 use crate::targets::Targets;
 
 structure! {
-    /// N samples: inputs, and either kind of targets. The other kind is null, of length 0.
+    /// A batch, or a data set: N samples, with inputs and either kind of targets. The other kind is null, of length 0.
     ///
     /// Inputs and targets are checked by every call, at the cost of reading them once.
     CBatch<T> = "flatmin_batch" {
@@ -43,7 +43,8 @@ enum TargetMemory<T> {
 }
 
 impl<T: Real> CBatch<T> {
-    pub(super) fn note(&self, memory: &mut Memory) -> Result<BatchMemory<T>, Failure> {
+    /// `name` is what the function calls the argument that this is.
+    pub(super) fn note(&self, memory: &mut Memory, name: &'static str) -> Result<BatchMemory<T>, Failure> {
         let inputs = memory.input(self.inputs, self.inputs_len, "inputs")?;
         let targets = match (self.classes_len, self.distributions_len) {
             (1.., 0) => TargetMemory::Classes(memory.input(self.classes, self.classes_len, "classes")?),
@@ -52,7 +53,7 @@ impl<T: Real> CBatch<T> {
                 self.distributions_len,
                 "distributions",
             )?),
-            _ => return Err(Failure::Targets),
+            _ => return Err(Failure::Targets(name)),
         };
         Ok(BatchMemory { inputs, targets })
     }
@@ -86,19 +87,22 @@ pub(super) struct Call<T> {
 }
 
 impl<T: Real> Call<T> {
+    /// `batch_name` is what the function calls the argument `batch`.
+    ///
     /// # Safety
     ///
     /// As for [`Memory::read`].
     pub(super) unsafe fn new(
         plan: *const CPlan,
         batch: *const CBatch<T>,
+        batch_name: &'static str,
         workspace: *mut T,
         workspace_len: usize,
     ) -> Result<Self, Failure> {
         let mut memory = Memory::new();
         // SAFETY: as promised.
-        let (plan, batch) = unsafe { (memory.read(plan, "plan")?, memory.read(batch, "batch")?) };
-        let (plan, batch) = (plan.plan()?, batch.note(&mut memory)?);
+        let (plan, batch) = unsafe { (memory.read(plan, "plan")?, memory.read(batch, batch_name)?) };
+        let (plan, batch) = (plan.plan()?, batch.note(&mut memory, batch_name)?);
         let workspace = memory.output(workspace, workspace_len, "workspace")?;
         Ok(Self { plan, memory, batch, workspace })
     }

@@ -14,7 +14,7 @@
 //! - Functions keep no state but the thread's last error, and the instruction set, which is decided once; any number of threads may call
 //!   them at once, on arrays of their own.
 //!
-//! Functions that end in `_f32` take `float`, those in `_f64` `double`; both are written once, in `quantities`, `predict`,
+//! Functions that end in `_f32` take `float`, those in `_f64` `double`; both are written once, in `quantities`, `data_set`, `predict`,
 //! `initialize` and `steps`.
 //!
 //! # How it grows
@@ -38,8 +38,10 @@
 
 mod batch;
 mod codes;
+mod data_set;
 mod initialize;
 mod memory;
+mod of_batch;
 mod optimizer;
 mod plan;
 mod predict;
@@ -53,6 +55,7 @@ mod version;
 
 pub use batch::CBatch;
 pub use codes::*;
+pub use data_set::*;
 pub use initialize::*;
 pub use optimizer::*;
 pub use plan::*;

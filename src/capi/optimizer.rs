@@ -7,7 +7,7 @@ use super::memory::Memory;
 use super::plan::CPlan;
 use super::status::{Failure, Status, guard};
 use super::structure::structure;
-use crate::optimizer::{Adam, Base, Hsr, Hyperparameters, Optimizer, Penalty, Sam, Sgd, WeightDecay};
+use crate::optimizer::{Adam, Base, Hsr, Optimizer, Penalty, Sam, Sgd, WeightDecay};
 use crate::plan::Plan;
 use crate::real::Real;
 use crate::sampled::Sampling;

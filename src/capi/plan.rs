@@ -19,7 +19,7 @@ structure! {
         hidden: usize,
         /// K, the number of classes.
         classes: usize,
-        /// The largest batch that the plan allows.
+        /// The largest batch that the plan allows; of a data set, the size of a chunk.
         samples: usize,
         /// `FLATMIN_TANH`, `FLATMIN_SIGMOID`, `FLATMIN_SOFTPLUS`, `FLATMIN_GELU`, `FLATMIN_SILU` or `FLATMIN_IDENTITY`.
         activation: u32,
@@ -34,7 +34,8 @@ structure! {
         /// P = MD + M + KM + K, the length of θ, of gradients, of each moment.
         parameters: usize,
         /// Elements of workspace that the functions of the Hessian take, and exact HSR steps: each function says which length it takes.
-        /// A sampled HSR step takes what `flatmin_optimizer_workspace_len` says, which can be more.
+        /// A sampled HSR step takes what `flatmin_optimizer_workspace_len` says, which can be more, as the exact curvature of a data set takes
+        /// what `flatmin_data_set_workspace_len` says.
         workspace_len: usize,
         /// Elements of workspace that the functions of the loss take, and all steps but those of HSR. No more than `workspace_len`.
         gradient_workspace_len: usize,

@@ -1,6 +1,7 @@
 //! The functions of a batch that change no parameters, written once for both number types.
 
 use super::batch::{CBatch, Call};
+use super::of_batch::of_batch;
 use super::plan::CPlan;
 use super::results::{CCurvature, CEvaluation, CStep};
 use super::status::{Status, guard};
@@ -15,17 +16,17 @@ macro_rules! functions {
         $loss:ident, $loss_gradient:ident, $curvature:ident, $trace_gradient:ident, $trace_of_square_gradient:ident,
         $bound_gradient:ident, $hsr_gradient:ident, $hessian_vector_product:ident, $dense_hessian:ident
     ) => {
-        functions!(@value $real:
+        of_batch!(@value $real batch:
             /// Mean cross-entropy and accuracy. Takes the plan's `gradient_workspace_len` elements of workspace.
             $loss = loss, CEvaluation;
             /// tr H and tr H², by block, and the four bounds. Takes the plan's `workspace_len` elements of workspace.
             $curvature = curvature, CCurvature;
         );
-        functions!(@gradient_of $real:
+        of_batch!(@gradient_of $real batch:
             /// ∇L, laid out like θ, and L. Takes the plan's `gradient_workspace_len` elements of workspace.
-            $loss_gradient = loss_gradient, loss, "loss";
+            $loss_gradient = loss_gradient, loss;
             /// ∇tr H, laid out like θ, and tr H. Takes the plan's `workspace_len` elements of workspace.
-            $trace_gradient = trace_gradient, trace, "trace";
+            $trace_gradient = trace_gradient, trace;
         );
         functions!(@gradient $real:
             /// ∇tr H², laid out like θ; traces and bounds. Takes the plan's `workspace_len` elements of workspace.
@@ -54,9 +55,9 @@ macro_rules! functions {
             workspace_len: usize,
             result: *mut CStep,
         ) -> Status {
-            // SAFETY: as above.
+            // SAFETY: the caller's promise, here and in all functions below.
             guard(|| unsafe {
-                let mut call = Call::new(plan, batch, workspace, workspace_len)?;
+                let mut call = Call::new(plan, batch, "batch", workspace, workspace_len)?;
                 let theta = call.memory.input(theta, theta_len, "theta")?;
                 let gradient = call.memory.output(gradient, gradient_len, "gradient")?;
                 let result = call.memory.place(result, "result")?;
@@ -69,36 +70,11 @@ macro_rules! functions {
             })
         }
 
-        /// H·v, exact, without forming H; `vector` and `product` are laid out like θ. Takes the plan's `workspace_len` elements of workspace.
-        ///
-        /// # Safety
-        ///
-        /// Every pointer is null or leads to as many elements as its length says, or to a size and as many bytes as it says.
-        #[unsafe(no_mangle)]
-        pub unsafe extern "C" fn $hessian_vector_product(
-            plan: *const CPlan,
-            theta: *const $real,
-            theta_len: usize,
-            batch: *const CBatch<$real>,
-            vector: *const $real,
-            vector_len: usize,
-            product: *mut $real,
-            product_len: usize,
-            workspace: *mut $real,
-            workspace_len: usize,
-        ) -> Status {
-            // SAFETY: as above.
-            guard(|| unsafe {
-                let mut call = Call::new(plan, batch, workspace, workspace_len)?;
-                let theta = call.memory.input(theta, theta_len, "theta")?;
-                let vector = call.memory.input(vector, vector_len, "vector")?;
-                let product = call.memory.output(product, product_len, "product")?;
-                call.run(|plan, batch, space| {
-                    let (theta, vector) = (theta.slice(), vector.slice());
-                    quantities::hessian_vector_product(plan, theta, batch, vector, product.slice(), space)
-                })
-            })
-        }
+        of_batch!(@product $real batch:
+            /// H·v, exact, without forming H; `vector` and `product` are laid out like θ. Takes the plan's `workspace_len` elements of
+            /// workspace.
+            $hessian_vector_product = hessian_vector_product;
+        );
 
         /// H itself, P×P, row-major and symmetric; written to also where it overflows. `hessian_len` is P². Takes the plan's `workspace_len`
         /// elements of workspace.
@@ -119,7 +95,7 @@ macro_rules! functions {
         ) -> Status {
             // SAFETY: as above.
             guard(|| unsafe {
-                let mut call = Call::new(plan, batch, workspace, workspace_len)?;
+                let mut call = Call::new(plan, batch, "batch", workspace, workspace_len)?;
                 let theta = call.memory.input(theta, theta_len, "theta")?;
                 let hessian = call.memory.output(hessian, hessian_len, "hessian")?;
                 call.run(|plan, batch, space| {
@@ -127,69 +103,6 @@ macro_rules! functions {
                 })
             })
         }
-    };
-    (@value $real:ident: $($(#[$doc:meta])* $name:ident = $function:ident, $result:ident;)*) => {
-        $(
-            $(#[$doc])*
-            ///
-            /// # Safety
-            ///
-            /// Every pointer is null or leads to as many elements as its length says, or to a size and as many bytes as it says.
-            #[unsafe(no_mangle)]
-            pub unsafe extern "C" fn $name(
-                plan: *const CPlan,
-                theta: *const $real,
-                theta_len: usize,
-                batch: *const CBatch<$real>,
-                workspace: *mut $real,
-                workspace_len: usize,
-                result: *mut $result,
-            ) -> Status {
-                // SAFETY: the caller's promise, here and in all functions below.
-                guard(|| unsafe {
-                    let mut call = Call::new(plan, batch, workspace, workspace_len)?;
-                    let theta = call.memory.input(theta, theta_len, "theta")?;
-                    let result = call.memory.place(result, "result")?;
-                    let found = call.run(|plan, batch, space| quantities::$function(plan, theta.slice(), batch, space))?;
-                    result.write($result::new(found));
-                    Ok(())
-                })
-            }
-        )*
-    };
-    (@gradient_of $real:ident: $($(#[$doc:meta])* $name:ident = $function:ident, $value:ident, $text:literal;)*) => {
-        $(
-            $(#[$doc])*
-            ///
-            /// # Safety
-            ///
-            /// Every pointer is null or leads to as many elements as its length says, or to a size and as many bytes as it says.
-            #[unsafe(no_mangle)]
-            pub unsafe extern "C" fn $name(
-                plan: *const CPlan,
-                theta: *const $real,
-                theta_len: usize,
-                batch: *const CBatch<$real>,
-                gradient: *mut $real,
-                gradient_len: usize,
-                workspace: *mut $real,
-                workspace_len: usize,
-                $value: *mut f64,
-            ) -> Status {
-                // SAFETY: as above.
-                guard(|| unsafe {
-                    let mut call = Call::new(plan, batch, workspace, workspace_len)?;
-                    let theta = call.memory.input(theta, theta_len, "theta")?;
-                    let gradient = call.memory.output(gradient, gradient_len, "gradient")?;
-                    let place = call.memory.output($value, 1, $text)?;
-                    let found = call.run(|plan, batch, space| {
-                        quantities::$function(plan, theta.slice(), batch, gradient.slice(), space)
-                    })?;
-                    place.write(found);
-                    Ok(())
-                })
-            }
-        )*
     };
     (@gradient $real:ident: $($(#[$doc:meta])* $name:ident = $function:ident;)*) => {
         $(
@@ -212,7 +125,7 @@ macro_rules! functions {
             ) -> Status {
                 // SAFETY: as above.
                 guard(|| unsafe {
-                    let mut call = Call::new(plan, batch, workspace, workspace_len)?;
+                    let mut call = Call::new(plan, batch, "batch", workspace, workspace_len)?;
                     let theta = call.memory.input(theta, theta_len, "theta")?;
                     let gradient = call.memory.output(gradient, gradient_len, "gradient")?;
                     let result = call.memory.place(result, "result")?;
@@ -225,7 +138,6 @@ macro_rules! functions {
             }
         )*
     };
-
 }
 
 functions! {

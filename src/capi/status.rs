@@ -69,7 +69,7 @@ pub(super) enum Failure {
     UnknownField { argument: &'static str, structure: &'static str, offset: usize, known: usize },
     Reserved { field: &'static str, given: u32 },
     UnknownCode { argument: &'static str, given: u32 },
-    Targets,
+    Targets(&'static str),
     Refused(Error),
     Panicked,
 }
@@ -91,7 +91,7 @@ impl Failure {
             Self::UnknownField { .. } => Status::UnknownField,
             Self::Reserved { .. } => Status::Reserved,
             Self::UnknownCode { .. } => Status::UnknownCode,
-            Self::Targets => Status::Targets,
+            Self::Targets(_) => Status::Targets,
             Self::Panicked => Status::Internal,
             Self::Refused(error) => match error {
                 Error::TooSmall { .. } => Status::TooSmall,
@@ -139,7 +139,9 @@ impl fmt::Display for Failure {
             ),
             Self::Reserved { field, given } => write!(out, "{field}: {given} given, 0 expected"),
             Self::UnknownCode { argument, given } => write!(out, "{argument}: unknown code {given}"),
-            Self::Targets => out.write_str("batch: expected classes or distributions, and not both"),
+            Self::Targets(argument) => {
+                write!(out, "{argument}: expected classes or distributions, and not both")
+            }
             Self::Refused(error) => error.fmt(out),
             Self::Panicked => out.write_str("a bug in this library"),
         }

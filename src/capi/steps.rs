@@ -32,7 +32,7 @@ macro_rules! steps {
         ) -> Status {
             // SAFETY: the caller's promise.
             guard(|| unsafe {
-                let mut call = Call::new(plan, batch, workspace, workspace_len)?;
+                let mut call = Call::new(plan, batch, "batch", workspace, workspace_len)?;
                 let optimizer = call.memory.read(optimizer, "optimizer")?;
                 let theta = call.memory.output(theta, theta_len, "theta")?;
                 let state = StateMemory::note(state, &mut call.memory)?;

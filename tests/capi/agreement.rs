@@ -194,7 +194,7 @@ fn optimizers<T: Real>() -> Vec<(COptimizer, Box<dyn Optimizer<T>>)> {
     ]
 }
 
-fn same(found: &CCurvature, expected: flatmin::Curvature) {
+pub(super) fn same(found: &CCurvature, expected: flatmin::Curvature) {
     let (traces, bounds) = (expected.traces, expected.bounds);
     let expected = CCurvature {
         trace: traces.trace(),

@@ -1,4 +1,5 @@
-/* Evaluates a case and takes ten steps of every optimizer and an update, in float and double, and prints the bits of every number.
+/* Evaluates a case, at once and by chunks, and takes ten steps of every optimizer and an update, in float and double, and prints the bits
+ * of every number.
  *
  * usage: agree CASE.txt; the file as the program `reference` writes it. */
 

@@ -54,6 +54,38 @@ static void OWN(train)(const flatmin_plan *plan, struct named_optimizer given, R
     free(along);
 }
 
+/* Evaluates the batch as a data set, by chunks of three samples; prints the numbers and returns the vectors. */
+static void OWN(evaluate_chunks)(const struct network_case *from, const REAL *theta, const OWN(flatmin_batch) *data,
+                                 const REAL *vector, REAL *gradient, REAL *product)
+{
+    flatmin_plan plan = flatmin_plan_init();
+    check(flatmin_plan_new(from->inputs, from->hidden, from->classes, from->activation, 3, &plan));
+    const size_t size = plan.parameters, space = plan.workspace_len;
+    size_t more;
+    check(flatmin_data_set_workspace_len(&plan, &more));
+    REAL *workspace = allocate(space > more ? space : more, sizeof(REAL));
+
+    flatmin_evaluation evaluation = flatmin_evaluation_init();
+    flatmin_curvature exact = flatmin_curvature_init(), estimate = exact;
+    double loss;
+    check(OWN(flatmin_data_set_loss)(&plan, theta, size, data, workspace, space, &evaluation));
+    check(OWN(flatmin_data_set_loss_gradient)(&plan, theta, size, data, gradient, size, workspace, space, &loss));
+    check(OWN(flatmin_data_set_hessian_vector_product)(&plan, theta, size, data, vector, size, product, size, workspace,
+                                                       space));
+    check(OWN(flatmin_data_set_curvature)(&plan, theta, size, data, workspace, more, &exact));
+    check(OWN(flatmin_data_set_curvature_estimate)(&plan, theta, size, data, workspace, space, &estimate));
+    print_scalar(KIND, "data_set_loss", evaluation.loss);
+    print_scalar(KIND, "data_set_accuracy", evaluation.accuracy);
+    print_scalar(KIND, "data_set_loss", loss);
+    print_scalar(KIND, "data_set_curvature", exact.trace);
+    print_scalar(KIND, "data_set_curvature", exact.trace_of_square);
+    print_scalar(KIND, "data_set_curvature", exact.lambda_max_upper);
+    print_scalar(KIND, "data_set_estimate", estimate.trace);
+    print_scalar(KIND, "data_set_estimate", estimate.trace_of_square);
+    print_scalar(KIND, "data_set_estimate", estimate.lambda_max_upper);
+    free(workspace);
+}
+
 static void OWN(evaluate)(const struct network_case *from)
 {
     flatmin_plan plan = flatmin_plan_init();
@@ -107,12 +139,18 @@ static void OWN(evaluate)(const struct network_case *from)
     for (size_t n = 0; n < from->samples; n++)
         print_scalar(KIND, "class", classes[n]);
 
+    REAL *data_set_gradient = allocate(size, sizeof(REAL));
+    REAL *data_set_product = allocate(size, sizeof(REAL));
+    OWN(evaluate_chunks)(from, theta, &batch, gradient, data_set_gradient, data_set_product);
+
     OWN(print_all)("gradient", gradient, size);
     OWN(print_all)("product", product, size);
     OWN(print_all)("fan_in", fan_in, size);
     OWN(print_all)("glorot", glorot, size);
     OWN(print_all)("logits", logits, outputs);
     OWN(print_all)("probabilities", probabilities, outputs);
+    OWN(print_all)("data_set_gradient", data_set_gradient, size);
+    OWN(print_all)("data_set_product", data_set_product, size);
 
     struct named_optimizer list[16];
     const size_t count = optimizers(list);
@@ -130,6 +168,8 @@ static void OWN(evaluate)(const struct network_case *from)
     free(logits);
     free(probabilities);
     free(classes);
+    free(data_set_gradient);
+    free(data_set_product);
 }
 
 #undef JOIN_

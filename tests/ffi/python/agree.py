@@ -1,4 +1,5 @@
-"""Evaluates a case of `tests/vectors` and takes ten steps of every optimizer and an update, in both number types, and prints the bits of every number.
+"""Evaluates a case of `tests/vectors`, at once and by chunks, and takes ten steps of every optimizer and an update, in both number types, and prints
+the bits of every number.
 
 usage: agree.py VECTOR.json
 """
@@ -49,8 +50,19 @@ def evaluate(case, kind, number):
     for name in ("lambda_max_upper", "lambda_max_lower", "lambda_min_upper", "lambda_min_lower"):
         show(name, np.float64(getattr(curvature, name)))
     show("class", flatmin.classes(plan, theta, inputs).astype(np.float64))
+    chunks = flatmin.plan(shape["inputs"], shape["hidden"], shape["classes"], case["activation"], 3)
+    data = flatmin.DataSet(chunks, inputs, targets)
+    evaluation, (data_set_gradient, loss) = data.loss(theta), data.loss_gradient(theta)
+    show("data_set_loss", np.float64(evaluation.loss))
+    show("data_set_accuracy", np.float64(evaluation.accuracy))
+    show("data_set_loss", np.float64(loss))
+    for name, found in (("curvature", data.curvature(theta)), ("estimate", data.curvature_estimate(theta))):
+        for number_of in ("trace", "trace_of_square", "lambda_max_upper"):
+            show(f"data_set_{name}", np.float64(getattr(found, number_of)))
     predicted = [("logits", flatmin.logits(plan, theta, inputs).ravel())]
     predicted += [("probabilities", flatmin.probabilities(plan, theta, inputs).ravel())]
+    predicted += [("data_set_gradient", data_set_gradient)]
+    predicted += [("data_set_product", data.hessian_vector_product(theta, gradient))]
     for name, numbers in (("gradient", gradient), ("product", product)):
         show(name, numbers)
     for name in ("fan_in", "glorot"):

@@ -12,7 +12,7 @@ from interface import ACTIVATIONS, FUNCTIONS, INITIALIZATIONS, STATUS_OK
 from interface import Batch, Curvature, Evaluation, Optimizer, Plan, State, Step
 from interface import ADAM, ADAMW, HSR, NESTEROV, PLAIN, SAM, SGD
 
-__all__ = ["Curvature", "Error", "Evaluation", "Optimizer", "Plan", "Step", "Trainer"]
+__all__ = ["Curvature", "DataSet", "Error", "Evaluation", "Optimizer", "Plan", "Step", "Trainer"]
 __all__ += ["PLAIN", "SAM", "HSR", "SGD", "NESTEROV", "ADAM", "ADAMW"]
 __all__ += ["adam", "cosine", "instruction_set", "plan", "sampled", "version", "warm_up"]
 __all__ += ["classes", "initialize", "logits", "probabilities"]
@@ -127,8 +127,10 @@ def classes(made, theta, inputs):
     return _predict("classes", made, theta, inputs, len(inputs), np.uint32)
 
 
-class Trainer:
-    """A plan, a batch, an optimizer's state and a workspace: all the memory that the calls take."""
+class _Samples:
+    """A plan, samples and a workspace, and the quantities of them."""
+
+    _prefix = ""
 
     def __init__(self, made, inputs, targets):
         """`inputs` is N×D; `targets` N class indices, or N×K probabilities of the same type as the inputs."""
@@ -143,6 +145,65 @@ class Trainer:
             self.targets = np.ascontiguousarray(targets, dtype=self.type)
             self._batch.distributions, self._batch.distributions_len = self.targets.ctypes.data, self.targets.size
         self.workspace = np.zeros(made.workspace_len, self.type)
+
+    def _call(self, name, *arguments):
+        function = getattr(_library, f"flatmin_{name}_{self._suffix}")
+        _check(function(c.byref(self.plan), *arguments))
+
+    def _value(self, name, theta, result):
+        self._parameters(theta)
+        batch, space = c.byref(self._batch), _array(self.workspace)
+        self._call(self._prefix + name, *_array(theta), batch, *space, c.byref(result))
+        return result
+
+    def _parameters(self, *vectors):
+        for vector in vectors:
+            if vector.dtype != self.type:
+                raise TypeError(f"expected {self.type}, given {vector.dtype}")
+
+    def loss(self, theta):
+        return self._value("loss", theta, Evaluation())
+
+    def loss_gradient(self, theta):
+        self._parameters(theta)
+        gradient, loss = np.empty_like(theta), c.c_double()
+        batch, space = c.byref(self._batch), _array(self.workspace)
+        self._call(self._prefix + "loss_gradient", *_array(theta), batch, *_array(gradient), *space, c.byref(loss))
+        return gradient, loss.value
+
+    def curvature(self, theta):
+        return self._value("curvature", theta, Curvature())
+
+    def hessian_vector_product(self, theta, vector):
+        self._parameters(theta, vector)
+        product = np.empty_like(theta)
+        batch, space = c.byref(self._batch), _array(self.workspace)
+        vectors = *_array(vector), *_array(product)
+        self._call(self._prefix + "hessian_vector_product", *_array(theta), batch, *vectors, *space)
+        return product
+
+
+class DataSet(_Samples):
+    """The quantities of a data set of any size, by chunks of the plan's samples."""
+
+    _prefix = "data_set_"
+
+    def __init__(self, made, inputs, targets):
+        super().__init__(made, inputs, targets)
+        needed = c.c_size_t()
+        _check(_library.flatmin_data_set_workspace_len(c.byref(made), c.byref(needed)))
+        self.workspace = np.zeros(max(made.workspace_len, needed.value), self.type)
+
+    def curvature_estimate(self, theta):
+        """tr H², unbiased where the samples are in random order; tr H, exact."""
+        return self._value("curvature_estimate", theta, Curvature())
+
+
+class Trainer(_Samples):
+    """A plan, a batch, an optimizer's state and a workspace: all the memory that the calls take."""
+
+    def __init__(self, made, inputs, targets):
+        super().__init__(made, inputs, targets)
         self.restart()
 
     def restart(self):
@@ -153,41 +214,6 @@ class Trainer:
     def steps(self):
         """Steps taken."""
         return self._state.steps
-
-    def _call(self, name, *arguments):
-        function = getattr(_library, f"flatmin_{name}_{self._suffix}")
-        _check(function(c.byref(self.plan), *arguments))
-
-    def _parameters(self, *vectors):
-        for vector in vectors:
-            if vector.dtype != self.type:
-                raise TypeError(f"expected {self.type}, given {vector.dtype}")
-
-    def loss(self, theta):
-        self._parameters(theta)
-        result = Evaluation()
-        self._call("loss", *_array(theta), c.byref(self._batch), *_array(self.workspace), c.byref(result))
-        return result
-
-    def loss_gradient(self, theta):
-        self._parameters(theta)
-        gradient, loss = np.empty_like(theta), c.c_double()
-        batch, space = c.byref(self._batch), _array(self.workspace)
-        self._call("loss_gradient", *_array(theta), batch, *_array(gradient), *space, c.byref(loss))
-        return gradient, loss.value
-
-    def curvature(self, theta):
-        self._parameters(theta)
-        result = Curvature()
-        self._call("curvature", *_array(theta), c.byref(self._batch), *_array(self.workspace), c.byref(result))
-        return result
-
-    def hessian_vector_product(self, theta, vector):
-        self._parameters(theta, vector)
-        product = np.empty_like(theta)
-        batch, space = c.byref(self._batch), _array(self.workspace)
-        self._call("hessian_vector_product", *_array(theta), batch, *_array(vector), *_array(product), *space)
-        return product
 
     def step(self, optimizer, theta):
         """One step of an `Optimizer`, which changes `theta`."""

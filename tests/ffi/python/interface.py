@@ -96,33 +96,6 @@ class Plan(Structure):
     ]
 
 
-class Optimizer(Structure):
-    _fields_ = [
-        ("size", c.c_size_t),
-        ("method", c.c_uint32),
-        ("update", c.c_uint32),
-        ("learning_rate", c.c_double),
-        ("momentum", c.c_double),
-        ("beta1", c.c_double),
-        ("beta2", c.c_double),
-        ("epsilon", c.c_double),
-        ("clip", c.c_double),
-        ("weight_decay", c.c_double),
-        ("weights_only", c.c_uint32),
-        ("direction", c.c_uint32),
-        ("radius", c.c_double),
-        ("rho", c.c_double),
-        ("every", c.c_uint64),
-        ("penalty", c.c_uint32),
-        ("sketch", c.c_uint32),
-        ("subset", c.c_uint64),
-        ("alpha", c.c_double),
-        ("beta", c.c_double),
-        ("guard", c.c_double),
-        ("seed", c.c_uint64),
-    ]
-
-
 class Batch(Structure):
     _fields_ = [
         ("size", c.c_size_t),
@@ -158,6 +131,33 @@ class Curvature(Structure):
         ("lambda_min_upper", c.c_double),
         ("lambda_min_lower", c.c_double),
         ("differentiable", c.c_uint64),
+    ]
+
+
+class Optimizer(Structure):
+    _fields_ = [
+        ("size", c.c_size_t),
+        ("method", c.c_uint32),
+        ("update", c.c_uint32),
+        ("learning_rate", c.c_double),
+        ("momentum", c.c_double),
+        ("beta1", c.c_double),
+        ("beta2", c.c_double),
+        ("epsilon", c.c_double),
+        ("clip", c.c_double),
+        ("weight_decay", c.c_double),
+        ("weights_only", c.c_uint32),
+        ("direction", c.c_uint32),
+        ("radius", c.c_double),
+        ("rho", c.c_double),
+        ("every", c.c_uint64),
+        ("penalty", c.c_uint32),
+        ("sketch", c.c_uint32),
+        ("subset", c.c_uint64),
+        ("alpha", c.c_double),
+        ("beta", c.c_double),
+        ("guard", c.c_double),
+        ("seed", c.c_uint64),
     ]
 
 
@@ -210,6 +210,143 @@ class State(Structure):
 
 # Result, and arguments.
 FUNCTIONS = {
+    "flatmin_data_set_loss_f32": (
+        c.c_int32,
+        [
+            c.POINTER(Plan),  # plan
+            c.c_void_p,  # theta
+            c.c_size_t,  # theta_len
+            c.POINTER(Batch),  # data
+            c.c_void_p,  # workspace
+            c.c_size_t,  # workspace_len
+            c.POINTER(Evaluation),  # result
+        ],
+    ),
+    "flatmin_data_set_curvature_f32": (
+        c.c_int32,
+        [
+            c.POINTER(Plan),  # plan
+            c.c_void_p,  # theta
+            c.c_size_t,  # theta_len
+            c.POINTER(Batch),  # data
+            c.c_void_p,  # workspace
+            c.c_size_t,  # workspace_len
+            c.POINTER(Curvature),  # result
+        ],
+    ),
+    "flatmin_data_set_curvature_estimate_f32": (
+        c.c_int32,
+        [
+            c.POINTER(Plan),  # plan
+            c.c_void_p,  # theta
+            c.c_size_t,  # theta_len
+            c.POINTER(Batch),  # data
+            c.c_void_p,  # workspace
+            c.c_size_t,  # workspace_len
+            c.POINTER(Curvature),  # result
+        ],
+    ),
+    "flatmin_data_set_loss_gradient_f32": (
+        c.c_int32,
+        [
+            c.POINTER(Plan),  # plan
+            c.c_void_p,  # theta
+            c.c_size_t,  # theta_len
+            c.POINTER(Batch),  # data
+            c.c_void_p,  # gradient
+            c.c_size_t,  # gradient_len
+            c.c_void_p,  # workspace
+            c.c_size_t,  # workspace_len
+            c.POINTER(c.c_double),  # loss
+        ],
+    ),
+    "flatmin_data_set_hessian_vector_product_f32": (
+        c.c_int32,
+        [
+            c.POINTER(Plan),  # plan
+            c.c_void_p,  # theta
+            c.c_size_t,  # theta_len
+            c.POINTER(Batch),  # data
+            c.c_void_p,  # vector
+            c.c_size_t,  # vector_len
+            c.c_void_p,  # product
+            c.c_size_t,  # product_len
+            c.c_void_p,  # workspace
+            c.c_size_t,  # workspace_len
+        ],
+    ),
+    "flatmin_data_set_loss_f64": (
+        c.c_int32,
+        [
+            c.POINTER(Plan),  # plan
+            c.c_void_p,  # theta
+            c.c_size_t,  # theta_len
+            c.POINTER(Batch),  # data
+            c.c_void_p,  # workspace
+            c.c_size_t,  # workspace_len
+            c.POINTER(Evaluation),  # result
+        ],
+    ),
+    "flatmin_data_set_curvature_f64": (
+        c.c_int32,
+        [
+            c.POINTER(Plan),  # plan
+            c.c_void_p,  # theta
+            c.c_size_t,  # theta_len
+            c.POINTER(Batch),  # data
+            c.c_void_p,  # workspace
+            c.c_size_t,  # workspace_len
+            c.POINTER(Curvature),  # result
+        ],
+    ),
+    "flatmin_data_set_curvature_estimate_f64": (
+        c.c_int32,
+        [
+            c.POINTER(Plan),  # plan
+            c.c_void_p,  # theta
+            c.c_size_t,  # theta_len
+            c.POINTER(Batch),  # data
+            c.c_void_p,  # workspace
+            c.c_size_t,  # workspace_len
+            c.POINTER(Curvature),  # result
+        ],
+    ),
+    "flatmin_data_set_loss_gradient_f64": (
+        c.c_int32,
+        [
+            c.POINTER(Plan),  # plan
+            c.c_void_p,  # theta
+            c.c_size_t,  # theta_len
+            c.POINTER(Batch),  # data
+            c.c_void_p,  # gradient
+            c.c_size_t,  # gradient_len
+            c.c_void_p,  # workspace
+            c.c_size_t,  # workspace_len
+            c.POINTER(c.c_double),  # loss
+        ],
+    ),
+    "flatmin_data_set_hessian_vector_product_f64": (
+        c.c_int32,
+        [
+            c.POINTER(Plan),  # plan
+            c.c_void_p,  # theta
+            c.c_size_t,  # theta_len
+            c.POINTER(Batch),  # data
+            c.c_void_p,  # vector
+            c.c_size_t,  # vector_len
+            c.c_void_p,  # product
+            c.c_size_t,  # product_len
+            c.c_void_p,  # workspace
+            c.c_size_t,  # workspace_len
+        ],
+    ),
+    "flatmin_data_set_workspace_len": (
+        c.c_int32,
+        [
+            c.POINTER(Plan),  # plan
+            c.POINTER(c.c_size_t),  # length
+        ],
+    ),
     "flatmin_initialize_f32": (
         c.c_int32,
         [

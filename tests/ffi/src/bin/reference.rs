@@ -1,5 +1,6 @@
-//! Evaluates a case of `tests/vectors` and takes ten steps of every optimizer and an update, in both number types. Writes every number's bits
-//! to standard output, and the case as plain text to a file, for the programs in other languages, which have to write the same.
+//! Evaluates a case of `tests/vectors`, at once and by chunks, and takes ten steps of every optimizer and an update, in both number types.
+//! Writes every number's bits to standard output, and the case as plain text to a file, for the programs in other languages, which have to
+//! write the same.
 //!
 //! The text: inputs, hidden units, classes, samples and the activation's code; θ; inputs; target distributions. One number a line.
 
@@ -15,7 +16,8 @@ use case::{Case, convert};
 use flatmin::optimizer::schedule::{cosine, warm_up};
 use flatmin::{
     Adam, Batch, Hsr, Initialization, Optimizer, Plan, Real, Sam, Sampling, Sgd, State, Targets, WeightDecay, classes,
-    curvature, hessian_vector_product, logits, loss, loss_gradient, probabilities,
+    curvature, data_set_curvature, data_set_curvature_estimate, data_set_hessian_vector_product, data_set_loss,
+    data_set_loss_gradient, hessian_vector_product, logits, loss, loss_gradient, probabilities,
 };
 
 fn main() -> Result<()> {
@@ -86,6 +88,22 @@ fn evaluate<T: Real>(case: &Case, out: &mut impl Write, kind: &str, bits: impl F
         scalar("class", class.into())?;
     }
 
+    let chunks = Plan::new(case.network, 3)?;
+    let mut workspace = vec![T::ZERO; chunks.workspace_len().max(chunks.data_set_workspace_len()?)];
+    let (mut mean_gradient, mut mean_product) = (theta.clone(), theta.clone());
+    let evaluation = data_set_loss(&chunks, &theta, &batch, &mut workspace)?;
+    scalar("data_set_loss", evaluation.loss)?;
+    scalar("data_set_accuracy", evaluation.accuracy)?;
+    scalar("data_set_loss", data_set_loss_gradient(&chunks, &theta, &batch, &mut mean_gradient, &mut workspace)?)?;
+    data_set_hessian_vector_product(&chunks, &theta, &batch, &gradient, &mut mean_product, &mut workspace)?;
+    let exact = data_set_curvature(&chunks, &theta, &batch, &mut workspace)?;
+    let estimate = data_set_curvature_estimate(&chunks, &theta, &batch, &mut workspace)?;
+    for (name, found) in [("data_set_curvature", exact), ("data_set_estimate", estimate)] {
+        for number in [found.traces.trace(), found.traces.trace_of_square(), found.bounds.lambda_max_upper] {
+            scalar(name, number)?;
+        }
+    }
+
     for (name, numbers) in [
         ("gradient", &gradient),
         ("product", &product),
@@ -93,6 +111,8 @@ fn evaluate<T: Real>(case: &Case, out: &mut impl Write, kind: &str, bits: impl F
         ("glorot", &glorot),
         ("logits", &z),
         ("probabilities", &p),
+        ("data_set_gradient", &mean_gradient),
+        ("data_set_product", &mean_product),
     ] {
         for &x in numbers {
             write(name, bits(x))?;
