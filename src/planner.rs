@@ -144,7 +144,7 @@ impl Plan {
     }
 
     /// Elements of workspace for every exact quantity and step of this plan. Sampled ones may need more: see [`Sampling::workspace_len`]
-    /// and [`Hsr::workspace_len`](crate::Hsr::workspace_len).
+    /// and [`Hyperparameters::workspace_len`](crate::Hyperparameters::workspace_len).
     ///
     /// The function is `const`, so a buffer can be static:
     ///

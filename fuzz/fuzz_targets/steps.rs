@@ -12,8 +12,8 @@ use std::num::NonZeroU64;
 use arbitrary::{Result, Unstructured};
 use common::call::nan;
 use common::problem::Way;
-use flatmin::{Base, 
-    Activation, Adam, Averages, Batch, Direction, Hsr, Network, Optimizer, Plan, Real, Sam, Sampling, Sgd, Shape,
+use flatmin::{
+    Activation, Adam, Averages, Base, Batch, Direction, Hsr, Network, Optimizer, Plan, Real, Sam, Sampling, Sgd, Shape,
     State, Targets, WeightDecay, loss_gradient,
 };
 use input::{in_either_type, instruction_set, number, numbers, same};

@@ -74,7 +74,7 @@ impl<B> Hsr<B> {
     /// Those of a [`step`](Optimizer::step).
     ///
     /// ```
-    /// use flatmin::{Activation, Batch, Hsr, Network, Optimizer, Plan, Sampling, Sgd, Shape, State, Targets};
+    /// use flatmin::{Activation, Batch, Hsr, Hyperparameters, Network, Optimizer, Plan, Sampling, Sgd, Shape, State, Targets};
     /// use rand::{SeedableRng, rngs::ChaCha8Rng};
     ///
     /// let shape = Shape::new(2, 3, 2)?;

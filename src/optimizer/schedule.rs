@@ -1,7 +1,7 @@
 //! Schedules: factors of the learning rate, as functions of the step.
 //!
 //! A factor is between 0 and 1. Factors multiply. A training sets the product times its largest learning rate before each step, by
-//! [`set_learning_rate`](crate::Optimizer::set_learning_rate); the step's number is the state's count of steps, so a training that is
+//! [`set_learning_rate`](crate::Hyperparameters::set_learning_rate); the step's number is the state's count of steps, so a training that is
 //! stored and resumed goes on where it was.
 //!
 //! ```

@@ -7,7 +7,7 @@ use crate::sampled::{Averages, Estimate};
 #[derive(Debug)]
 pub struct State<'a, T> {
     /// What the optimizer's update remembers, in vectors laid out like θ; zeros before the first step. Nothing, or SGD's velocity, or Adam's
-    /// first and second moments, one after the other: as many numbers as [`Optimizer::moments_len`](crate::Optimizer::moments_len) says.
+    /// first and second moments, one after the other: as many numbers as [`Hyperparameters::moments_len`](crate::Hyperparameters::moments_len) says.
     pub moments: &'a mut [T],
     /// Steps taken, modulo 2⁶⁴. A sampled step's random numbers depend on this and the seed alone.
     pub steps: u64,

@@ -98,7 +98,7 @@ impl<T: Real, O: Optimizer<T>> Training<T, O> {
     ///
     /// # Errors
     ///
-    /// Those of [`Optimizer::check`] and of [`Optimizer::workspace_len`]; [`Error::OutOfMemory`].
+    /// Those of [`Optimizer::check`] and of [`Hyperparameters::workspace_len`]; [`Error::OutOfMemory`].
     pub fn new(plan: Plan, optimizer: O, seed: u64) -> Result<Self> {
         let mut theta = zeros(plan.shape().parameters(), "parameters")?;
         plan.network().initialize(&mut theta, seed)?;
