@@ -61,11 +61,12 @@ pub use predictor::Predictor;
 
 /// A network in training, with all memory that it takes.
 ///
-/// `T` is `f32` or `f64`; `O` is an optimizer, or `Box<dyn Optimizer<T> + Send>` where it is chosen at run time.
+/// `T` is `f32` or `f64`; `O` is an optimizer, or `Box<dyn Optimizer<T> + Send + Sync>` where it is chosen at run time (without
+/// `Send` and `Sync` the training stays in its thread).
 pub struct Training<T, O> {
     plan: Plan,
     optimizer: O,
-    schedule: Option<Box<dyn Fn(u64) -> f64 + Send>>,
+    schedule: Option<Box<dyn Fn(u64) -> f64 + Send + Sync>>,
     seed: u64,
     epochs: u64,
     theta: Vec<T>,
@@ -94,7 +95,8 @@ fn workspace_len(plan: &Plan, optimizer: &impl Hyperparameters) -> Result<usize>
 impl<T: Real, O: Optimizer<T>> Training<T, O> {
     /// Before the first step: parameters by [`Network::initialize`] from this seed, moments zero.
     ///
-    /// The plan says the network, the largest batch, and by how many threads.
+    /// The plan says the network, the largest batch, and by how many threads. The seed is that of the parameters and of shuffled orders; a
+    /// sampled penalty has one of its own ([`Sampling::seed`](crate::Sampling)).
     ///
     /// # Errors
     ///
@@ -138,7 +140,7 @@ impl<T: Real, O: Optimizer<T>> Training<T, O> {
     /// The same with a schedule: before each step the learning rate is set to `rate` of the count of steps, whatever it was. See
     /// [`schedule`](crate::optimizer::schedule). A schedule is not stored.
     #[must_use = "the schedule is that of the training returned"]
-    pub fn with_schedule(self, rate: impl Fn(u64) -> f64 + Send + 'static) -> Self {
+    pub fn with_schedule(self, rate: impl Fn(u64) -> f64 + Send + Sync + 'static) -> Self {
         Self { schedule: Some(Box::new(rate)), ..self }
     }
 
