@@ -272,8 +272,7 @@ fn wrong_lengths_codes_and_numbers_are_refused() {
     refused_after(|_, _, hsr| hsr.clip = -2.0, |_| {}, Status::Hyperparameter, clip);
     let few = "batch: 5 samples given, the plan is for at most 4";
     refused_after(|plan, _, _| plan.samples = 4, |_| {}, Status::Samples, few);
-    let one =
-        "pair weights: 5 samples given for a data set of 2; expected at least 2, and no more than the data set has";
+    let one = "pair weights: a batch or chunk of 5 samples given for a data set of 2; expected at least 2, and no more than the data set has";
     refused_after(|plan, _, _| plan.data_set = 2, |_| {}, Status::PairWeights, one);
     // SAFETY: θ is valid.
     refused(

@@ -280,8 +280,7 @@ fn what_the_crate_refuses_is_refused() {
         (plan_of(1), plan_of(2), CPlan { route: 2, ..plan_of(3) }, CPlan { reserved: 7, ..plan_of(3) });
     refused(&ALL, |a| a.plan = &unknown, UnknownCode, "route: unknown code 2");
     refused(&ALL, |a| a.plan = &reserved, Reserved, "plan.reserved: 7 given, 0 expected");
-    let single =
-        "pair weights: 1 samples given for a data set of 5; expected at least 2, and no more than the data set has";
+    let single = "pair weights: a batch or chunk of 1 samples given for a data set of 5; expected at least 2, and no more than the data set has";
     refused(&[Estimate], |a| a.plan = &one, PairWeights, single);
     refused(&[Estimate], |a| a.plan = &two, PairWeights, single);
 
