@@ -158,7 +158,7 @@ fn run<T: Real + 'static>(bytes: &mut Unstructured<'_>) -> Result<()> {
                 let is_bias = shape.hidden_bias().contains(&i) || shape.output_bias().contains(&i);
                 let decay = if is_bias && !weight_decay.biases { 0.0 } else { weight_decay.strength };
                 let [ahead, back] = if sgd.nesterov { [1.0 + sgd.momentum, sgd.momentum] } else { [1.0; 2] };
-                let terms = [ahead * slope, ahead * decay * theta, back * sgd.momentum * old];
+                let terms = [ahead * slope, ahead * (decay * theta), back * sgd.momentum * old];
                 let (sum, magnitude) = (terms.iter().sum::<f64>(), terms.iter().map(|term| term.abs()).sum::<f64>());
                 let (want, scale) = (theta - sgd.learning_rate * sum, theta.abs() + sgd.learning_rate * magnitude);
                 // Underflow: of a hyperparameter, times a number, or of a product.
