@@ -20,6 +20,8 @@ fn everything_can_be_shared_and_sent() {
     shared::<Batch<'_, f32>>();
     shared::<State<'_, f64>>();
     shared::<(Sgd, Sam, Hsr, Step, Error)>();
+    #[cfg(feature = "alloc")]
+    shared::<(flatmin::Training<f32, Hsr>, flatmin::Predictor<f64>)>();
 }
 
 /// The parameters, as bits, after a few steps of all kinds.

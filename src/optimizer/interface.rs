@@ -26,7 +26,14 @@ pub trait Hyperparameters {
     fn workspace_len(&self, plan: &Plan) -> Result<usize>;
 }
 
-/// An optimizer that is its update, along ∇L: a base for [`Sam`](crate::Sam) and [`Hsr`](crate::Hsr), which find another gradient.
+/// An optimizer that is its update, along ∇L: a base for [`Sam`](crate::Sam) and [`Hsr`](crate::Hsr), which find another gradient. These are
+/// no bases themselves: the gradient of the inner one would be lost.
+///
+/// ```compile_fail,E0277
+/// use flatmin::{Hsr, Optimizer, Sam, Sgd};
+///
+/// let nested: &dyn Optimizer<f32> = &Hsr::new(Sam::new(Sgd::new(0.1), 0.05), 0.1);
+/// ```
 pub trait Base: Hyperparameters {}
 
 /// An optimizer: [hyperparameters](Hyperparameters), which are plain data, and the step that they make.

@@ -169,8 +169,8 @@ impl<T: Real, O: Optimizer<T>> Training<T, O> {
     ///
     /// # Errors
     ///
-    /// Those of [`new`](Self::new) and of [`load_network`]; [`Error::Stored`] or [`Error::StoredShape`] where the bytes are those of another network,
-    /// [`Error::Stored`] or [`Error::Length`] where they are those of an optimizer with other moments.
+    /// Those of [`new`](Self::new) and of [`load_network`]; [`Error::Stored`] or [`Error::StoredShape`] where the bytes are those of another
+    /// network, [`Error::Stored`] or [`Error::Length`] where they are those of an optimizer with other moments.
     pub fn load(plan: Plan, optimizer: O, bytes: &[u8]) -> Result<Self> {
         let file = File::read(bytes)?;
         if file.activation()? != plan.network().activation {
