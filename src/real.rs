@@ -16,8 +16,8 @@ use crate::kernels::gemm::{Addend, Matrix, MatrixMut, Triangle};
 use crate::kernels::update::{self, AdamNumbers, Momentum};
 use crate::kernels::vector;
 use crate::plan::Plan;
-use crate::sampled::evaluate::{self, SampledObjective};
-use crate::sampled::{Estimate, Sampling};
+use crate::sampled::Sampling;
+use crate::sampled::evaluate::{self, SampledEvaluation, SampledObjective};
 use crate::simd::{Element, InstructionSet};
 
 /// A floating-point number, `f32` or `f64`. Sealed.
@@ -121,7 +121,7 @@ functions! {
         objective: SampledObjective,
         gradient: &mut [T],
         scratch: &mut [T],
-    ) -> Result<(f64, Estimate)> = evaluate::differentiate_sampled;
+    ) -> Result<SampledEvaluation> = evaluate::differentiate_sampled;
     hessian_vector_product(
         plan: &Plan,
         theta: &[T],

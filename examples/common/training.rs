@@ -10,7 +10,7 @@ use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
 
 use crate::common::data::Samples;
-use crate::common::method::{Kind, Method};
+use crate::common::method::Method;
 use crate::common::random::{Purpose, generator};
 
 /// What a mini-batch's tr H² stands for.
@@ -27,7 +27,7 @@ pub enum Weights {
 pub struct Schedule {
     pub network: Network,
     pub methods: Vec<Method>,
-    /// Of the exact penalty; the sampled one estimates the training set's tr H² in any case.
+    /// Of the penalty, exact or sampled.
     pub weights: Weights,
     /// Samples a batch.
     pub batch: usize,
@@ -45,11 +45,10 @@ pub struct Trained {
 }
 
 impl Schedule {
-    /// The plan of every step of a method.
-    pub fn plan(&self, kind: Kind, train: usize) -> Result<Plan> {
+    /// The plan of every step.
+    pub fn plan(&self, train: usize) -> Result<Plan> {
         let plan = Plan::new(self.network, self.batch)?;
-        let weights = if kind == Kind::HsrSampled { Weights::DataSet } else { self.weights };
-        Ok(match weights {
+        Ok(match self.weights {
             Weights::DataSet if self.batch < train => plan.with_pair_weights(PairWeights::DataSet { samples: train }),
             Weights::DataSet | Weights::Batch => plan,
         })
@@ -75,10 +74,7 @@ pub fn train<T: Real>(
     network.initialize_from(Initialization::Glorot, &mut start, || random.next_u64())?;
     let mut trainings = methods
         .iter()
-        .map(|method| {
-            Ok(Training::new(schedule.plan(method.kind, samples.len())?, method.optimizer(), seed)?
-                .with_theta(&start)?)
-        })
+        .map(|method| Ok(Training::new(schedule.plan(samples.len())?, method.optimizer(), seed)?.with_theta(&start)?))
         .collect::<Result<Vec<Training<T, Box<dyn Optimizer<T>>>>>>()?;
     let mut batches = Batches::<T>::new(network.shape, samples, schedule.batch, seed);
     let mut times = vec![Vec::with_capacity(*steps); methods.len()];

@@ -5,7 +5,7 @@ use flatmin::{Activation, Bounds, Evaluation, Network, Real, Shape};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::common::data::{DataSet, Samples, Split};
-use crate::common::method::{Kind, Method};
+use crate::common::method::Method;
 use crate::common::parallel;
 use crate::common::presets::Preset;
 use crate::common::spectrum::{Landscape, Spectrum};
@@ -106,7 +106,7 @@ impl Experiment<'_> {
             method.update.check()?;
             text += &format!("update: {}\n", method.update);
         }
-        text += &format!("plan of a step: {}\n", schedule.plan(Kind::HsrSampled, split.train.len())?);
+        text += &format!("plan of a step: {}\n", schedule.plan(split.train.len())?);
         text +=
             &format!("Hessian: {} parameters, over {hessian} training samples", schedule.network.shape.parameters());
         Ok(text)

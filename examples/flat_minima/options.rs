@@ -109,12 +109,12 @@ pub struct MethodOptions {
     /// HSR: scale the penalty's gradient to length ρ
     #[arg(long)]
     pub unit: bool,
-    /// HSR, exact: which tr H² a mini-batch stands for
+    /// HSR: which tr H² a mini-batch stands for
     #[arg(long, value_enum, default_value = "batch")]
     pub pair_weights: Weights,
-    /// HSR, sampled: samples kept of a batch, 2 or more
-    #[arg(long, value_name = "COUNT", default_value = "16", value_parser = count)]
-    pub subset: NonZeroUsize,
+    /// HSR, sampled: samples kept of a batch, 2 or more; as its plan says unless given
+    #[arg(long, value_name = "COUNT", value_parser = count)]
+    pub subset: Option<NonZeroUsize>,
     /// HSR, sampled: exact pairs in place of sketches
     #[arg(long)]
     pub no_sketch: bool,
@@ -124,9 +124,12 @@ pub struct MethodOptions {
     /// HSR, sampled: how much of the averages a step keeps, in [0, 1)
     #[arg(long, value_name = "β", default_value = "0.95", value_parser = below_one, allow_negative_numbers = true)]
     pub beta: f64,
-    /// HSR, sampled: how much of its own estimate counts at least in a step's slopes, in [0, 1]; 1 for high learning rates
+    /// HSR, sampled: the share of a step's own estimates in its slopes, in [0, 1]
     #[arg(long, value_name = "γ", default_value = "1", value_parser = not_negative, allow_negative_numbers = true)]
-    pub guard: f64,
+    pub own_share: f64,
+    /// HSR, sampled: the share of the contributions' length that the limit takes away, in [0, 1); 0: no limit
+    #[arg(long, value_name = "SHARE", default_value = "0.2", value_parser = below_one, allow_negative_numbers = true)]
+    pub limited_share: f64,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -153,8 +156,8 @@ impl Options {
     }
 
     fn sampling(&self) -> Sampling {
-        let MethodOptions { subset, no_sketch, alpha, beta, guard, .. } = self.method;
-        Sampling { subset: Some(subset), sketch: !no_sketch, alpha, beta, guard, seed: self.seed }
+        let MethodOptions { subset, no_sketch, alpha, beta, own_share, limited_share, .. } = self.method;
+        Sampling { subset, sketch: !no_sketch, alpha, beta, own_share, limited_share, seed: self.seed }
     }
 
     /// An optimizer; `strength` is SAM's radius or HSR's ρ, where it is not to be the option's.

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use flatmin::{Activation, Sampling, WeightDecay};
 
 use crate::common::data::Source;
@@ -20,6 +20,26 @@ const FEW_RHOS: &[f64] = &[0.01, 0.03, 0.1];
 const FEW_SEEDS: usize = 2;
 const FEW_EPOCHS: usize = 20;
 
+/// Terms on which methods are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Terms {
+    /// All take the same number of steps.
+    Epochs,
+    /// All have the time that SAM takes for these steps.
+    Time,
+}
+
+impl Terms {
+    pub const ALL: [Self; 2] = [Self::Epochs, Self::Time];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Epochs => "epochs",
+            Self::Time => "time",
+        }
+    }
+}
+
 /// Trains with SGD, SAM and HSR, exact and sampled, over a grid of strengths, at equal epochs and at equal time, and draws what each
 /// arrives at: test accuracy against λ_max.
 #[derive(Clone, Debug, Parser)]
@@ -31,6 +51,9 @@ pub struct Options {
     /// Methods
     #[arg(long, value_enum, value_delimiter = ',', default_values = ["sgd", "sam", "hsr", "hsr-sampled"])]
     pub methods: Vec<Kind>,
+    /// On which terms methods are compared
+    #[arg(long, value_enum, value_delimiter = ',', default_values = ["epochs", "time"])]
+    pub terms: Vec<Terms>,
     /// Number of runs of each; 5, or 2 of a quick run
     #[arg(long, value_name = "COUNT")]
     pub seeds: Option<NonZeroUsize>,
@@ -73,12 +96,18 @@ pub struct Options {
     /// β of the sampled penalty: how much of the averages a step keeps
     #[arg(long, value_name = "β", default_value = "0.95")]
     pub beta: f64,
-    /// γ of the sampled penalty: how much of its own estimate counts at least in a step's slopes
-    #[arg(long, value_name = "γ", default_value = "0.25")]
-    pub guard: f64,
-    /// Only this strength of HSR
-    #[arg(long, value_name = "ρ")]
-    pub rho: Option<f64>,
+    /// γ of the sampled penalty: the share of a step's own estimates in its slopes
+    #[arg(long, value_name = "γ", default_value = "1")]
+    pub own_share: f64,
+    /// The share of the length of the sampled penalty's contributions that the limit takes away; 0: no limit
+    #[arg(long, value_name = "SHARE", default_value = "0.2")]
+    pub limited_share: f64,
+    /// Only these strengths of HSR
+    #[arg(long, value_name = "ρ", value_delimiter = ',')]
+    pub rho: Vec<f64>,
+    /// Only these radii of SAM
+    #[arg(long, value_name = "r", value_delimiter = ',')]
+    pub radius: Vec<f64>,
     /// Training samples over which λ_max is taken
     #[arg(long, value_name = "COUNT", default_value = "2000")]
     pub hessian_samples: NonZeroUsize,
@@ -110,20 +139,23 @@ impl Options {
     /// One method of a kind for each of its strengths.
     pub fn grid(&self, kind: Kind, seed: u64) -> Vec<Method> {
         let update = self.update();
-        let radii = if self.quick { FEW_RADII } else { RADII };
-        let one = self.rho.map(|rho| vec![rho]);
-        let rhos = one.unwrap_or_else(|| if self.quick { FEW_RHOS } else { RHOS }.to_vec());
+        let given = |strengths: &[f64], all: &[f64], few: &[f64]| match (strengths, self.quick) {
+            ([], false) => all.to_vec(),
+            ([], true) => few.to_vec(),
+            _ => strengths.to_vec(),
+        };
         let sampling = Sampling {
             subset: self.subset,
             alpha: self.alpha,
             beta: self.beta,
-            guard: self.guard,
+            own_share: self.own_share,
+            limited_share: self.limited_share,
             ..Sampling::new(seed)
         };
         let strengths = match kind {
             Kind::Sgd => vec![0.0],
-            Kind::Sam => radii.to_vec(),
-            Kind::Hsr | Kind::HsrSampled => rhos,
+            Kind::Sam => given(&self.radius, RADII, FEW_RADII),
+            Kind::Hsr | Kind::HsrSampled => given(&self.rho, RHOS, FEW_RHOS),
         };
         let method = |strength| Method { sampling, ..Method::new(kind, update, strength) };
         strengths.into_iter().map(method).collect()

@@ -90,11 +90,11 @@ pub fn write_csv(path: &Path, contests: &[Contest]) -> Result<()> {
         "test_accuracy",
         "lambda_max",
     ])?;
-    for (contest, terms) in contests.iter().zip(["epochs", "time"]) {
+    for contest in contests {
         for entry in &contest.entries {
             for run in &entry.runs {
                 writer.write_record([
-                    terms.to_owned(),
+                    contest.terms.name().to_owned(),
                     entry.method.kind.name().to_owned(),
                     entry.method.to_string(),
                     run.seed.to_string(),

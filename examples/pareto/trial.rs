@@ -9,7 +9,7 @@ use crate::common::method::{Kind, Method};
 use crate::common::spectrum::Landscape;
 use crate::common::statistics::median;
 use crate::common::training::{Schedule, Weights, train};
-use crate::options::Options;
+use crate::options::{Options, Terms};
 
 /// Steps of one turn after another by which time is told, before equal time can be given.
 const TIMED_STEPS: usize = 60;
@@ -36,6 +36,7 @@ pub struct Entry {
 /// All entries under the same terms.
 #[derive(Clone, Debug)]
 pub struct Contest {
+    pub terms: Terms,
     pub name: String,
     pub entries: Vec<Entry>,
 }
@@ -81,7 +82,7 @@ impl<'a> Trial<'a> {
             self.options.seeds(),
             self.options.seed,
             update,
-            schedule.plan(Kind::HsrSampled, split.train.len())?,
+            schedule.plan(split.train.len())?,
         ))
     }
 
@@ -89,17 +90,20 @@ impl<'a> Trial<'a> {
         self.data.prepare(seed, None, None)
     }
 
-    /// Both contests.
-    pub fn run(&self) -> Result<[Contest; 2]> {
+    /// One contest for each of the terms.
+    pub fn run(&self) -> Result<Vec<Contest>> {
         let (kinds, seeds) = (self.options.kinds(), self.options.seeds() as u64);
-        let mut contests =
-            ["equal epochs", "equal time"].map(|name| Contest { name: name.into(), entries: Vec::new() });
-        for contest in &mut contests {
+        let terms = Terms::ALL.into_iter().filter(|terms| self.options.terms.contains(terms));
+        let contest = |terms: Terms| {
             let methods = kinds.iter().flat_map(|&kind| self.options.grid(kind, 0));
-            contest.entries = methods.map(|method| Entry { method, runs: Vec::new() }).collect();
-        }
+            let entries = methods.map(|method| Entry { method, runs: Vec::new() }).collect();
+            Contest { terms, name: format!("equal {}", terms.name()), entries }
+        };
+        let mut contests: Vec<Contest> = terms.map(contest).collect();
         let style = ProgressStyle::with_template("{bar:40} {percent:>3} %  {elapsed} elapsed, {eta} to go")?;
-        let progress = ProgressBar::new(seeds * 2 * contests[0].entries.len() as u64).with_style(style);
+        let progress =
+            ProgressBar::new(seeds * contests.iter().map(|contest| contest.entries.len() as u64).sum::<u64>())
+                .with_style(style);
         let mut budgets = Vec::new();
         for seed in self.options.seed..self.options.seed + seeds {
             let split = self.split(seed);
@@ -111,7 +115,11 @@ impl<'a> Trial<'a> {
             budgets.push(budget * 1e-6);
             for kind in &kinds {
                 let methods = self.options.grid(*kind, seed);
-                for (contest, steps) in contests.iter_mut().zip([steps, (budget / time_of(*kind)).round() as usize]) {
+                for contest in &mut contests {
+                    let steps = match contest.terms {
+                        Terms::Epochs => steps,
+                        Terms::Time => (budget / time_of(*kind)).round() as usize,
+                    };
                     let runs = self.train(&split, methods.clone(), steps.max(1), seed, time_of(*kind), &progress)?;
                     let entries = contest.entries.iter_mut().filter(|entry| entry.method.kind == *kind);
                     entries.zip(runs).for_each(|(entry, run)| entry.runs.push(run));
@@ -119,7 +127,9 @@ impl<'a> Trial<'a> {
             }
         }
         progress.finish_and_clear();
-        contests[1].name = format!("equal time: {:.3} s, that of SAM's epochs", median(&mut budgets));
+        for contest in contests.iter_mut().filter(|contest| contest.terms == Terms::Time) {
+            contest.name = format!("equal time: {:.3} s, that of SAM's epochs", median(&mut budgets));
+        }
         Ok(contests)
     }
 

@@ -99,7 +99,7 @@ fn run(options: &Options) -> Result<()> {
         observations: 1,
     };
     println!("{}: {} samples, batches of {batch}, {} steps", data.name, samples.len(), schedule.steps);
-    println!("plan of a step: {}", schedule.plan(Kind::HsrSampled, samples.len())?);
+    println!("plan of a step: {}", schedule.plan(samples.len())?);
     let mut points = Vec::new();
     train::<f64>(&schedule, &samples, options.seed, |_, thetas| {
         points.extend_from_slice(thetas);

@@ -173,7 +173,8 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
         subset: size(bytes)? as u64,
         alpha: if bytes.arbitrary()? { 0.1 } else { number(bytes)? },
         beta: if bytes.arbitrary()? { 0.9 } else { number(bytes)? },
-        guard: if bytes.arbitrary()? { 0.25 } else { number(bytes)? },
+        own_share: if bytes.arbitrary()? { 1.0 } else { number(bytes)? },
+        limited_share: if bytes.arbitrary()? { 0.2 } else { number(bytes)? },
         seed: bytes.arbitrary()?,
         ..COptimizer::default()
     };

@@ -60,8 +60,10 @@ structure! {
         alpha: f64,
         /// β, in [0, 1): how much of the averages of the traces a step keeps.
         beta: f64,
-        /// γ, in [0, 1]: an estimate of tr H² counts at least so much in the slopes of its own step.
-        guard: f64,
+        /// γ, in [0, 1]: the share of a step's own estimates in the traces at which it takes Λ's slopes; the rest is that of the averages.
+        own_share: f64,
+        /// The share of the contributions' length that a limit on the largest takes away, and a factor gives back; in [0, 1). 0: no limit.
+        limited_share: f64,
         /// Where the random numbers come from, with the count of steps.
         seed: u64,
     }
@@ -108,10 +110,10 @@ impl COptimizer {
     }
 
     fn sampling(&self) -> Sampling {
-        let Self { sketch, subset, alpha, beta, guard, seed, .. } = *self;
+        let Self { sketch, subset, alpha, beta, own_share, limited_share, seed, .. } = *self;
         // More samples than memory can address are as many as the batch has.
         let subset = NonZeroUsize::new(usize::try_from(subset).unwrap_or(usize::MAX));
-        Sampling { subset, sketch: sketch != 0, alpha, beta, guard, seed }
+        Sampling { subset, sketch: sketch != 0, alpha, beta, own_share, limited_share, seed }
     }
 
     /// The same with Adam's update.
@@ -121,7 +123,7 @@ impl COptimizer {
     }
 
     /// The same with a sampled penalty.
-    fn with_sampling(self, Sampling { subset, sketch, alpha, beta, guard, seed }: Sampling) -> Self {
+    fn with_sampling(self, Sampling { subset, sketch, alpha, beta, own_share, limited_share, seed }: Sampling) -> Self {
         Self {
             method: codes::method_code(Method::Hsr),
             penalty: codes::penalty_code(PenaltyKind::Sampled),
@@ -129,7 +131,8 @@ impl COptimizer {
             subset: subset.map_or(0, NonZeroUsize::get) as u64,
             alpha,
             beta,
-            guard,
+            own_share,
+            limited_share,
             seed,
             ..self
         }

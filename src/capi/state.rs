@@ -22,6 +22,12 @@ structure! {
         average_trace: f64,
         /// The same of tr H².
         average_trace_of_square: f64,
+        /// The size to which contributions to ∇Λ are limited; 0 while there is none.
+        average_limit: f64,
+        /// The average of the sum of the contributions' sizes, before they are limited.
+        average_whole: f64,
+        /// The same after they are limited.
+        average_limited: f64,
         /// Estimates that went into both, modulo 2⁶⁴.
         average_count: u64,
     }
@@ -51,17 +57,26 @@ impl<T: Real> StateMemory<T> {
     ///
     /// As for [`Output::slice`].
     pub(super) unsafe fn change<R>(self, work: impl FnOnce(&mut State<'_, T>) -> Result<R, Error>) -> Result<R, Error> {
-        let CState { steps, average_trace, average_trace_of_square, average_count, .. } = self.state;
-        let averages =
-            Averages { trace: average_trace, trace_of_square: average_trace_of_square, count: average_count };
+        let state = &self.state;
+        let averages = Averages {
+            trace: state.average_trace,
+            trace_of_square: state.average_trace_of_square,
+            limit: state.average_limit,
+            whole: state.average_whole,
+            limited: state.average_limited,
+            count: state.average_count,
+        };
         // SAFETY: as promised.
-        let mut state = State { moments: unsafe { self.moments.slice() }, steps, averages };
+        let mut state = State { moments: unsafe { self.moments.slice() }, steps: state.steps, averages };
         let done = work(&mut state)?;
-        let Averages { trace, trace_of_square, count } = state.averages;
+        let Averages { trace, trace_of_square, limit, whole, limited, count } = state.averages;
         let new = CState {
             steps: state.steps,
             average_trace: trace,
             average_trace_of_square: trace_of_square,
+            average_limit: limit,
+            average_whole: whole,
+            average_limited: limited,
             average_count: count,
             ..self.state
         };

@@ -50,6 +50,8 @@ pub(crate) struct Adjoints<'w, T> {
 pub(crate) struct Scattered<'w, T> {
     /// The rows of these samples in the batch, ascending.
     pub rows: &'w [u32],
+    /// What their derivatives are multiplied by.
+    pub factors: &'w [T],
     /// ẑ, class-major: K rows with one column a sample.
     pub logits: &'w [T],
     /// û, one row a sample.
@@ -105,11 +107,11 @@ pub(crate) fn sweep<T: Element>(
         softmax_jacobian_rows(isa, k, forward.p, z);
         add_scaled(isa, z, residual_weight, forward.r);
     }
-    if let Some(Scattered { rows, logits, .. }) = &scattered {
+    if let Some(Scattered { rows, factors, logits, .. }) = &scattered {
         let kept = logits.len() / k;
         for (i, &sample) in rows.iter().enumerate() {
             for (z, logits) in row_mut(z, k, sample as usize).iter_mut().zip(logits.chunks_exact(kept)) {
-                *z += logits[i];
+                *z += factors[i] * logits[i];
             }
         }
     }
@@ -125,11 +127,11 @@ pub(crate) fn sweep<T: Element>(
 
     back_through_units(forward, 0..n, z, &mut *u, [&*f, &*e], context.reborrow());
 
-    if let Some(Scattered { rows, units, .. }) = &scattered {
+    if let Some(Scattered { rows, factors, units, .. }) = &scattered {
         isa.vectorize(|| {
-            for (&sample, units) in rows.iter().zip(units.chunks_exact(m)) {
+            for ((&sample, &factor), units) in rows.iter().zip(*factors).zip(units.chunks_exact(m)) {
                 for (u, &units) in row_mut(u, m, sample as usize).iter_mut().zip(units) {
-                    *u += units;
+                    *u += factor * units;
                 }
             }
         });

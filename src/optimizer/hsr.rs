@@ -12,7 +12,7 @@ use crate::optimizer::state::{State, Step};
 use crate::plan::Plan;
 use crate::quantities::Memory;
 use crate::real::Real;
-use crate::sampled::evaluate::SampledObjective;
+use crate::sampled::evaluate::{SampledEvaluation, SampledObjective};
 use crate::sampled::{Averages, Sampling};
 
 /// How HSR's penalty enters the step.
@@ -132,8 +132,8 @@ impl<B> Hsr<B> {
                 let objective = SampledObjective::Bound { loss: loss_weight, rho, averages: state.averages };
                 let (sampling, draw) = (&sampling, state.steps);
                 let differentiate = const { T::FUNCTIONS.differentiate_sampled };
-                let (loss, estimate) = differentiate(plan, theta, batch, sampling, draw, objective, gradient, scratch)?;
-                let averages = state.averages.with(&estimate, sampling.beta);
+                let SampledEvaluation { loss, estimate, averages } =
+                    differentiate(plan, theta, batch, sampling, draw, objective, gradient, scratch)?;
                 Ok((Step { estimate: Some(estimate), ..Step::plain(loss) }, averages))
             }
         }

@@ -84,7 +84,7 @@ impl<'w, T: Real> Memory<'w, T> {
         let differentiate = const { T::FUNCTIONS.differentiate_sampled };
         let done = differentiate(plan, theta, batch, sampling, draw, objective, self.gradient, self.scratch)?;
         hand_over(plan.instruction_set(), self.gradient, output, "gradient")?;
-        Ok(done)
+        Ok((done.loss, done.estimate))
     }
 }
 

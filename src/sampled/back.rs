@@ -15,12 +15,12 @@
 
 use crate::kernels::context::Context;
 use crate::kernels::gemm::{self, Addend, Matrix, MatrixMut};
-use crate::kernels::vector::map_registers;
+use crate::kernels::vector::{map_registers, sum_registers};
 use crate::sampled::features::{KeptFeatures, Sizes};
 use crate::sampled::pairs::KeptPairs;
 use crate::sampled::sketch::{get, put, registers};
-use crate::simd::{Element, Kernel, Lanes, Simd};
-use crate::workspace::{Arena, buffers, row_mut};
+use crate::simd::{Element, Kernel, Lanes, MAX_LANES, Simd};
+use crate::workspace::{Arena, buffers, row, row_mut};
 
 buffers! {
     /// Derivatives with respect to features.
@@ -43,6 +43,8 @@ buffers! {
         d: [n, m],
         /// Of the logits, K×J.
         logits: [k, n],
+        /// Squares of the sizes of the samples' contributions; later their factors.
+        factors: [n],
     }
 }
 
@@ -67,13 +69,11 @@ pub(super) const fn packing(sizes: Sizes) -> u64 {
 }
 
 impl<'w, T: Element> KeptGradients<'w, T> {
-    /// Computes all derivatives, and overwrites features and pairs. Writes V̂, the derivative with respect to V except through the
-    /// logits.
+    /// Computes all derivatives but V̂, and the squares of the contributions' sizes. Overwrites features.
     pub(super) fn new(
-        mut features: KeptFeatures<'w, T>,
+        features: &mut KeptFeatures<'w, T>,
         pairs: &KeptPairs<'w, T>,
         v: &[T],
-        v_hat: &mut [T],
         arena: &mut Arena<'w, T>,
         context: &mut Context<'_, T>,
     ) -> Self {
@@ -105,15 +105,36 @@ impl<'w, T: Element> KeptGradients<'w, T> {
             row_mut(new.d, m, i).fill(constant);
         }
         multiply(delta_d, Matrix::row_major(&*features.buffers.delta, n, m), add, new.d);
-        isa.run(UnitsBack { features: &mut features, pairs, gradients: &mut new });
+        isa.run(UnitsBack { features: &mut *features, pairs, gradients: &mut new });
 
         let (xi_r, vq_hat) =
             (Matrix::row_major(&*features.buffers.xi_r, k, width), Matrix::row_major(&*features.buffers.vq, width, m));
-        multiply(xi_r, vq_hat, zero, v_hat);
         multiply(xi_r, Matrix::row_major(&*pairs.grams.classes, width, width), zero, new.xi_r);
         multiply(Matrix::row_major(v, k, m), vq_hat.t(), add, new.xi_r);
-        isa.run(LogitsBack { features: &features, gradients: &mut new });
+        isa.run(LogitsBack { features, pairs, gradients: &mut new });
         new
+    }
+
+    /// Writes V̂, the derivative with respect to V except through the logits, of the contributions times their factors. Overwrites ξ, ξ̃
+    /// and r.
+    pub(super) fn output_weight(
+        &self,
+        features: &mut KeptFeatures<'w, T>,
+        v_hat: &mut [T],
+        context: &mut Context<'_, T>,
+    ) {
+        let Sizes { shape, .. } = features.sizes;
+        let (m, k, width) = (shape.hidden(), shape.classes(), features.sizes.width());
+        context.isa.vectorize(|| {
+            for columns in features.buffers.xi_r.chunks_exact_mut(self.factors.len()) {
+                for (entry, &factor) in columns.iter_mut().zip(&*self.factors) {
+                    *entry *= factor;
+                }
+            }
+        });
+        let xi_r = Matrix::row_major(&*features.buffers.xi_r, k, width);
+        let vq_hat = Matrix::row_major(&*features.buffers.vq, width, m);
+        context.set(MatrixMut::row_major(v_hat, k, m), xi_r, vq_hat);
     }
 
     /// Turns the derivatives with respect to the features of units into those with respect to Vᵀξ, Vᵀξ̃ and q, in their places, and u.
@@ -162,8 +183,13 @@ impl<'w, T: Element> KeptGradients<'w, T> {
     /// Adding a multiple of p to (log p)^ does not change ẑ. It is added such that (log p)^ is zero at the most probable class; so
     /// nothing cancels where the network is certain.
     #[inline(always)]
-    fn logits_back<S: Simd>(&mut self, simd: S, features: &KeptFeatures<'_, T>) {
+    fn logits_back<S: Simd>(&mut self, simd: S, features: &KeptFeatures<'_, T>, pairs: &KeptPairs<'_, T>) {
         let Sizes { n, shape, .. } = features.sizes;
+        let m = shape.hidden();
+        for i in 0..n {
+            let units = sum_registers!(T, S, simd, [unit] = [row(self.units, m, i)] => unit * unit).reduce_sum();
+            self.factors[i] = units * pairs.grams.ga[i * (n + 1)];
+        }
         let (k, sketches, width) = (shape.classes(), features.sizes.sketches(), features.sizes.width());
         let [one, half] = [T::ONE, T::HALF].map(|x| T::Lanes::<S>::splat(simd, x));
         let (p, pivot) = (&*features.roots.p, &*features.roots.pivot);
@@ -194,11 +220,19 @@ impl<'w, T: Element> KeptGradients<'w, T> {
                 others = others + logit;
                 put(logit, &mut self.logits[out]);
             }
+            let mut square = T::Lanes::<S>::zero(simd);
             for class in 0..k {
                 let out = at(class * n);
                 let p: T::Lanes<S> = get(simd, &p[at(class * sketches)]);
-                put(p.neg_mul_add(others, get(simd, &self.logits[out.clone()])), &mut self.logits[out]);
+                let logit = p.neg_mul_add(others, get(simd, &self.logits[out.clone()]));
+                square = logit.mul_add(logit, square);
+                put(logit, &mut self.logits[out]);
             }
+            let own = samples.clone().map(|i| pairs.grams.gg[i * (n + 1)]);
+            let mut gg = [T::ZERO; MAX_LANES];
+            gg.iter_mut().zip(own).for_each(|(place, gg)| *place = gg);
+            let gg: T::Lanes<S> = get(simd, &gg[..samples.len()]);
+            put(square.mul_add(gg, get(simd, &self.factors[samples.clone()])), &mut self.factors[samples]);
         }
     }
 }
@@ -221,6 +255,7 @@ impl<T: Element> Kernel for UnitsBack<'_, '_, T> {
 
 struct LogitsBack<'a, 'w, T> {
     features: &'a KeptFeatures<'w, T>,
+    pairs: &'a KeptPairs<'w, T>,
     gradients: &'a mut KeptGradients<'w, T>,
 }
 
@@ -229,6 +264,6 @@ impl<T: Element> Kernel for LogitsBack<'_, '_, T> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        self.gradients.logits_back(simd, self.features);
+        self.gradients.logits_back(simd, self.features, self.pairs);
     }
 }

@@ -11,6 +11,7 @@ use crate::plan::Plan;
 use crate::random::{Random, Stream};
 use crate::sampled::back::{self, KeptGradients};
 use crate::sampled::features::{KeptFeatures, Sizes};
+use crate::sampled::limit;
 use crate::sampled::pairs::{self, KeptPairs, Weights};
 use crate::sampled::subset::{self, Subset};
 use crate::sampled::{Averages, Estimate, Mixture, Sampling};
@@ -27,15 +28,26 @@ pub(crate) enum SampledObjective {
 }
 
 impl SampledObjective {
-    fn weights(self, estimate: &Estimate, guard: f64, shape: Shape) -> Mixture {
+    /// What is summed, but for the factor ρ.
+    fn weights(self, estimate: &Estimate, own: f64, shape: Shape) -> Mixture {
         match self {
             Self::Mixture(mixture) => mixture,
-            Self::Bound { loss, rho, averages } => {
-                let slopes = averages.slopes(estimate, guard, shape);
-                Mixture { loss, trace: rho * slopes.trace, trace_of_square: rho * slopes.square }
+            Self::Bound { loss, averages, .. } => {
+                let slopes = averages.slopes(estimate, own, shape);
+                Mixture { loss, trace: slopes.trace, trace_of_square: slopes.square }
             }
         }
     }
+}
+
+/// What a sampled evaluation finds, beside the gradient.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct SampledEvaluation {
+    /// L
+    pub loss: f64,
+    pub estimate: Estimate,
+    /// The averages with this estimate; of a mixture they are empty.
+    pub averages: Averages,
 }
 
 /// Flops that a subset of `size` adds to the loss gradient.
@@ -119,7 +131,7 @@ pub(crate) fn differentiate_sampled<T: Element>(
     objective: SampledObjective,
     gradient: &mut [T],
     scratch: &mut [T],
-) -> Result<(f64, Estimate)> {
+) -> Result<SampledEvaluation> {
     // The penalty is cheap beside the loss.
     workers::awake(plan.threads(), sweep::flops(plan.shape(), plan.samples()), |threads| {
         let shape = plan.shape();
@@ -134,7 +146,7 @@ pub(crate) fn differentiate_sampled<T: Element>(
         let sizes = Sizes::new(shape, subset.len(), sampling.sketch);
         let random = Random::new(sampling.seed, draw, Stream::Signs);
         let activation = plan.network().activation;
-        let features = KeptFeatures::new(sizes, activation, &forward, subset.rows, random, arena, context);
+        let mut features = KeptFeatures::new(sizes, activation, &forward, subset.rows, random, arena, context);
         let weights = Weights { samples: subset.weights, pairs: pair_weights, mean: 1.0 / forward.n as f64 };
         let mut pairs = KeptPairs::new(&features, arena, context);
         let [trace, trace_of_square] = pairs.values(isa, &features, weights);
@@ -145,14 +157,37 @@ pub(crate) fn differentiate_sampled<T: Element>(
             weight: subset.weights.iter().map(|weight| weight.to_f64()).sum(),
         };
 
-        let wanted = objective.weights(&estimate, sampling.guard, shape);
+        let wanted = objective.weights(&estimate, sampling.own_share, shape);
         pairs.differentiate(isa, weights, [wanted.trace, wanted.trace_of_square]);
-        let kept = KeptGradients::new(features, &pairs, forward.v, gradient.output_weight, arena, context);
+        let kept = KeptGradients::new(&mut features, &pairs, forward.v, arena, context);
+        let averages = match objective {
+            SampledObjective::Mixture(_) => {
+                kept.factors.fill(T::ONE);
+                Averages::default()
+            }
+            SampledObjective::Bound { rho, averages, .. } => {
+                let averages = if averages.count == 0 { Averages::default() } else { averages };
+                let limited = sampling.limited_share > 0.0 && subset.len() < forward.n;
+                if limited {
+                    limit::limit(isa, sampling, rho, &averages, kept.factors)?
+                } else {
+                    kept.factors.fill(T::from_f64(rho));
+                    averages
+                }
+                .with(&estimate, sampling.beta)
+            }
+        };
+        kept.output_weight(&mut features, gradient.output_weight, context);
         let adjoints = Adjoints {
-            scattered: Some(Scattered { rows: subset.rows, logits: kept.logits, units: kept.units }),
+            scattered: Some(Scattered {
+                rows: subset.rows,
+                factors: kept.factors,
+                logits: kept.logits,
+                units: kept.units,
+            }),
             ..Adjoints::of_loss(shape, forward.n, arena)
         };
         sweep::sweep(&forward, wanted.loss, adjoints, gradient, run.context);
-        Ok((forward.loss, estimate))
+        Ok(SampledEvaluation { loss: forward.loss, estimate, averages })
     })
 }

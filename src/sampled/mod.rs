@@ -83,6 +83,7 @@
 mod back;
 pub(crate) mod evaluate;
 mod features;
+mod limit;
 mod pairs;
 mod sketch;
 mod subset;
@@ -106,18 +107,25 @@ pub struct Sampling {
     /// α, in [[`LEAST_ALPHA`](Self::LEAST_ALPHA), 1]: the share of the scores that is the same for all samples. With 1 all samples are
     /// equally likely to be kept.
     pub alpha: f64,
-    /// β, in [0, 1): the share of the averages of the traces that a step keeps.
+    /// β, in [0, 1): the share of the averages that a step keeps.
     pub beta: f64,
-    /// γ, in [0, 1]: in the slopes of a step, tr H² is at least γ times the step's own estimate.
-    pub guard: f64,
+    /// γ, in [0, 1]: the share of a step's own estimates in the traces at which it takes Λ's slopes; the rest is that of the averages.
+    pub own_share: f64,
+    /// The share of the contributions' length that a limit on the largest takes away, and a factor gives back; in [0, 1). 0: no limit.
+    pub limited_share: f64,
     /// Seed of the random numbers, which also depend on the count of steps.
     pub seed: u64,
 }
 
 impl Sampling {
-    /// An automatic subset, the sketch, α = 0.1, β = 0.95, γ = 1/4, and this seed.
+    /// An automatic subset, the sketch, α = 0.1, β = 0.95, γ = 1, a limit that takes a fifth of the length, and this seed.
     pub const fn new(seed: u64) -> Self {
-        Self { subset: None, sketch: true, alpha: 0.1, beta: 0.95, guard: 0.25, seed }
+        Self { subset: None, sketch: true, alpha: 0.1, beta: 0.95, own_share: 1.0, limited_share: 0.2, seed }
+    }
+
+    /// The same without limit and with slopes at the averages alone: given these, a step's gradient is unbiased.
+    pub const fn unbiased(seed: u64) -> Self {
+        Self { own_share: 0.0, limited_share: 0.0, ..Self::new(seed) }
     }
 
     /// The smallest α, 2⁻²⁰. With less, a certain sample would hardly ever be kept, and if it were, its weight would be useless.
@@ -145,7 +153,13 @@ impl Sampling {
         let ranges = [
             ("alpha", self.alpha, (Self::LEAST_ALPHA..=1.0).contains(&self.alpha), "a number from 2⁻²⁰ to 1"),
             ("beta", self.beta, (0.0..1.0).contains(&self.beta), "a number from 0 up to, but not including, 1"),
-            ("guard", self.guard, (0.0..=1.0).contains(&self.guard), "a number from 0 to 1"),
+            ("own share", self.own_share, (0.0..=1.0).contains(&self.own_share), "a number from 0 to 1"),
+            (
+                "limited share",
+                self.limited_share,
+                (0.0..1.0).contains(&self.limited_share),
+                "a number from 0 up to, but not including, 1",
+            ),
         ];
         for (argument, given, valid, expected) in ranges {
             if !valid {
@@ -182,6 +196,12 @@ pub struct Averages {
     pub trace: f64,
     /// Ē2
     pub trace_of_square: f64,
+    /// The size to which contributions to ∇Λ are limited; 0 while there is none.
+    pub limit: f64,
+    /// Average of the sum of the contributions' sizes, before they are limited.
+    pub whole: f64,
+    /// The same after they are limited.
+    pub limited: f64,
     /// Number of estimates in the averages, modulo 2⁶⁴; while it is 0 the averages are not read.
     pub count: u64,
 }
@@ -201,23 +221,38 @@ impl Averages {
             trace: mix(self.trace, estimate.trace),
             trace_of_square: mix(self.trace_of_square, estimate.trace_of_square),
             count: self.count.wrapping_add(1).max(1),
+            ..self
         }
     }
 
-    /// Checks that averages that are read are finite.
+    /// Checks averages that are read: all are finite, and sizes are not negative.
     pub(crate) fn check(&self) -> Result<()> {
-        match [self.trace, self.trace_of_square].into_iter().position(|average| !average.is_finite()) {
-            Some(index) if self.count > 0 => Err(Error::NotFinite { argument: "averages", index }),
-            _ => Ok(()),
+        if self.count == 0 {
+            return Ok(());
+        }
+        let sizes = [self.limit, self.whole, self.limited];
+        let all = [self.trace, self.trace_of_square].into_iter().chain(sizes);
+        if let Some(index) = all.into_iter().position(|average| !average.is_finite()) {
+            return Err(Error::NotFinite { argument: "averages", index });
+        }
+        match sizes.into_iter().find(|&size| size < 0.0) {
+            Some(given) => Err(Error::Hyperparameter {
+                argument: "size of the averages",
+                given,
+                expected: "a number that is not negative",
+            }),
+            None => Ok(()),
         }
     }
 
-    /// Slopes of Λ at the averages, guarded by the estimate.
+    /// Slopes of Λ at mixtures of averages and estimates, with the share `own` of the estimates.
     ///
     /// H has M + 1 directions of zero curvature, so `m² ≤ (P − M − 1)/P · tr H²/P`. Estimates may violate this; m is then limited to it.
-    pub(crate) fn slopes(&self, estimate: &Estimate, guard: f64, shape: Shape) -> BoundSlopes {
+    pub(crate) fn slopes(&self, estimate: &Estimate, own: f64, shape: Shape) -> BoundSlopes {
         let Self { trace, trace_of_square, .. } = if self.count == 0 { self.with(estimate, 0.0) } else { *self };
-        let square = trace_of_square.max(guard * estimate.trace_of_square).max(0.0);
+        let mix = |average: f64, new: f64| (1.0 - own) * average + own * new;
+        let (trace, square) =
+            (mix(trace, estimate.trace), mix(trace_of_square, estimate.trace_of_square.max(0.0)).max(0.0));
         let limit = sqrt((shape.parameters() - shape.hidden() - 1) as f64 * square);
         BoundSlopes::new(trace.clamp(-limit, limit), square, shape.parameters())
     }

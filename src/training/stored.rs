@@ -7,7 +7,7 @@
 //! | `2.weight` | the same | K×M | V |
 //! | `2.bias` | the same | K | c |
 //! | `training.moments` | the same | P or 2P | what the optimizer's update remembers; missing if that is nothing |
-//! | `training.averages` | F64 | 2 | averages of a sampled penalty's traces |
+//! | `training.averages` | F64 | 5 | averages of a sampled penalty's traces and of its limit |
 //! | `training.counts` | U64 | 4 | steps, averaged estimates, epochs, seed |
 //! | `training.best` | that of the training | P | the best parameters; missing, as the next two, where no score was recorded |
 //! | `training.best_score` | F64 | 1 | |
@@ -37,7 +37,7 @@ use crate::sampled::Averages;
 use crate::simd::InstructionSet;
 
 /// The version of the format.
-const VERSION: &str = "1";
+const VERSION: &str = "2";
 /// The metadata's key.
 const KEY: &str = "flatmin";
 
@@ -154,8 +154,9 @@ impl<T: Real, O: Optimizer<T>> Training<T, O> {
         if !self.moments.is_empty() {
             tensors.push(Tensor::numbers("training.moments", &[self.moments.len()], &self.moments));
         }
-        let Averages { trace, trace_of_square, count } = self.averages;
-        tensors.push(Tensor::numbers("training.averages", &[2], &[trace, trace_of_square]));
+        let Averages { trace, trace_of_square, limit, whole, limited, count } = self.averages;
+        let averages = [trace, trace_of_square, limit, whole, limited];
+        tensors.push(Tensor::numbers("training.averages", &[averages.len()], &averages));
         tensors.push(Tensor::counts("training.counts", &[self.steps, count, self.epochs, self.seed]));
         if let Some(Best { score, since, steps, theta }) = &self.best {
             tensors.push(Tensor::numbers("training.best", &[size], theta));
@@ -184,8 +185,8 @@ impl<T: Real, O: Optimizer<T>> Training<T, O> {
         let [steps, count, epochs, seed] = file.counts("training.counts")?;
         let mut training = Self::new(plan, optimizer, seed)?;
         (training.steps, training.epochs) = (steps, epochs);
-        let [trace, trace_of_square] = file.doubles("training.averages")?;
-        training.averages = Averages { trace, trace_of_square, count };
+        let [trace, trace_of_square, limit, whole, limited] = file.doubles("training.averages")?;
+        training.averages = Averages { trace, trace_of_square, limit, whole, limited, count };
         training.averages.check()?;
         training.theta.copy_from_slice(&theta);
         match (file.has("training.moments"), training.moments.is_empty()) {
@@ -227,7 +228,7 @@ impl<'a> File<'a> {
         };
         let mut words = text.split(' ');
         if words.next() != Some(VERSION) {
-            return Err(Error::Stored { part: "version", problem: "unknown to this flatmin, expected 1" });
+            return Err(Error::Stored { part: "version", problem: "unknown to this flatmin, expected 2" });
         }
         let activation = words.next().unwrap_or_default().parse::<Activation>()?;
         let expected = format!("{:016x}", checksum(activation, tensors.iter()));
