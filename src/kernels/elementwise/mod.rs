@@ -176,7 +176,10 @@ impl<T: Element> Higher<'_, T> {
         debug_assert!([h.len(), f.len(), t.len()] == [len; 3]);
         for start in (0..len).step_by(lanes) {
             let part = lanes.min(len - start);
-            let [u, h, f] = [&*e, h, f].map(|column| T::Lanes::<S>::load_at(simd, column, start, part));
+            // Not by `map` of an array: it is not inlined here, and its loads would be calls.
+            let u = T::Lanes::<S>::load_at(simd, e, start, part);
+            let h = T::Lanes::<S>::load_at(simd, h, start, part);
+            let f = T::Lanes::<S>::load_at(simd, f, start, part);
             let [second, third] = F::higher(u, h, f);
             second.store_at(e, start, part);
             third.store_at(t, start, part);
