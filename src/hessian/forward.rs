@@ -26,10 +26,17 @@ pub(crate) enum Derivatives {
     Value,
     /// f: for the gradient of the loss.
     First,
-    /// f, and u: for the derivatives of some samples, computed later.
+    /// f, and u: for the higher derivatives of some samples, computed later from all three.
     FirstAndInput,
     /// f, e and t: for anything about the Hessian.
     Third,
+}
+
+impl Derivatives {
+    /// What e and t of some samples are computed from later: f, and u of those activations that need it.
+    pub(crate) const fn for_higher(activation: Activation) -> Self {
+        if elementwise::higher_read_input(activation) { Self::FirstAndInput } else { Self::First }
+    }
 }
 
 /// The results of the forward pass, one row a sample. Symbols as in the [table](crate::method#symbols).

@@ -63,7 +63,7 @@ const fn workspace_elements(plan: &Plan, size: usize, sketch: bool) -> u64 {
     sum(&[
         product(&[2, shape.parameters()]),
         packing(plan, size, sketch).saturating_mul(plan.threads() as u64),
-        forward::elements(shape, n, Derivatives::FirstAndInput),
+        forward::elements(shape, n, Derivatives::for_higher(plan.network().activation)),
         Adjoints::elements(shape, n),
         subset::elements(n, size),
         sizes.feature_elements(),
@@ -139,13 +139,13 @@ pub(crate) fn differentiate_sampled<T: Element>(
         let size = sampling.subset_len(plan);
         let mut run = Run::new(plan, theta, batch, scratch, packing(plan, size, sampling.sketch) as usize, threads)?;
         let pair_weights = plan.pair_weights().of(batch.samples())?;
-        let forward = run.forward(plan, batch, Derivatives::FirstAndInput)?;
+        let activation = plan.network().activation;
+        let forward = run.forward(plan, batch, Derivatives::for_higher(activation))?;
         let (isa, context, arena) = (run.context.isa, &mut run.context, &mut run.arena);
 
         let subset = Subset::draw(isa, &forward, size, sampling.alpha, [sampling.seed, draw], arena);
         let sizes = Sizes::new(shape, subset.len(), sampling.sketch);
         let random = Random::new(sampling.seed, draw, Stream::Signs);
-        let activation = plan.network().activation;
         let mut features = KeptFeatures::new(sizes, activation, &forward, subset.rows, random, arena, context);
         let weights = Weights { samples: subset.weights, pairs: pair_weights, mean: 1.0 / forward.n as f64 };
         let mut pairs = KeptPairs::new(&features, arena, context);

@@ -125,7 +125,7 @@ impl<'w, T: Element> KeptFeatures<'w, T> {
         let mut new = Self { sizes, buffers, roots: Roots::new(sizes.sketches(), k, arena) };
         new.gather(forward, rows);
         let Buffers { h, e, t, pi_f, .. } = &mut new.buffers;
-        elementwise::activate_with_derivatives(isa, activation, h, &mut pi_f[sizes.vectors() * m..], e, t);
+        elementwise::higher_derivatives(isa, activation, h, &pi_f[sizes.vectors() * m..], e, t);
         isa.run(Sketch { features: &mut new, random });
 
         let (xi_r, v) = (Matrix::row_major(&*new.buffers.xi_r, k, width), Matrix::row_major(forward.v, k, m));
@@ -134,15 +134,20 @@ impl<'w, T: Element> KeptFeatures<'w, T> {
         new
     }
 
-    /// Copies x, u (to the place of h), p and r of the kept samples.
+    /// Copies x, h, f, p and r of the kept samples; and u, where the forward pass has it, to the place of e.
     fn gather(&mut self, forward: &Forward<'_, T>, rows: &[u32]) {
         let Sizes { n, shape, .. } = self.sizes;
         let (d, m, k) = (shape.inputs(), shape.hidden(), shape.classes());
         let (width, sketches, buffers) = (self.sizes.width(), self.sizes.sketches(), &mut self.buffers);
+        let f = &mut buffers.pi_f[self.sizes.vectors() * m..];
         for (i, &sample) in rows.iter().enumerate() {
             let sample = sample as usize;
             row_mut(buffers.x, d, i).copy_from_slice(row(forward.x, d, sample));
-            row_mut(buffers.h, m, i).copy_from_slice(row(forward.u, m, sample));
+            row_mut(buffers.h, m, i).copy_from_slice(row(forward.h, m, sample));
+            row_mut(f, m, i).copy_from_slice(row(forward.f, m, sample));
+            if !forward.u.is_empty() {
+                row_mut(buffers.e, m, i).copy_from_slice(row(forward.u, m, sample));
+            }
             let classes = row(forward.p, k, sample).iter().zip(row(forward.r, k, sample));
             let rows = self.roots.p.chunks_exact_mut(sketches).zip(buffers.xi_r.chunks_exact_mut(width));
             for ((roots, xi_r), (&p, &r)) in rows.zip(classes) {

@@ -62,6 +62,31 @@ pub(crate) fn activate_with_derivatives<T: Element>(
     isa.run(Activate { activation, columns: [u_to_h, f, e, t] });
 }
 
+/// Overwrites every `u` by `φ''(u)` and writes `φ'''(u)` to `t`, where `h` and `f` hold `φ(u)` and `φ'(u)`. Unless the activation's
+/// [`higher_read_input`], `u` may be anything. Slices of one length.
+pub(crate) fn higher_derivatives<T: Element>(
+    isa: InstructionSet,
+    activation: Activation,
+    h: &[T],
+    f: &[T],
+    u_to_e: &mut [T],
+    t: &mut [T],
+) {
+    isa.run(Higher { activation, h, f, e: u_to_e, t });
+}
+
+/// Whether φ'' and φ''' need u, or follow from φ and φ'.
+pub(crate) const fn higher_read_input(activation: Activation) -> bool {
+    match activation {
+        Activation::Tanh => Tanh::HIGHER_READ_INPUT,
+        Activation::Sigmoid => Sigmoid::HIGHER_READ_INPUT,
+        Activation::Softplus => Softplus::HIGHER_READ_INPUT,
+        Activation::Gelu => Gelu::HIGHER_READ_INPUT,
+        Activation::Silu => Silu::HIGHER_READ_INPUT,
+        Activation::Identity => Identity::HIGHER_READ_INPUT,
+    }
+}
+
 /// `[φ, φ', φ'', φ''']` at `u`, by the portable instance of the vector code.
 pub(crate) fn evaluate<T: Element>(activation: Activation, u: T) -> [T; 4] {
     let mut columns = [u, T::ZERO, T::ZERO, T::ZERO];
@@ -114,6 +139,50 @@ impl<T: Element, const N: usize> Kernel for Activate<'_, T, N> {
             Activation::Silu => apply::<T, S, Silu, N>(simd, self.columns),
             Activation::Identity if N == 1 => {}
             Activation::Identity => apply::<T, S, Identity, N>(simd, self.columns),
+        }
+    }
+}
+
+/// φ'' and φ''' from φ and φ'. The column `e` holds `u` on entry.
+struct Higher<'a, T> {
+    activation: Activation,
+    h: &'a [T],
+    f: &'a [T],
+    e: &'a mut [T],
+    t: &'a mut [T],
+}
+
+impl<T: Element> Kernel for Higher<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        match self.activation {
+            Activation::Tanh => self.apply::<S, Tanh>(simd),
+            Activation::Sigmoid => self.apply::<S, Sigmoid>(simd),
+            Activation::Softplus => self.apply::<S, Softplus>(simd),
+            Activation::Gelu => self.apply::<S, Gelu>(simd),
+            Activation::Silu => self.apply::<S, Silu>(simd),
+            Activation::Identity => self.apply::<S, Identity>(simd),
+        }
+    }
+}
+
+impl<T: Element> Higher<'_, T> {
+    #[inline(always)]
+    fn apply<S: Simd, F: Function>(self, simd: S) {
+        let Self { h, f, e, t, .. } = self;
+        let (lanes, len) = (T::Lanes::<S>::LANES, e.len());
+        debug_assert!([h.len(), f.len(), t.len()] == [len; 3]);
+        for start in (0..len).step_by(lanes) {
+            let part = lanes.min(len - start);
+            // Not by `map` of an array: it is not inlined here, and its loads would be calls.
+            let u = T::Lanes::<S>::load_at(simd, e, start, part);
+            let h = T::Lanes::<S>::load_at(simd, h, start, part);
+            let f = T::Lanes::<S>::load_at(simd, f, start, part);
+            let [second, third] = F::higher(u, h, f);
+            second.store_at(e, start, part);
+            third.store_at(t, start, part);
         }
     }
 }

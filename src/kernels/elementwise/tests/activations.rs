@@ -10,7 +10,10 @@ use std::{format, println, vec};
 use super::reference::{Exact, Multiprecision, Value, double, error, limits, ulp};
 use super::{Random, for_both_types, instruction_sets};
 use crate::activation::Activation;
-use crate::kernels::elementwise::{activate, activate_with_derivatives, activate_with_slope, exponentials, logarithms};
+use crate::kernels::elementwise::{
+    activate, activate_with_derivatives, activate_with_slope, exponentials, higher_derivatives, higher_read_input,
+    logarithms,
+};
 use crate::real::Real;
 use crate::simd::InstructionSet;
 
@@ -20,6 +23,54 @@ fn derivatives<T: Real>(isa: InstructionSet, activation: Activation, u: &[T]) ->
     let [h, f, e, t] = &mut columns;
     activate_with_derivatives(isa, activation, h, f, e, t);
     columns
+}
+
+/// The same by two kernels, the second of which takes h and f from the first, and u only if it asks for it.
+fn derivatives_in_two_steps<T: Real>(isa: InstructionSet, activation: Activation, u: &[T]) -> [Vec<T>; 4] {
+    let nan = || vec![T::NAN; u.len()];
+    let (mut h, mut f, mut t) = (u.to_vec(), nan(), nan());
+    activate_with_slope(isa, activation, &mut h, &mut f);
+    let mut e = if higher_read_input(activation) { u.to_vec() } else { nan() };
+    higher_derivatives(isa, activation, &h, &f, &mut e, &mut t);
+    [h, f, e, t]
+}
+
+/// The ways to all derivatives, each with its limits and the magnitudes that its errors are relative to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    AtOnce,
+    InTwoSteps,
+}
+
+impl Way {
+    const ALL: [Self; 2] = [Self::AtOnce, Self::InTwoSteps];
+
+    fn derivatives<T: Real>(self, isa: InstructionSet, activation: Activation, u: &[T]) -> [Vec<T>; 4] {
+        match self {
+            Self::AtOnce => derivatives(isa, activation, u),
+            Self::InTwoSteps => derivatives_in_two_steps(isa, activation, u),
+        }
+    }
+
+    /// From h and f, their errors count as well.
+    fn limits(self, activation: Activation) -> [f64; 4] {
+        match (self, activation) {
+            (Self::InTwoSteps, Activation::Tanh | Activation::Sigmoid) => {
+                let [h, f, ..] = limits(activation);
+                [h, f, 2.5, 2.0]
+            }
+            _ => limits(activation),
+        }
+    }
+
+    /// From h and f, σ'' is f − 2hf: its error is relative to the sum of both.
+    fn value(self, activation: Activation, mut value: [Value; 4]) -> [Value; 4] {
+        if (self, activation) == (Self::InTwoSteps, Activation::Sigmoid) {
+            let [(h, _), (f, _), ..] = value;
+            value[2].1 = f.high + 2.0 * h.high * f.high;
+        }
+        value
+    }
 }
 
 /// The largest error of each column, and where; in units in the last place.
@@ -52,21 +103,23 @@ fn f32_sweep() {
         u.is_finite() && (bits.is_multiple_of(4001) || every && (2_f32.powi(-24)..128.0).contains(&u.abs()))
     };
     for activation in Activation::ALL {
-        let mut worst: Vec<_> = instruction_sets().map(|isa| (isa, Worst([(0.0, 0.0); 4]))).collect();
+        let ways = || instruction_sets().flat_map(|isa| Way::ALL.map(|way| (isa, way)));
+        let mut worst: Vec<_> = ways().map(|way| (way, Worst([(0.0, 0.0); 4]))).collect();
         let step = if every { 1 } else { 4001 };
         let mut patterns = (0..=u32::MAX).step_by(step).filter(swept).map(f32::from_bits).peekable();
         while patterns.peek().is_some() {
             let u: Vec<f32> = patterns.by_ref().take(4096).collect();
             let want: Vec<_> = u.iter().map(|&u| double(activation, f64::from(u))).collect();
-            for (isa, worst) in &mut worst {
-                let got = derivatives(*isa, activation, &u);
+            for ((isa, way), worst) in &mut worst {
+                let got = way.derivatives(*isa, activation, &u);
                 for (i, (&u, &want)) in u.iter().zip(&want).enumerate() {
+                    let want = way.value(activation, want);
                     worst.update(f64::from(u), got.each_ref().map(|column| column[i]), want);
                 }
             }
         }
-        for (isa, worst) in worst {
-            worst.check(limits(activation), &format!("f32 {isa:?} {activation}"));
+        for ((isa, way), worst) in worst {
+            worst.check(way.limits(activation), &format!("f32 {isa:?} {activation} {way:?}"));
         }
     }
 }
@@ -87,13 +140,14 @@ fn f64_against_multiprecision() {
     let mut multiprecision = Multiprecision::new();
     for activation in Activation::ALL {
         let want: Vec<_> = u.iter().map(|&u| multiprecision.evaluate(activation, u)).collect();
-        for isa in instruction_sets() {
+        for (isa, way) in instruction_sets().flat_map(|isa| Way::ALL.map(|way| (isa, way))) {
             let mut worst = Worst([(0.0, 0.0); 4]);
-            let got = derivatives(isa, activation, &u);
+            let got = way.derivatives(isa, activation, &u);
             for (i, (&u, &want)) in u.iter().zip(&want).enumerate() {
+                let want = way.value(activation, want);
                 worst.update(u, got.each_ref().map(|column| column[i]), want);
             }
-            worst.check(limits(activation), &format!("f64 {isa:?} {activation}"));
+            worst.check(way.limits(activation), &format!("f64 {isa:?} {activation} {way:?}"));
         }
     }
 }
@@ -168,7 +222,10 @@ fn special_values<T: Real>() {
     let tiny = T::from_f64(T::MIN_POSITIVE.to_f64() / 4.0);
     for isa in instruction_sets() {
         let all = |activation, u| derivatives(isa, activation, &[u]).map(|column| column[0]);
-        for activation in Activation::ALL {
+        for (activation, way) in
+            Activation::ALL.into_iter().flat_map(|activation| Way::ALL.map(|way| (activation, way)))
+        {
+            let all = |activation, u| way.derivatives(isa, activation, &[u]).map(|column| column[0]);
             let [h, f, e, t] = all(activation, T::NAN);
             assert!(h.is_nan());
             assert!(
@@ -198,7 +255,7 @@ fn special_values<T: Real>() {
                 assert_eq!(
                     [h, f, e, t],
                     [if u > zero { high } else { low }, slope, zero, zero],
-                    "{isa:?} {activation} {u}"
+                    "{isa:?} {activation} {way:?} {u}"
                 );
             }
         }
@@ -215,8 +272,11 @@ fn special_values<T: Real>() {
                 assert_eq!(one / all(activation, u)[0], one / u);
             }
         }
-        assert_eq!(all(Activation::Tanh, zero)[1..], [one, zero, -T::TWO]);
-        assert_eq!(all(Activation::Sigmoid, zero)[..2], [T::HALF, T::from_f64(0.25)]);
+        for way in Way::ALL {
+            let all = |activation, u| way.derivatives(isa, activation, &[u]).map(|column| column[0]);
+            assert_eq!(all(Activation::Tanh, zero)[1..], [one, zero, -T::TWO]);
+            assert_eq!(all(Activation::Sigmoid, zero)[..3], [T::HALF, T::from_f64(0.25), zero]);
+        }
         assert_eq!(all(Activation::Silu, zero)[1..3], [T::HALF, T::HALF]);
     }
 }
@@ -258,13 +318,15 @@ fn symmetries_and_ranges<T: Real>() {
     }
 }
 
-/// A value does not depend on its place, on the length of the slice, or on how many derivatives are asked for; nothing is
-/// written beyond the end.
+/// A value does not depend on its place, on the length of the slice, or on how many derivatives are asked for, nor on when, if the higher
+/// ones are computed from u; nothing is written beyond the end.
 fn kernels_agree_at_every_length<T: Real>() {
     let u: Vec<T> = Random(4).vec(70, -6.0, 6.0);
     for isa in instruction_sets() {
         for activation in Activation::ALL {
             let want = derivatives(isa, activation, &u);
+            let later = derivatives_in_two_steps(isa, activation, &u);
+            assert!(later == want || !higher_read_input(activation), "{isa:?} {activation}");
             for start in 0..3 {
                 for len in 0..=(u.len() - start) {
                     let range = start..start + len;
@@ -275,12 +337,23 @@ fn kernels_agree_at_every_length<T: Real>() {
                     activate_with_slope(isa, activation, &mut h2[range.clone()], &mut f2[range.clone()]);
                     let [h, f] = [&mut h3[range.clone()], &mut f3[range.clone()]];
                     activate_with_derivatives(isa, activation, h, f, &mut e[range.clone()], &mut t[range.clone()]);
+                    let (mut u_to_e, mut t4) = (u.clone(), nan());
+                    let [h, f] = [&h2[range.clone()], &f2[range.clone()]];
+                    let [e4, t4_inside] = [&mut u_to_e[range.clone()], &mut t4[range.clone()]];
+                    higher_derivatives(isa, activation, h, f, e4, t4_inside);
                     for i in 0..u.len() {
                         let inside = range.contains(&i);
                         for h in [&h1, &h2, &h3] {
                             assert_eq!(h[i], if inside { want[0][i] } else { u[i] }, "{isa:?} {activation} {range:?}");
                         }
-                        for (got, want) in [(&f2, &want[1]), (&f3, &want[1]), (&e, &want[2]), (&t, &want[3])] {
+                        assert_eq!(
+                            u_to_e[i],
+                            if inside { later[2][i] } else { u[i] },
+                            "{isa:?} {activation} {range:?}"
+                        );
+                        let columns =
+                            [(&f2, &want[1]), (&f3, &want[1]), (&e, &want[2]), (&t, &want[3]), (&t4, &later[3])];
+                        for (got, want) in columns {
                             assert!(
                                 if inside { got[i] == want[i] } else { got[i].is_nan() },
                                 "{isa:?} {activation} {range:?}"
