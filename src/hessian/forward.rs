@@ -26,7 +26,7 @@ pub(crate) enum Derivatives {
     Value,
     /// f: for the gradient of the loss.
     First,
-    /// f, and u: for the derivatives of some samples, computed later.
+    /// f, u and 1 − ‖p‖²: for the choice of some samples, whose derivatives are computed later.
     FirstAndInput,
     /// f, e and t: for anything about the Hessian.
     Third,
@@ -59,6 +59,8 @@ pub(crate) struct Forward<'w, T> {
     pub p: &'w [T],
     /// Residuals p − y, N×K.
     pub r: &'w [T],
+    /// 1 − ‖p‖² of every sample, N; empty unless asked for.
+    pub uncertainty: &'w [T],
     /// Mean loss.
     pub loss: f64,
 }
@@ -71,7 +73,13 @@ pub(crate) const fn elements(shape: Shape, n: usize, derivatives: Derivatives) -
         Derivatives::FirstAndInput => 3,
         Derivatives::Third => 4,
     };
-    sum(&[product(&[layers, n, shape.hidden()]), product(&[2, n, shape.classes()])])
+    let rows = [product(&[layers, n, shape.hidden()]), product(&[2, n, shape.classes()])];
+    sum(&[rows[0], rows[1], uncertainties(derivatives, n) as u64])
+}
+
+/// Numbers of samples whose uncertainty is computed, of `n`.
+const fn uncertainties(derivatives: Derivatives, n: usize) -> usize {
+    if matches!(derivatives, Derivatives::FirstAndInput) { n } else { 0 }
 }
 
 /// Elements of packing space that the products need.
@@ -93,8 +101,9 @@ impl<'w, T: Element> Forward<'w, T> {
         let (n, shape) = (batch.samples(), network.shape);
         let mut rows = PassRows::cut(shape, batch.inputs(), derivatives, arena);
         let r = arena.take(n * shape.classes());
-        let total = rows.reborrow().run_with_targets(network, theta, batch, derivatives, r, context);
-        rows.into_forward(shape, theta, batch.input_gram(), r, total)
+        let uncertainty = arena.take(uncertainties(derivatives, n));
+        let total = rows.reborrow().run_with_targets(network, theta, batch, derivatives, r, uncertainty, context);
+        Forward { uncertainty, ..rows.into_forward(shape, theta, batch.input_gram(), r, total) }
     }
 
     /// Runs two batches through the network, each as [`new`](Self::new) does, and lays them side by side: the samples of the second follow
@@ -116,8 +125,9 @@ impl<'w, T: Element> Forward<'w, T> {
         let r = arena.take(n * shape.classes());
         let (above, below) = rows.reborrow().split_at(shape, first.samples());
         let (r_above, r_below) = r.split_at_mut(first.samples() * shape.classes());
-        let mut total = above.run_with_targets(network, theta, first, derivatives, r_above, context.reborrow());
-        total += below.run_with_targets(network, theta, second, derivatives, r_below, context);
+        let mut total =
+            above.run_with_targets(network, theta, first, derivatives, r_above, &mut [], context.reborrow());
+        total += below.run_with_targets(network, theta, second, derivatives, r_below, &mut [], context);
         rows.into_forward(shape, theta, None, r, total)
     }
 }
@@ -190,7 +200,8 @@ impl<'w, T: Element> PassRows<'w, T> {
     }
 
     /// Runs a batch through the network, whose inputs these rows are for: probabilities take the place of logits, residuals are written to
-    /// `r`. Returns the sum of the samples' losses.
+    /// `r`, uncertainties to their slice unless it is empty. Returns the sum of the samples' losses.
+    #[allow(clippy::too_many_arguments, reason = "those of every pass, and what a loss adds")]
     fn run_with_targets(
         mut self,
         network: Network,
@@ -198,11 +209,12 @@ impl<'w, T: Element> PassRows<'w, T> {
         batch: &Batch<'_, T>,
         derivatives: Derivatives,
         r: &mut [T],
+        uncertainty: &mut [T],
         context: Context<'_, T>,
     ) -> f64 {
         let isa = context.isa;
         self.reborrow().run(network, theta, derivatives, context);
-        elementwise::cross_entropy_rows(isa, network.shape.classes(), self.z, batch.targets(), r)
+        elementwise::cross_entropy_rows(isa, network.shape.classes(), self.z, batch.targets(), r, uncertainty)
     }
 
     /// The results, where `z` holds probabilities.
@@ -216,7 +228,8 @@ impl<'w, T: Element> PassRows<'w, T> {
     ) -> Forward<'w, T> {
         let Self { x, u, h, f, e, t, z: p } = self;
         let n = x.len() / shape.inputs();
-        Forward { n, shape, x, input_gram, v: theta.output_weight, u, h, f, e, t, p, r, loss: total_loss / n as f64 }
+        let (v, loss) = (theta.output_weight, total_loss / n as f64);
+        Forward { n, shape, x, input_gram, v, u, h, f, e, t, p, r, uncertainty: &[], loss }
     }
 }
 
