@@ -12,10 +12,9 @@
 //! samples, and over pairs of them, are unbiased. (The weights are not divided by their sum: that would add a bias.) If J is at least the
 //! batch's size, all samples are kept, with weight 1.
 //!
-//! The forward pass gives υ. Then one kernel runs over the N samples, with some operations for each: their random numbers; their ranks; a
-//! pass or two that count ranks below a limit ([`limit`]), until few candidates for the limit are left, whose order is found by comparing
-//! them with each other; and a last pass that lists what is kept. Comparisons become bits, a word for 64 samples, so that counting and
-//! listing take no branch for a sample.
+//! The forward pass gives υ. Then one kernel passes over the N samples, with some operations for each: random numbers; ranks; ranks below a
+//! guess, mostly once, until few candidates for the largest kept rank are left, whose order is found by comparing them with each other; and
+//! what is kept. Comparisons become bits, a word for 64 samples, so that counting and listing take no branch for a sample.
 
 use crate::hessian::forward::Forward;
 use crate::kernels::vector::{map_registers, sum_registers};
@@ -139,19 +138,23 @@ fn between<T: Element, S: Simd>(simd: S, ranks: &[T], limits: [T; 2]) -> u64 {
     bits
 }
 
-/// Writes the indices of ranks [`between`] limits; returns how many.
+/// Counts the ranks [`between`] limits, and writes their indices if there is room for all of them.
 #[inline(always)]
 fn list<T: Element, S: Simd>(simd: S, ranks: &[T], limits: [T; 2], indices: &mut [u32]) -> usize {
-    let mut len = 0;
+    let mut count = 0;
     for (ranks, first) in ranks.chunks(WORD).zip((0..).step_by(WORD)) {
         let mut bits = between(simd, ranks, limits);
-        while bits != 0 {
-            indices[len] = first + bits.trailing_zeros();
-            len += 1;
-            bits &= bits - 1;
+        let mut at = count;
+        count += bits.count_ones() as usize;
+        if count <= indices.len() {
+            while bits != 0 {
+                indices[at] = first + bits.trailing_zeros();
+                at += 1;
+                bits &= bits - 1;
+            }
         }
     }
-    len
+    count
 }
 
 /// The most ranks that are compared with each other.
@@ -160,8 +163,9 @@ const CANDIDATES: usize = 32;
 /// Returns the largest of the `size` smallest ranks, and the smallest rank above it, 1/τ. Where several ranks are equal, and not all of
 /// them among the `size` smallest, the first one is below them.
 ///
-/// The scores' mean is 1 and the random numbers are uniform, so about `n t` ranks are below a small t. The first pass tries a limit that a
-/// few more than `size` ranks should not exceed. For small sizes it mostly leaves no more than [`CANDIDATES`] ranks to choose from.
+/// The limit lies between `low`, which `few` ranks do not exceed, and `high`, which `many` do not exceed. The scores' mean is 1 and the
+/// random numbers are uniform, so about `n t` ranks are below a small t: the first pass tries where a few more than `size` should be. For
+/// small sizes it mostly finds no more than [`CANDIDATES`]; else interpolation and bisection in turn make the interval smaller.
 #[inline(always)]
 fn limit<T: Element, S: Simd>(simd: S, ranks: &[T], size: usize) -> [T; 2] {
     const MORE: usize = CANDIDATES / 4;
@@ -169,29 +173,34 @@ fn limit<T: Element, S: Simd>(simd: S, ranks: &[T], size: usize) -> [T; 2] {
     let (mut high, mut many) = (T::INFINITY, ranks.len());
     let mut middle = T::from_usize(size + MORE) / T::from_usize(ranks.len());
     let mut bisect = false;
-    while many - few > CANDIDATES {
-        if !(low < middle && middle < high) {
+    let mut indices = [0; CANDIDATES];
+    let len = loop {
+        let last = many - few <= CANDIDATES;
+        if last {
+            middle = high;
+        } else if !(low < middle && middle < high) {
             return [low, high];
         }
-        let count = ranks.chunks(WORD).map(|ranks| between(simd, ranks, [T::ZERO, middle]).count_ones() as usize).sum();
-        if count <= size {
-            (low, few) = (middle, count);
-        } else {
-            (high, many) = (middle, count);
+        let count = list(simd, ranks, [low, middle], &mut indices);
+        if last || (few + count > size && count <= CANDIDATES) {
+            break count;
         }
-        let wanted = if many > size + 2 * MORE { size + MORE } else { size.saturating_sub(MORE) };
+        if few + count <= size {
+            (low, few) = (middle, few + count);
+        } else {
+            (high, many) = (middle, few + count);
+        }
         middle = if high == T::INFINITY {
             low + low
         } else if bisect {
             low + (high - low) * T::HALF
         } else {
+            let wanted = if many > size + 2 * MORE { size + MORE } else { size.saturating_sub(MORE) };
             low + (high - low) * (T::from_usize(wanted.saturating_sub(few)) / T::from_usize(many - few))
         };
         bisect = !bisect;
-    }
+    };
 
-    let mut indices = [0; CANDIDATES];
-    let len = list(simd, ranks, [low, high], &mut indices);
     let mut candidates = [T::INFINITY; CANDIDATES];
     for (candidate, &index) in candidates.iter_mut().zip(&indices[..len]) {
         *candidate = ranks[index as usize];
