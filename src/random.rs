@@ -4,6 +4,8 @@
 //! *Fast Splittable Pseudorandom Number Generators*, OOPSLA 2014); `key` is itself a chain of two such words, of seed and counter. So
 //! there is no state but the counter, no order of drawing, and any number can be drawn again.
 
+use crate::number::Number;
+
 /// 2⁶⁴ over the golden ratio, odd.
 const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
 
@@ -38,13 +40,21 @@ impl Random {
         word(self.key, index)
     }
 
-    /// The two numbers at `index`, uniform in (0, 1], multiples of 2⁻³².
+    /// The two numbers at `index`, uniform in (0, 1]: multiples of 2⁻³², rounded to the type.
     #[inline(always)]
-    pub(crate) const fn units(self, index: u64) -> [f64; 2] {
-        const STEP: f64 = 1.0 / 4_294_967_296.0;
+    pub(crate) fn units<T: Number>(self, index: u64) -> [T; 2] {
         let word = self.word(index);
-        [((word >> 32) + 1) as f64 * STEP, ((word & 0xFFFF_FFFF) + 1) as f64 * STEP]
+        [(word >> 32) as u32, word as u32].map(unit)
     }
+}
+
+/// `(bits + 1) 2⁻³²`. Its halves of 16 bits are exact in both types, so their sum is rounded once. All instruction sets convert them many at
+/// a time, which not all do with 32 bits and no sign.
+#[inline(always)]
+fn unit<T: Number>(bits: u32) -> T {
+    const HALF: f64 = 1.0 / 65536.0;
+    let [high, low] = [(bits >> 16) as u16, bits as u16].map(|half| T::from_usize(half.into()));
+    high * T::from_f64(HALF) + (low + T::ONE) * T::from_f64(HALF * HALF)
 }
 
 #[inline(always)]
@@ -107,5 +117,19 @@ mod tests {
         let mean = units.iter().sum::<f64>() / units.len() as f64;
         // Six standard deviations of 1/√12 over 100.
         assert!((mean - 0.5).abs() <= 6.0 * 0.2887 / 100.0, "{mean}");
+    }
+
+    #[test]
+    fn units_are_rounded_once() {
+        // Ties of f32, and their neighbours, at every magnitude.
+        let words = (0..32).flat_map(|shift| {
+            [0, 0x80, 0x180, 0x7FFF_FF80, u32::MAX].into_iter().flat_map(move |bits| {
+                [-2i32, -1, 0, 1].map(|step| (bits << shift | bits >> (32 - shift) % 32).wrapping_add_signed(step))
+            })
+        });
+        for bits in words.chain((0..10_000).map(|index| word(5, index) as u32)) {
+            let exact = (f64::from(bits) + 1.0) / 4_294_967_296.0;
+            assert_eq!((unit::<f64>(bits), unit::<f32>(bits)), (exact, exact as f32), "{bits:x}");
+        }
     }
 }

@@ -26,16 +26,16 @@ pub(crate) enum Derivatives {
     Value,
     /// f: for the gradient of the loss.
     First,
-    /// f, and u: for the higher derivatives of some samples, computed later from all three.
-    FirstAndInput,
+    /// f and 1 − ‖p‖², and u if `input`: for the choice of some samples, whose higher derivatives are computed later.
+    Sampled { input: bool },
     /// f, e and t: for anything about the Hessian.
     Third,
 }
 
 impl Derivatives {
-    /// What e and t of some samples are computed from later: f, and u of those activations that need it.
-    pub(crate) const fn for_higher(activation: Activation) -> Self {
-        if elementwise::higher_read_input(activation) { Self::FirstAndInput } else { Self::First }
+    /// What the choice of some samples, and their higher derivatives, are computed from later.
+    pub(crate) const fn sampled(activation: Activation) -> Self {
+        Self::Sampled { input: elementwise::higher_read_input(activation) }
     }
 }
 
@@ -66,6 +66,8 @@ pub(crate) struct Forward<'w, T> {
     pub p: &'w [T],
     /// Residuals p − y, N×K.
     pub r: &'w [T],
+    /// 1 − ‖p‖² of every sample, N; empty unless asked for.
+    pub uncertainty: &'w [T],
     /// Mean loss.
     pub loss: f64,
 }
@@ -74,11 +76,17 @@ pub(crate) struct Forward<'w, T> {
 pub(crate) const fn elements(shape: Shape, n: usize, derivatives: Derivatives) -> u64 {
     let layers = match derivatives {
         Derivatives::Value => 1,
-        Derivatives::First => 2,
-        Derivatives::FirstAndInput => 3,
+        Derivatives::First | Derivatives::Sampled { input: false } => 2,
+        Derivatives::Sampled { input: true } => 3,
         Derivatives::Third => 4,
     };
-    sum(&[product(&[layers, n, shape.hidden()]), product(&[2, n, shape.classes()])])
+    let rows = [product(&[layers, n, shape.hidden()]), product(&[2, n, shape.classes()])];
+    sum(&[rows[0], rows[1], uncertainties(derivatives, n) as u64])
+}
+
+/// Numbers of samples whose uncertainty is computed, of `n`.
+const fn uncertainties(derivatives: Derivatives, n: usize) -> usize {
+    if matches!(derivatives, Derivatives::Sampled { .. }) { n } else { 0 }
 }
 
 /// Elements of packing space that the products need.
@@ -100,8 +108,9 @@ impl<'w, T: Element> Forward<'w, T> {
         let (n, shape) = (batch.samples(), network.shape);
         let mut rows = PassRows::cut(shape, batch.inputs(), derivatives, arena);
         let r = arena.take(n * shape.classes());
-        let total = rows.reborrow().run_with_targets(network, theta, batch, derivatives, r, context);
-        rows.into_forward(shape, theta, batch.input_gram(), r, total)
+        let uncertainty = arena.take(uncertainties(derivatives, n));
+        let total = rows.reborrow().run_with_targets(network, theta, batch, derivatives, r, uncertainty, context);
+        Forward { uncertainty, ..rows.into_forward(shape, theta, batch.input_gram(), r, total) }
     }
 
     /// Runs two batches through the network, each as [`new`](Self::new) does, and lays them side by side: the samples of the second follow
@@ -123,8 +132,9 @@ impl<'w, T: Element> Forward<'w, T> {
         let r = arena.take(n * shape.classes());
         let (above, below) = rows.reborrow().split_at(shape, first.samples());
         let (r_above, r_below) = r.split_at_mut(first.samples() * shape.classes());
-        let mut total = above.run_with_targets(network, theta, first, derivatives, r_above, context.reborrow());
-        total += below.run_with_targets(network, theta, second, derivatives, r_below, context);
+        let mut total =
+            above.run_with_targets(network, theta, first, derivatives, r_above, &mut [], context.reborrow());
+        total += below.run_with_targets(network, theta, second, derivatives, r_below, &mut [], context);
         rows.into_forward(shape, theta, None, r, total)
     }
 }
@@ -163,7 +173,7 @@ impl<'w, T: Element> PassRows<'w, T> {
         let mut layer = |wanted: bool| arena.take(if wanted { n * shape.hidden() } else { 0 });
         let third = derivatives == Derivatives::Third;
         let (h, f) = (layer(true), layer(derivatives != Derivatives::Value));
-        let (e, t, u) = (layer(third), layer(third), layer(derivatives == Derivatives::FirstAndInput));
+        let (e, t, u) = (layer(third), layer(third), layer(derivatives == Derivatives::Sampled { input: true }));
         Self { x, u, h, f, e, t, z: arena.take(n * shape.classes()) }
     }
 
@@ -197,7 +207,8 @@ impl<'w, T: Element> PassRows<'w, T> {
     }
 
     /// Runs a batch through the network, whose inputs these rows are for: probabilities take the place of logits, residuals are written to
-    /// `r`. Returns the sum of the samples' losses.
+    /// `r`, uncertainties to their slice unless it is empty. Returns the sum of the samples' losses.
+    #[allow(clippy::too_many_arguments, reason = "those of every pass, and what a loss adds")]
     fn run_with_targets(
         mut self,
         network: Network,
@@ -205,11 +216,12 @@ impl<'w, T: Element> PassRows<'w, T> {
         batch: &Batch<'_, T>,
         derivatives: Derivatives,
         r: &mut [T],
+        uncertainty: &mut [T],
         context: Context<'_, T>,
     ) -> f64 {
         let isa = context.isa;
         self.reborrow().run(network, theta, derivatives, context);
-        elementwise::cross_entropy_rows(isa, network.shape.classes(), self.z, batch.targets(), r)
+        elementwise::cross_entropy_rows(isa, network.shape.classes(), self.z, batch.targets(), r, uncertainty)
     }
 
     /// The results, where `z` holds probabilities.
@@ -223,7 +235,8 @@ impl<'w, T: Element> PassRows<'w, T> {
     ) -> Forward<'w, T> {
         let Self { x, u, h, f, e, t, z: p } = self;
         let n = x.len() / shape.inputs();
-        Forward { n, shape, x, input_gram, v: theta.output_weight, u, h, f, e, t, p, r, loss: total_loss / n as f64 }
+        let (v, loss) = (theta.output_weight, total_loss / n as f64);
+        Forward { n, shape, x, input_gram, v, u, h, f, e, t, p, r, uncertainty: &[], loss }
     }
 }
 
@@ -249,9 +262,8 @@ impl<T: Element> Pass<'_, T> {
         context.reborrow().rows_of_product(hidden, T::ONE, x, weight.t(), bias, self.samples);
         match self.derivatives {
             Derivatives::Value => elementwise::activate(isa, activation, h),
-            Derivatives::First => elementwise::activate_with_slope(isa, activation, h, f),
-            Derivatives::FirstAndInput => {
-                u.copy_from_slice(h);
+            Derivatives::First | Derivatives::Sampled { .. } => {
+                u.copy_from_slice(&h[..u.len()]);
                 elementwise::activate_with_slope(isa, activation, h, f);
             }
             Derivatives::Third => elementwise::activate_with_derivatives(isa, activation, h, f, e, t),

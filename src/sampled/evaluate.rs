@@ -63,7 +63,7 @@ const fn workspace_elements(plan: &Plan, size: usize, sketch: bool) -> u64 {
     sum(&[
         product(&[2, shape.parameters()]),
         packing(plan, size, sketch).saturating_mul(plan.threads() as u64),
-        forward::elements(shape, n, Derivatives::for_higher(plan.network().activation)),
+        forward::elements(shape, n, Derivatives::sampled(plan.network().activation)),
         Adjoints::elements(shape, n),
         subset::elements(n, size),
         sizes.feature_elements(),
@@ -140,7 +140,7 @@ pub(crate) fn differentiate_sampled<T: Element>(
         let mut run = Run::new(plan, theta, batch, scratch, packing(plan, size, sampling.sketch) as usize, threads)?;
         let pair_weights = plan.pair_weights().of(batch.samples())?;
         let activation = plan.network().activation;
-        let forward = run.forward(plan, batch, Derivatives::for_higher(activation))?;
+        let forward = run.forward(plan, batch, Derivatives::sampled(activation))?;
         let (isa, context, arena) = (run.context.isa, &mut run.context, &mut run.arena);
 
         let subset = Subset::draw(isa, &forward, size, sampling.alpha, [sampling.seed, draw], arena);

@@ -11,12 +11,16 @@
 //! their weights are `w_i = max(1, τ/score)`. Then `𝔼[w_i 1_i] = 1` and `𝔼[w_i w_j 1_i 1_j] = 1` for i ≠ j: weighted sums over kept
 //! samples, and over pairs of them, are unbiased. (The weights are not divided by their sum: that would add a bias.) If J is at least the
 //! batch's size, all samples are kept, with weight 1.
+//!
+//! The forward pass gives υ. Then one kernel passes over the N samples, with some operations for each: random numbers; ranks; ranks below a
+//! guess, mostly once, until few candidates for the largest kept rank are left, whose order is found by comparing them with each other; and
+//! what is kept. Comparisons become bits, a word for 64 samples, so that counting and listing take no branch for a sample.
 
 use crate::hessian::forward::Forward;
 use crate::kernels::vector::{map_registers, sum_registers};
 use crate::random::{Random, Stream};
 use crate::sampled::sketch::{get, registers};
-use crate::simd::{Element, InstructionSet, Kernel, Lanes, Simd};
+use crate::simd::{Element, InstructionSet, Kernel, Lanes, Mask, Simd};
 use crate::workspace::{Arena, buffers};
 
 /// The kept samples of a batch, in the batch's order.
@@ -30,9 +34,8 @@ pub(crate) struct Subset<'w, T> {
 
 buffers! {
     struct Buffers(n: usize, size: usize) where { let kept = if size < n { size } else { n }; } {
-        rows: [kept + 1],
-        weights: [kept + 1],
-        scores: [n],
+        rows: [kept],
+        weights: [kept],
         ranks: [n],
     }
 }
@@ -52,33 +55,16 @@ impl<'w, T: Element> Subset<'w, T> {
         [seed, counter]: [u64; 2],
         arena: &mut Arena<'w, T>,
     ) -> Self {
-        let (n, classes) = (forward.n, forward.shape.classes());
-        let Buffers { rows, weights, scores, ranks } = Buffers::cut(n, size, arena);
-        let rows = bytemuck::cast_slice_mut::<T, u32>(rows);
-        if size >= n {
+        let Buffers { rows, weights, ranks } = Buffers::cut(forward.n, size, arena);
+        let rows = &mut bytemuck::cast_slice_mut::<T, u32>(rows)[..weights.len()];
+        if size >= forward.n {
             for ((row, weight), index) in rows.iter_mut().zip(&mut *weights).zip(0..) {
                 (*row, *weight) = (index, T::ONE);
             }
-            return Self { rows: &rows[..n], weights: &weights[..n] };
+            return Self { rows, weights };
         }
-        isa.run(Uncertainties { p: forward.p, classes, out: scores });
         let random = Random::new(seed, counter, Stream::Subset);
-        for (ranks, index) in ranks.chunks_mut(2).zip(0..) {
-            for (rank, unit) in ranks.iter_mut().zip(random.units(index)) {
-                *rank = T::from_f64(unit);
-            }
-        }
-        let [limit, next] = isa.run(Smallest { scores, ranks, alpha, size });
-        let mut len = 0;
-        for ((index, &rank), &score) in (0..).zip(&*ranks).zip(&*scores) {
-            // Written for every sample, kept for some: no branch to mispredict. At most `size` are kept.
-            (rows[len], weights[len]) = (index, score);
-            len += usize::from(rank <= limit);
-        }
-        for weight in &mut weights[..len] {
-            let inverse = T::ONE / (next * *weight);
-            *weight = if inverse > T::ONE { inverse } else { T::ONE };
-        }
+        let len = isa.run(Draw { uncertainty: forward.uncertainty, alpha, random, ranks, rows, weights });
         Self { rows: &rows[..len], weights: &weights[..len] }
     }
 
@@ -88,109 +74,156 @@ impl<'w, T: Element> Subset<'w, T> {
     }
 }
 
-/// Writes `1 − ‖p‖²` of every row.
-struct Uncertainties<'a, T> {
-    p: &'a [T],
-    classes: usize,
-    out: &'a mut [T],
-}
-
-impl<T: Element> Kernel for Uncertainties<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let k = self.classes;
-        let rest = |square: T| if square < T::ONE { T::ONE - square } else { T::ZERO };
-        // Four rows at a time: the sums over the lanes of four registers take little longer than that of one.
-        let (fours, others) = self.out.as_chunks_mut::<4>();
-        let (p, p_others) = self.p.split_at(4 * fours.len() * k);
-        for (out, p) in fours.iter_mut().zip(p.chunks_exact(4 * k)) {
-            let mut squares = [T::Lanes::<S>::zero(simd); 4];
-            for (square, p) in squares.iter_mut().zip(p.chunks_exact(k)) {
-                *square = sum_registers!(T, S, simd, [p] = [p] => p * p);
-            }
-            *out = T::Lanes::<S>::reduce_sums(squares).map(rest);
-        }
-        for (out, p) in others.iter_mut().zip(p_others.chunks_exact(k)) {
-            *out = rest(sum_registers!(T, S, simd, [p] = [p] => p * p).reduce_sum());
-        }
-    }
-}
-
-/// Turns uncertainties into scores, and uniform numbers into ranks. Returns a limit that `size` ranks do not exceed, and the smallest
-/// rank above it, 1/τ.
-struct Smallest<'a, T> {
-    scores: &'a mut [T],
-    ranks: &'a mut [T],
+/// Writes the rows and weights of as many samples as these slices have room for, or fewer; returns how many.
+struct Draw<'a, T> {
+    uncertainty: &'a [T],
     alpha: f64,
-    size: usize,
+    random: Random,
+    /// Scratch, N.
+    ranks: &'a mut [T],
+    rows: &'a mut [u32],
+    weights: &'a mut [T],
 }
 
-impl<T: Element> Kernel for Smallest<'_, T> {
-    type Output = [T; 2];
+impl<T: Element> Kernel for Draw<'_, T> {
+    type Output = usize;
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> [T; 2] {
-        let Self { scores, ranks, alpha, size } = self;
-        let n = scores.len();
-        let mean = sum_registers!(T, S, simd, [score] = [&*scores] => score).reduce_sum().to_f64() / n as f64;
+    fn run<S: Simd>(self, simd: S) -> usize {
+        let Self { uncertainty, alpha, random, ranks, rows, weights } = self;
+        let (pairs, last) = ranks.as_chunks_mut::<2>();
+        for (units, index) in pairs.iter_mut().zip(0..) {
+            *units = random.units(index);
+        }
+        if let [unit] = last {
+            [*unit, _] = random.units(pairs.len() as u64);
+        }
+
+        let sum = sum_registers!(T, S, simd, [uncertainty] = [uncertainty] => uncertainty).reduce_sum();
+        let mean = sum.to_f64() / ranks.len() as f64;
         let factor = if mean > 0.0 { (1.0 - alpha) / mean } else { 0.0 };
-        let [factor, alpha] = [factor, alpha].map(|x| T::Lanes::<S>::splat(simd, T::from_f64(x)));
-        map_registers!(T, S, simd, [] = [], [score, rank] = [scores, &mut *ranks] => {
-            let score = factor.mul_add(score, alpha);
-            [score, rank / score]
+        let [factor, alpha, one] = [factor, alpha, 1.0].map(|x| T::Lanes::<S>::splat(simd, T::from_f64(x)));
+        map_registers!(T, S, simd, [uncertainty] = [uncertainty], [rank] = [&mut *ranks] => {
+            [rank / factor.mul_add(uncertainty, alpha)]
         });
-        limit::<T, S>(simd, ranks, size)
+
+        let [limit, next] = limit::<T, S>(simd, ranks, rows.len());
+        let len = list(simd, ranks, [T::ZERO, limit], rows);
+        let weights = &mut weights[..len];
+        for (weight, &row) in weights.iter_mut().zip(&*rows) {
+            *weight = uncertainty[row as usize];
+        }
+        let next = T::Lanes::<S>::splat(simd, next);
+        map_registers!(T, S, simd, [] = [], [uncertainty] = [weights] => {
+            [(one / (next * factor.mul_add(uncertainty, alpha))).max(one)]
+        });
+        len
     }
 }
 
-/// Finds the limit between one that too few ranks do not exceed and one that too many do not exceed, by interpolation and bisection in
-/// turn.
+/// Samples whose comparisons are the bits of one word.
+const WORD: usize = 64;
+
+/// Which of at most [`WORD`] ranks are above `low` and not above `high`, neither of which is negative.
+#[inline(always)]
+fn between<T: Element, S: Simd>(simd: S, ranks: &[T], limits: [T; 2]) -> u64 {
+    let [low, high] = limits.map(|limit| T::Lanes::<S>::splat(simd, limit));
+    let mut bits = 0;
+    for part in registers::<T, S>(ranks.len()) {
+        let start = part.start;
+        // The zeros that fill a partial register are not above `low`.
+        let rank: T::Lanes<S> = get(simd, &ranks[part]);
+        bits |= u64::from((low.lt(rank) & rank.le(high)).bits()) << start;
+    }
+    bits
+}
+
+/// Counts the ranks [`between`] limits, and writes their indices if there is room for all of them.
+#[inline(always)]
+fn list<T: Element, S: Simd>(simd: S, ranks: &[T], limits: [T; 2], indices: &mut [u32]) -> usize {
+    let mut count = 0;
+    for (ranks, first) in ranks.chunks(WORD).zip((0..).step_by(WORD)) {
+        let mut bits = between(simd, ranks, limits);
+        let mut at = count;
+        count += bits.count_ones() as usize;
+        if count <= indices.len() {
+            while bits != 0 {
+                indices[at] = first + bits.trailing_zeros();
+                at += 1;
+                bits &= bits - 1;
+            }
+        }
+    }
+    count
+}
+
+/// The most ranks that are compared with each other.
+const CANDIDATES: usize = 32;
+
+/// Returns the largest of the `size` smallest ranks, and the smallest rank above it, 1/τ. Where several ranks are equal, and not all of
+/// them among the `size` smallest, the first one is below them.
 ///
-/// Ranks are nearly uniform near zero, so interpolation needs about five passes. Where several ranks are equal, the limit is below them.
+/// The limit lies between `low`, which `few` ranks do not exceed, and `high`, which `many` do not exceed. The scores' mean is 1 and the
+/// random numbers are uniform, so about `n t` ranks are below a small t: the first pass tries where a few more than `size` should be. For
+/// small sizes it mostly finds no more than [`CANDIDATES`]; else interpolation and bisection in turn make the interval smaller.
 #[inline(always)]
 fn limit<T: Element, S: Simd>(simd: S, ranks: &[T], size: usize) -> [T; 2] {
-    let one = T::Lanes::<S>::splat(simd, T::ONE);
-    let zero = T::Lanes::<S>::zero(simd);
-    // The zeros that fill a partial register must not be counted.
-    let lanes = T::Lanes::<S>::LANES;
-    let padding = T::from_usize(ranks.len().next_multiple_of(lanes) - ranks.len());
-    let wanted = T::from_usize(size);
-    let (mut low, mut few) = (T::ZERO, T::ZERO);
-    let mut high = zero;
-    for part in registers::<T, S>(ranks.len()) {
-        high = high.max(get(simd, &ranks[part]));
-    }
-    let mut high = high.reduce_max();
-    let mut many = T::from_usize(ranks.len());
+    const MORE: usize = CANDIDATES / 4;
+    let (mut low, mut few) = (T::ZERO, 0);
+    let (mut high, mut many) = (T::INFINITY, ranks.len());
+    let mut middle = T::from_usize(size + MORE) / T::from_usize(ranks.len());
     let mut bisect = false;
-    loop {
-        let share = if bisect { T::HALF } else { (wanted + T::HALF - few) / (many - few) };
-        let middle = low + (high - low) * share;
-        if !(low < middle && middle < high) {
-            break;
+    let mut indices = [0; CANDIDATES];
+    let len = loop {
+        let last = many - few <= CANDIDATES;
+        if last {
+            middle = high;
+        } else if !(low < middle && middle < high) {
+            return [low, high];
         }
-        let limit = T::Lanes::<S>::splat(simd, middle);
-        let count = sum_registers!(T, S, simd, [rank] = [ranks] => T::Lanes::<S>::select(rank.le(limit), one, zero));
-        let count = count.reduce_sum() - padding;
-        if count <= wanted {
-            (low, few) = (middle, count);
-            if count == wanted {
-                break;
-            }
+        let count = list(simd, ranks, [low, middle], &mut indices);
+        if last || (few + count > size && count <= CANDIDATES) {
+            break count;
+        }
+        if few + count <= size {
+            (low, few) = (middle, few + count);
         } else {
-            (high, many) = (middle, count);
+            (high, many) = (middle, few + count);
         }
+        middle = if high == T::INFINITY {
+            low + low
+        } else if bisect {
+            low + (high - low) * T::HALF
+        } else {
+            let wanted = if many > size + 2 * MORE { size + MORE } else { size.saturating_sub(MORE) };
+            low + (high - low) * (T::from_usize(wanted.saturating_sub(few)) / T::from_usize(many - few))
+        };
         bisect = !bisect;
+    };
+
+    let mut candidates = [T::INFINITY; CANDIDATES];
+    for (candidate, &index) in candidates.iter_mut().zip(&indices[..len]) {
+        *candidate = ranks[index as usize];
     }
-    let [least, infinity] = [low, T::INFINITY].map(|x| T::Lanes::<S>::splat(simd, x));
-    let mut next = infinity;
-    for part in registers::<T, S>(ranks.len()) {
-        let rank: T::Lanes<S> = get(simd, &ranks[part]);
-        next = next.min(T::Lanes::<S>::select(rank.le(least), infinity, rank));
+    let [zero, one, infinity] = [T::ZERO, T::ONE, T::INFINITY].map(|x| T::Lanes::<S>::splat(simd, x));
+    let wanted = T::Lanes::<S>::splat(simd, T::from_usize(size - few));
+    let (mut least, mut next) = (T::Lanes::<S>::splat(simd, low), infinity);
+    for part in registers::<T, S>(len) {
+        let rank = T::Lanes::<S>::load(simd, &candidates[part.start..]);
+        // How many ranks are not above this one: four sums, so that no addition waits for the one before.
+        let mut order = [zero; 4];
+        for four in candidates[..len.next_multiple_of(4)].as_chunks::<4>().0 {
+            for (order, &other) in order.iter_mut().zip(four) {
+                let other = T::Lanes::<S>::splat(simd, other);
+                *order = *order + T::Lanes::<S>::select(other.le(rank), one, zero);
+            }
+        }
+        let order = (order[0] + order[1]) + (order[2] + order[3]);
+        let kept = order.le(wanted);
+        least = least.max(T::Lanes::<S>::select(kept, rank, zero));
+        next = next.min(T::Lanes::<S>::select(kept, infinity, rank));
     }
-    [low, -(-next).reduce_max()]
+    [least.reduce_max(), -(-next).reduce_max()]
 }
 
 #[cfg(test)]
@@ -203,9 +236,10 @@ mod tests {
 
     const N: usize = 7;
 
-    /// A batch whose probabilities go from uncertain to certain; nothing else of it is read.
+    /// A batch whose samples go from uncertain to certain; nothing else of it is read.
     fn with_samples<O>(run: impl FnOnce(&Forward<'_, f64>) -> O) -> O {
-        let p: Vec<f64> = (0..N).flat_map(|n| [1.0 - 0.5 / (1 << n) as f64, 0.5 / (1 << n) as f64]).collect();
+        let uncertainty: Vec<f64> =
+            (0..N).map(|n| 0.5 / (1 << n) as f64).map(|p| 1.0 - p * p - (1.0 - p) * (1.0 - p)).collect();
         let shape = Shape::new(1, 1, 2).unwrap();
         let none: &[f64] = &[];
         run(&Forward {
@@ -219,8 +253,9 @@ mod tests {
             f: none,
             e: none,
             t: none,
-            p: &p,
+            p: none,
             r: none,
+            uncertainty: &uncertainty,
             loss: 0.0,
         })
     }

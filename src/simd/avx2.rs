@@ -40,7 +40,7 @@ mask! {
     and(a, b) => _mm256_and_ps(a, b);
     or(a, b) => _mm256_or_ps(a, b);
     not(a) => _mm256_xor_ps(a, _mm256_castsi256_ps(_mm256_set1_epi32(-1)));
-    any(a) => _mm256_movemask_ps(a) != 0;
+    bits(a) => _mm256_movemask_ps(a) as u32;
 }
 
 mask! {
@@ -49,7 +49,7 @@ mask! {
     and(a, b) => _mm256_and_pd(a, b);
     or(a, b) => _mm256_or_pd(a, b);
     not(a) => _mm256_xor_pd(a, _mm256_castsi256_pd(_mm256_set1_epi64x(-1)));
-    any(a) => _mm256_movemask_pd(a) != 0;
+    bits(a) => _mm256_movemask_pd(a) as u32;
 }
 
 /// Integer mask of the first `len` lanes of 32 bits.

@@ -40,7 +40,7 @@ mask! {
     and(a, b) => a & b;
     or(a, b) => a | b;
     not(a) => !a;
-    any(a) => a != 0;
+    bits(a) => u32::from(a);
 }
 
 mask! {
@@ -49,7 +49,7 @@ mask! {
     and(a, b) => a & b;
     or(a, b) => a | b;
     not(a) => !a;
-    any(a) => a != 0;
+    bits(a) => u32::from(a);
 }
 
 /// AVX-512F has the bitwise operations on integers only.

@@ -50,8 +50,8 @@ pub trait Kernel {
 
 /// One truth value a lane.
 pub trait Mask: Copy + Debug + BitAnd<Output = Self> + BitOr<Output = Self> + Not<Output = Self> {
-    /// Whether any lane is true.
-    fn any(self) -> bool;
+    /// The truth value of lane i in bit i.
+    fn bits(self) -> u32;
 }
 
 /// Panics where a slice does not fit a register. One short call for all checks: panics in place would double the code of a kernel.

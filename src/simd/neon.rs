@@ -43,7 +43,7 @@ mask! {
     and(a, b) => vandq_u32(a, b);
     or(a, b) => vorrq_u32(a, b);
     not(a) => vmvnq_u32(a);
-    any(a) => vmaxvq_u32(a) != 0;
+    bits(a) => vaddvq_u32(vandq_u32(a, vld1q_u32([1, 2, 4, 8].as_ptr())));
 }
 
 mask! {
@@ -52,7 +52,7 @@ mask! {
     and(a, b) => vandq_u64(a, b);
     or(a, b) => vorrq_u64(a, b);
     not(a) => vreinterpretq_u64_u32(vmvnq_u32(vreinterpretq_u32_u64(a)));
-    any(a) => vmaxvq_u32(vreinterpretq_u32_u64(a)) != 0;
+    bits(a) => vaddvq_u64(vandq_u64(a, vld1q_u64([1, 2].as_ptr()))) as u32;
 }
 
 /// The first `len` numbers at `source`, at most `N`, and zeros.

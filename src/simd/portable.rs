@@ -45,7 +45,7 @@ mask! {
     and(a, b) => a & b;
     or(a, b) => a | b;
     not(a) => !a;
-    any(a) => cast::<u32x4, u128>(a) != 0;
+    bits(a) => a.to_bitmask();
 }
 
 mask! {
@@ -54,7 +54,7 @@ mask! {
     and(a, b) => a & b;
     or(a, b) => a | b;
     not(a) => !a;
-    any(a) => cast::<u64x2, u128>(a) != 0;
+    bits(a) => a.to_bitmask();
 }
 
 /// The first `len` numbers at `source`, and zeros. Not inlined: many loops have such an end, and few spend time there.

@@ -157,7 +157,7 @@ macro_rules! mask {
         and($a:ident, $b:ident) => $and:expr;
         or($c:ident, $d:ident) => $or:expr;
         not($e:ident) => $not:expr;
-        any($f:ident) => $any:expr;
+        bits($f:ident) => $bits:expr;
     ) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug)]
@@ -203,10 +203,10 @@ macro_rules! mask {
         #[allow(unused_unsafe)]
         impl Mask for $name {
             #[inline(always)]
-            fn any(self) -> bool {
+            fn bits(self) -> u32 {
                 let $f = self.0;
                 // SAFETY: masks exist only where the instruction set does.
-                unsafe { $any }
+                unsafe { $bits }
             }
         }
     };

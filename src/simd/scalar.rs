@@ -43,7 +43,7 @@ mask! {
     and(a, b) => a & b;
     or(a, b) => a | b;
     not(a) => !a;
-    any(a) => a;
+    bits(a) => u32::from(a);
 }
 
 /// Defines the register of one `$scalar`.

@@ -189,8 +189,9 @@ impl<T: Element> Kernel for Memory<T> {
         assert_eq!(T::Lanes::<S>::reduce_sums(registers), registers.map(Lanes::reduce_sum));
         assert_eq!(register.reduce_max(), source.iter().fold(-T::MAX, |a, &b| if a < b { b } else { a }));
         assert_eq!((-register).reduce_max(), -source.iter().fold(T::MAX, |a, &b| if b < a { b } else { a }));
-        assert!(!register.lt(register).any());
-        assert!(T::Lanes::<S>::zero(simd).lt(register + T::Lanes::<S>::splat(simd, T::ONE)).any());
+        let smaller = (0..lanes).filter(|&i| source[i] < source[0]).fold(0, |bits, i| bits | 1 << i);
+        assert_eq!(register.lt(T::Lanes::<S>::splat(simd, source[0])).bits(), smaller);
+        assert_eq!(register.eq(register).bits(), u32::MAX >> (32 - lanes));
         for len in 0..=lanes {
             let partial = T::Lanes::<S>::load_partial(simd, &source[..len]);
             let mut all = std::vec![T::NAN; lanes];

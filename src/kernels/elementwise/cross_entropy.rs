@@ -14,9 +14,11 @@
 //! ```
 //!
 //! a sum of terms that are not negative.
+//!
+//! The uncertainty of a row, `1 − ‖p‖²`, costs K multiply–adds while p is in the tile, and a visit of its own afterwards.
 
 use super::ln::ln_1p;
-use super::rows::{Row, RowsMut, TILE_COLUMNS, Tile};
+use super::rows::{Row, Rows, RowsMut, TILE_COLUMNS, Tile};
 use super::softmax::{Partition, exponentiate, largest};
 use crate::number::Number;
 use crate::simd::Element;
@@ -24,7 +26,7 @@ use crate::simd::{InstructionSet, Kernel, Lanes, MAX_LANES, Simd};
 use crate::targets::Targets;
 
 /// Overwrites each row of `classes` logits by its softmax p, writes `p − y` to `residual`, and returns the sum over the rows
-/// of `−Σ y_k ln p_k`, in the order of the rows.
+/// of `−Σ y_k ln p_k`, in the order of the rows. Writes `1 − ‖p‖²` of each row to `uncertainty`, unless that is empty.
 ///
 /// Accuracy and special values are those of [`softmax_rows`](super::softmax_rows). Where a target is 0 its logit may be −∞.
 pub(crate) fn cross_entropy_rows<T: Element>(
@@ -33,14 +35,16 @@ pub(crate) fn cross_entropy_rows<T: Element>(
     logits_to_probabilities: &mut [T],
     targets: Targets<'_, T>,
     residual: &mut [T],
+    uncertainty: &mut [T],
 ) -> f64 {
     debug_assert_eq!(logits_to_probabilities.len(), residual.len());
     debug_assert!(residual.len().is_multiple_of(classes));
+    debug_assert!(uncertainty.is_empty() || uncertainty.len() * classes == residual.len());
     match targets {
         Targets::Classes(all) => debug_assert_eq!(classes * all.len(), residual.len()),
         Targets::Distributions(all) => debug_assert_eq!(all.len(), residual.len()),
     }
-    isa.run(CrossEntropyRows { classes, logits_to_probabilities, targets, residual })
+    isa.run(CrossEntropyRows { classes, logits_to_probabilities, targets, residual, uncertainty })
 }
 
 struct CrossEntropyRows<'a, T> {
@@ -48,6 +52,7 @@ struct CrossEntropyRows<'a, T> {
     logits_to_probabilities: &'a mut [T],
     targets: Targets<'a, T>,
     residual: &'a mut [T],
+    uncertainty: &'a mut [T],
 }
 
 impl<T: Element> Kernel for CrossEntropyRows<'_, T> {
@@ -55,7 +60,7 @@ impl<T: Element> Kernel for CrossEntropyRows<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> f64 {
-        let Self { classes, logits_to_probabilities, targets, residual } = self;
+        let Self { classes, logits_to_probabilities, targets, residual, uncertainty } = self;
         let lanes = T::Lanes::<S>::LANES;
         let mut sum = 0.0;
         if classes > TILE_COLUMNS {
@@ -72,6 +77,9 @@ impl<T: Element> Kernel for CrossEntropyRows<'_, T> {
                 let mut loss = [T::ZERO];
                 cross_entropy::<T::Lanes<S>>(simd, &mut z, &mut y).store_partial(&mut loss);
                 sum += loss[0].to_f64();
+                if let Some(out) = uncertainty.get_mut(n..n + 1) {
+                    uncertainties(simd, &z).store_partial(out);
+                }
             }
             return sum;
         }
@@ -87,11 +95,15 @@ impl<T: Element> Kernel for CrossEntropyRows<'_, T> {
                 Targets::Distributions(all) => y_tile.read(&all[block * rows * classes..][..height * classes], classes),
             }
             for first in (0..height).step_by(lanes) {
+                let part = lanes.min(height - first);
                 let mut z = z_tile.columns::<T::Lanes<S>>(simd, classes, first);
                 let mut losses = [T::ZERO; MAX_LANES];
                 cross_entropy(simd, &mut z, &mut y_tile.columns(simd, classes, first)).store(&mut losses);
-                for loss in &losses[..lanes.min(height - first)] {
+                for loss in &losses[..part] {
                     sum += loss.to_f64();
+                }
+                if !uncertainty.is_empty() {
+                    uncertainties(simd, &z).store_at(uncertainty, block * rows + first, part);
                 }
             }
             z_tile.write(z, classes);
@@ -124,4 +136,15 @@ fn cross_entropy<V: Lanes>(simd: V::Simd, z: &mut impl RowsMut<V>, y: &mut impl 
         y.set(j, target.neg_mul_add(rest, exponential - target) * inverse);
     }
     ln_1p(rest).mul_add(mass, below)
+}
+
+/// `1 − ‖p‖²` of each row, at least 0.
+#[inline(always)]
+fn uncertainties<V: Lanes>(simd: V::Simd, p: &impl Rows<V>) -> V {
+    let mut squares = V::zero(simd);
+    for j in 0..p.registers() {
+        let p = p.get(j, V::Scalar::ZERO);
+        squares = p.mul_add(p, squares);
+    }
+    (V::splat(simd, V::Scalar::ONE) - p.sum(squares)).max(V::zero(simd))
 }

@@ -69,8 +69,16 @@ fn check<T: Real>(classes: usize, z: &[T], random: &mut Random) {
         let (mut p, mut log_sums) = (z.to_vec(), vec![T::NAN; n]);
         softmax_rows(isa, classes, &mut p, &mut log_sums);
         let run = |targets| {
-            let (mut p, mut residual) = (z.to_vec(), vec![T::NAN; z.len()]);
-            let loss = cross_entropy_rows(isa, classes, &mut p, targets, &mut residual);
+            let (mut p, mut residual, mut uncertainty) = (z.to_vec(), vec![T::NAN; z.len()], vec![T::NAN; n]);
+            let loss = cross_entropy_rows(isa, classes, &mut p, targets, &mut residual, &mut uncertainty);
+            for (p, &uncertainty) in p.chunks(classes).zip(&uncertainty) {
+                let want = 1.0 - p.iter().map(|p| p.to_f64() * p.to_f64()).sum::<f64>();
+                let error = (uncertainty.to_f64() - want).abs();
+                assert!(uncertainty >= T::ZERO && error <= classes as f64 * epsilon, "{isa:?} {classes}: {error:e}");
+            }
+            let mut again = (z.to_vec(), vec![T::NAN; z.len()]);
+            assert_eq!(cross_entropy_rows(isa, classes, &mut again.0, targets, &mut again.1, &mut []), loss);
+            assert_eq!((&again.0, &again.1), (&p, &residual));
             (p, residual, loss)
         };
         let (p_hot, r_hot, loss_hot) = run(Targets::Classes(&hot));
@@ -198,7 +206,7 @@ fn one_hot_residuals_do_not_cancel<T: Real>() {
             let mut z = vec![T::ZERO; classes];
             z[1] = T::from_f64(60.0);
             let mut residual = z.clone();
-            let loss = cross_entropy_rows(isa, classes, &mut z, Targets::Classes(&[1]), &mut residual);
+            let loss = cross_entropy_rows(isa, classes, &mut z, Targets::Classes(&[1]), &mut residual, &mut []);
             let want = (classes - 1) as f64 * (-60_f64).exp();
             let bound = (8.0 + classes as f64) * T::EPSILON.to_f64() * want;
             assert_eq!(z[1], T::ONE);
@@ -242,7 +250,7 @@ fn masked_and_invalid_logits<T: Real>() {
             y[1] = one;
             for targets in [Targets::Classes(&[1]), Targets::Distributions(&y)] {
                 let (mut p, mut residual) = (z.clone(), vec![T::NAN; classes]);
-                let loss = cross_entropy_rows(isa, classes, &mut p, targets, &mut residual);
+                let loss = cross_entropy_rows(isa, classes, &mut p, targets, &mut residual, &mut []);
                 assert!((loss - core::f64::consts::LN_2).abs() <= 2.0 * T::EPSILON.to_f64());
                 assert_eq!(residual[..2], [T::HALF, -T::HALF]);
                 assert!(residual[2..].iter().all(|&r| r == T::ZERO));
@@ -265,7 +273,10 @@ fn masked_and_invalid_logits<T: Real>() {
                     "{isa:?} {classes} {bad}"
                 );
                 assert!(!p[..classes].iter().chain(&p[2 * classes..]).any(|p| p.is_nan()));
-                assert!(cross_entropy_rows(isa, classes, &mut z, Targets::Classes(&[0, 0, 0]), &mut residual).is_nan());
+                assert!(
+                    cross_entropy_rows(isa, classes, &mut z, Targets::Classes(&[0, 0, 0]), &mut residual, &mut [])
+                        .is_nan()
+                );
                 assert!(residual[classes..2 * classes].iter().all(|r| r.is_nan()));
                 assert!(!residual[..classes].iter().chain(&residual[2 * classes..]).any(|r| r.is_nan()));
             }
