@@ -5,42 +5,34 @@
 //!
 //! ```text
 //! ζ̂ += π̂∘h + 2ζ∘Δ̂       ĝ += π̂∘ζ        f̂ += ζ̂∘Vᵀξ + (ζ̃)^∘Vᵀξ̃        d̂ += Δ̂/2        q̂ = d̂∘e        ê = d̂∘q
-//! (Vᵀξ)^ = f∘ζ̂          [ξ | ξ̃ | r]^ += V [(Vᵀξ)^; (Vᵀξ̃)^; q̂]ᵀ          V̂ = [ξ | ξ̃ | r] [(Vᵀξ)^; (Vᵀξ̃)^; q̂]
+//! (Vᵀξ)^ = f∘ζ̂          [ξ̃ | ξ | r]^ += V [(Vᵀξ̃)^; (Vᵀξ)^; q̂]ᵀ          V̂ = [ξ̃ | ξ | r] [(Vᵀξ̃)^; (Vᵀξ)^; q̂]
 //! (log p)^ = √p∘(√p)^/2 + p∘r̂       ẑ = (log p)^ − p Σ (log p)^
 //! û = ĝ∘f + f̂∘e + ê∘t
 //! ```
 //!
-//! **Loop order.** One product for the sums of each kind of feature, then passes over all units of all samples, in contiguous memory.
-//! Numbers that a sample has once, the coefficient between ζ and ζ̃ and the constant part of d̂, are first copied to all of its units.
+//! **Loop order.** Registers of units; samples, one or two at a time; all other samples. The sums of a register of units stay in registers,
+//! and so does what follows from them. Then three matrix products for the classes, and a pass over them.
+
+use core::ops::Range;
 
 use crate::kernels::context::Context;
 use crate::kernels::gemm::{self, Addend, Matrix, MatrixMut};
-use crate::kernels::vector::{map_registers, sum_registers};
-use crate::sampled::features::{KeptFeatures, Sizes};
-use crate::sampled::pairs::KeptPairs;
+use crate::kernels::vector::sum_registers;
+use crate::sampled::features::{KeptFeatures, Sizes, read};
+use crate::sampled::pairs::{Grams, KeptPairs};
 use crate::sampled::sketch::{get, put, registers};
 use crate::simd::{Element, Kernel, Lanes, MAX_LANES, Simd};
-use crate::workspace::{Arena, buffers, row, row_mut};
+use crate::workspace::{Arena, buffers, row};
 
 buffers! {
     /// Derivatives with respect to features.
     pub(super) struct KeptGradients(sizes: Sizes) where {
         let (n, m, k) = (sizes.n, sizes.shape.hidden(), sizes.shape.classes());
     } {
-        /// Of [ξ | ξ̃ | r], K×`width`.
+        /// Of [ξ̃ | ξ | r], K×`width`.
         xi_r: [k, sizes.width()],
-        /// Of h, J×M; in the end of u.
+        /// Of u, J×M.
         units: [n, m],
-        /// Of ζ, `vectors`×M.
-        zeta: [sizes.vectors(), m],
-        /// The coefficient between ζ and ζ̃, J×M where there is a ζ̃.
-        second: [sizes.sketches() - sizes.vectors(), m],
-        /// Of [π; f], `paired`×M.
-        pi_f: [sizes.paired(), m],
-        /// Of Δ, J×M.
-        delta: [n, m],
-        /// Of d, J×M.
-        d: [n, m],
         /// Of the logits, K×J.
         logits: [k, n],
         /// Squares of the sizes of the samples' contributions; later their factors.
@@ -55,17 +47,8 @@ pub(super) const fn elements(sizes: Sizes) -> u64 {
 
 /// Elements of packing space that the products need.
 pub(super) const fn packing(sizes: Sizes) -> u64 {
-    let (n, m, k) = (sizes.n, sizes.shape.hidden(), sizes.shape.classes());
-    let (vectors, paired, w) = (sizes.vectors(), sizes.paired(), sizes.width());
-    gemm::largest_workspace(&[
-        [n, n, m],
-        [vectors, vectors, m],
-        [vectors, n, m],
-        [n, paired, m],
-        [k, w, w],
-        [k, w, m],
-        [k, m, w],
-    ])
+    let (m, k, w) = (sizes.shape.hidden(), sizes.shape.classes(), sizes.width());
+    gemm::largest_workspace(&[[k, w, w], [k, w, m], [k, m, w]])
 }
 
 impl<'w, T: Element> KeptGradients<'w, T> {
@@ -78,39 +61,15 @@ impl<'w, T: Element> KeptGradients<'w, T> {
         context: &mut Context<'_, T>,
     ) -> Self {
         let (sizes, isa) = (features.sizes, context.isa);
-        let Sizes { n, shape, .. } = sizes;
-        let (m, k) = (shape.hidden(), shape.classes());
-        let (vectors, paired, width) = (sizes.vectors(), sizes.paired(), sizes.width());
+        let (m, k, width) = (sizes.shape.hidden(), sizes.shape.classes(), sizes.width());
         let mut new = Self::cut(sizes, arena);
-        let mut multiply = |a: Matrix<'_, T>, b: Matrix<'_, T>, addend: Addend<'_, T>, out: &mut [T]| {
-            context.product(MatrixMut::row_major(out, a.rows(), b.cols()), T::ONE, a, b, addend);
-        };
-        let (zero, add) = (Addend::Zero, Addend::Output(T::ONE));
-        multiply(
-            Matrix::row_major(&*pairs.grams.gg_hat, n, n),
-            Matrix::row_major(&*features.buffers.h, n, m),
-            zero,
-            new.units,
-        );
-        let zeta = Matrix::row_major(features.buffers.zeta, vectors, m);
-        multiply(Matrix::row_major(&*pairs.grams.zeta, vectors, vectors), zeta, zero, new.zeta);
-        let (pf, pi_f) =
-            (Matrix::row_major(&*pairs.grams.pf, paired, n), Matrix::row_major(&*features.buffers.pi_f, paired, m));
-        let (pi_hat, f_hat) = new.pi_f.split_at_mut(vectors * m);
-        multiply(pf.rows_range(0..vectors), pi_f.rows_range(vectors..paired), zero, pi_hat);
-        multiply(pf.t(), pi_f, zero, f_hat);
-        let delta_d = Matrix::row_major(&*pairs.grams.delta_d, n, n);
-        multiply(delta_d, Matrix::row_major(&*features.buffers.d, n, m), zero, new.delta);
-        for (i, &constant) in pairs.grams.own_d.iter().enumerate() {
-            row_mut(new.d, m, i).fill(constant);
-        }
-        multiply(delta_d, Matrix::row_major(&*features.buffers.delta, n, m), add, new.d);
         isa.run(UnitsBack { features: &mut *features, pairs, gradients: &mut new });
-
         let (xi_r, vq_hat) =
             (Matrix::row_major(&*features.buffers.xi_r, k, width), Matrix::row_major(&*features.buffers.vq, width, m));
-        multiply(xi_r, Matrix::row_major(&*pairs.grams.classes, width, width), zero, new.xi_r);
-        multiply(Matrix::row_major(v, k, m), vq_hat.t(), add, new.xi_r);
+        let classes = Matrix::row_major(&*pairs.grams.classes_hat, width, width);
+        context.set(MatrixMut::row_major(new.xi_r, k, width), xi_r, classes);
+        let (out, v) = (MatrixMut::row_major(new.xi_r, k, width), Matrix::row_major(v, k, m));
+        context.product(out, T::ONE, v, vq_hat.t(), Addend::Output(T::ONE));
         isa.run(LogitsBack { features, pairs, gradients: &mut new });
         new
     }
@@ -137,45 +96,95 @@ impl<'w, T: Element> KeptGradients<'w, T> {
         context.set(MatrixMut::row_major(v_hat, k, m), xi_r, vq_hat);
     }
 
-    /// Turns the derivatives with respect to the features of units into those with respect to Vᵀξ, Vᵀξ̃ and q, in their places, and u.
+    /// The sums of the derivatives with respect to the features of units, for `R` samples from `first` on and a register of units; and
+    /// what follows from them: the derivatives with respect to Vᵀξ̃, Vᵀξ and q, in the places of these, and u.
     #[inline(always)]
-    fn units_back<S: Simd>(&mut self, simd: S, features: &mut KeptFeatures<'_, T>, pairs: &KeptPairs<'_, T>) {
-        let Sizes { n, shape, second, .. } = features.sizes;
-        let (m, len) = (shape.hidden(), n * shape.hidden());
-        let vectors = features.sizes.vectors() * m;
-        let (pi_hat, f_hat) = self.pi_f.split_at_mut(vectors);
-        let f = &features.buffers.pi_f[vectors..];
-        let (vq, q) = features.buffers.vq.split_at_mut(features.sizes.sketches() * m);
-        if second {
-            for (i, &coefficient) in pairs.grams.own_zeta.iter().enumerate() {
-                row_mut(self.second, m, i).fill(coefficient);
+    fn units_back<S: Simd, const R: usize>(
+        &mut self,
+        simd: S,
+        features: &mut KeptFeatures<'_, T>,
+        grams: &Grams<'_, T>,
+        first: usize,
+        (block, units): (usize, Range<usize>),
+    ) {
+        let sizes = features.sizes;
+        let Sizes { n, l, second, shape } = sizes;
+        let (m, lanes, vectors) = (shape.hidden(), T::Lanes::<S>::LANES, sizes.vectors());
+        let (seconds, sketches, record) = (sizes.seconds(), sizes.sketches(), sizes.record() * lanes);
+        let (zero, half) = (T::Lanes::<S>::zero(simd), T::Lanes::<S>::splat(simd, T::HALF));
+        let KeptFeatures { buffers, .. } = features;
+        let records = &buffers.records[block * n * record..][..n * record];
+        let samples: [usize; R] = core::array::from_fn(|at| first + at);
+
+        let [mut h_hat, mut f_hat, mut delta_hat] = [[zero; R]; 3];
+        let mut d_hat = [zero; R];
+        for (d_hat, i) in d_hat.iter_mut().zip(samples) {
+            *d_hat = T::Lanes::<S>::splat(simd, grams.own_d[i]);
+        }
+        let [gg, ff, delta_d] =
+            [&*grams.gg_hat, &*grams.ff, &*grams.delta_d].map(|pairs| samples.map(|i| row(pairs, n, i)));
+        for (j, other) in records.chunks_exact(record).enumerate() {
+            let [h, f, d, delta]: [T::Lanes<S>; 4] = read(simd, other);
+            for at in 0..R {
+                h_hat[at] = T::Lanes::<S>::splat(simd, gg[at][j]).mul_add(h, h_hat[at]);
+                f_hat[at] = T::Lanes::<S>::splat(simd, ff[at][j]).mul_add(f, f_hat[at]);
+                delta_hat[at] = T::Lanes::<S>::splat(simd, delta_d[at][j]).mul_add(d, delta_hat[at]);
+                d_hat[at] = T::Lanes::<S>::splat(simd, delta_d[at][j]).mul_add(delta, d_hat[at]);
             }
-            let (zeta, other) = features.buffers.zeta.split_at(len);
-            let inputs = [zeta, other, &*self.second, f];
-            let out = [&mut *self.zeta, &mut *f_hat, &mut vq[len..]];
-            map_registers!(T, S, simd, [zeta, other, coefficient, f] = inputs, [zeta_hat, f_hat, v] = out => {
-                let other_hat = coefficient * zeta;
-                [coefficient.mul_add(other, zeta_hat), other_hat.mul_add(v, f_hat), other_hat * f]
-            });
         }
-        let mut first = 0;
-        while first < vectors {
-            let range = first..first + len;
-            let vector = [&features.buffers.zeta[range.clone()], &self.zeta[range.clone()], &pi_hat[range.clone()]];
-            let inputs = [vector[0], vector[1], vector[2], &*self.delta, &*features.buffers.h, f];
-            let out = [&mut *self.units, &mut *f_hat, &mut vq[range]];
-            map_registers!(T, S, simd, [zeta, zeta_hat, pi_hat, delta_hat, h, f] = inputs, [h_hat, f_hat, v] = out => {
-                let zeta_hat = (zeta + zeta).mul_add(delta_hat, pi_hat.mul_add(h, zeta_hat));
-                [pi_hat.mul_add(zeta, h_hat), zeta_hat.mul_add(v, f_hat), zeta_hat * f]
-            });
-            first += len;
+        for own in 0..l {
+            let [mut zeta_hat, mut pi_hat] = [[zero; R]; 2];
+            let pi_f = samples.map(|i| row(grams.pi_f, n, own * n + i));
+            for vector in 0..l {
+                let f_pi = samples.map(|i| &row(grams.f_pi, vectors, i)[vector * n..][..n]);
+                let zeta_zeta = samples.map(|i| &row(grams.zeta, vectors, own * n + i)[vector * n..][..n]);
+                for (j, other) in records.chunks_exact(record).enumerate() {
+                    let [zeta, pi]: [T::Lanes<S>; 2] = read(simd, &other[(4 + 2 * vector) * lanes..]);
+                    let [f]: [T::Lanes<S>; 1] = read(simd, &other[lanes..]);
+                    for at in 0..R {
+                        zeta_hat[at] = T::Lanes::<S>::splat(simd, zeta_zeta[at][j]).mul_add(zeta, zeta_hat[at]);
+                        if vector == 0 {
+                            pi_hat[at] = T::Lanes::<S>::splat(simd, pi_f[at][j]).mul_add(f, pi_hat[at]);
+                        }
+                        if own == 0 {
+                            f_hat[at] = T::Lanes::<S>::splat(simd, f_pi[at][j]).mul_add(pi, f_hat[at]);
+                        }
+                    }
+                }
+            }
+            for (at, i) in samples.into_iter().enumerate() {
+                let own_record = &records[i * record..];
+                let [h, f]: [T::Lanes<S>; 2] = read(simd, own_record);
+                let [zeta]: [T::Lanes<S>; 1] = read(simd, &own_record[(4 + 2 * own) * lanes..]);
+                let place = |row: usize| row * m + units.start..row * m + units.end;
+                let (v, v_second) = (place(seconds + own * n + i), place(i));
+                let mut zeta_hat = (zeta + zeta).mul_add(delta_hat[at], pi_hat[at].mul_add(h, zeta_hat[at]));
+                if second {
+                    let (coefficient, v) = (
+                        T::Lanes::<S>::splat(simd, grams.own_zeta[i]),
+                        get::<T::Lanes<S>>(simd, &buffers.vq[v_second.clone()]),
+                    );
+                    zeta_hat = coefficient.mul_add(f * v, zeta_hat);
+                    let second_hat = coefficient * zeta;
+                    f_hat[at] = second_hat.mul_add(v, f_hat[at]);
+                    put(second_hat * f, &mut buffers.vq[v_second]);
+                }
+                h_hat[at] = pi_hat[at].mul_add(zeta, h_hat[at]);
+                f_hat[at] = zeta_hat.mul_add(get(simd, &buffers.vq[v.clone()]), f_hat[at]);
+                put(zeta_hat * f, &mut buffers.vq[v]);
+            }
         }
-        let half = T::Lanes::<S>::splat(simd, T::HALF);
-        let inputs = [&*f_hat, &*self.delta, &*self.d, f, &*features.buffers.e, &*features.buffers.t];
-        map_registers!(T, S, simd, [f_hat, delta_hat, d_hat, f, e, t] = inputs, [h_hat, q] = [&mut *self.units, q] => {
-            let d_hat = half.mul_add(delta_hat, d_hat);
-            [(d_hat * q).mul_add(t, f_hat.mul_add(e, h_hat * f)), d_hat * e]
-        });
+        for (at, i) in samples.into_iter().enumerate() {
+            let place = |row: usize| row * m + units.start..row * m + units.end;
+            let [_, f]: [T::Lanes<S>; 2] = read(simd, &records[i * record..]);
+            let e: T::Lanes<S> = get(simd, &buffers.e[place(i)]);
+            let t = get(simd, &buffers.t[place(i)]);
+            let d_hat = half.mul_add(delta_hat[at], d_hat[at]);
+            let q = &mut buffers.vq[place(sketches + i)];
+            let u_hat = (d_hat * get(simd, q)).mul_add(t, f_hat[at].mul_add(e, h_hat[at] * f));
+            put(d_hat * e, q);
+            put(u_hat, &mut self.units[place(i)]);
+        }
     }
 
     /// Turns the derivatives with respect to ξ, ξ̃ and r into those with respect to the logits.
@@ -249,7 +258,18 @@ impl<T: Element> Kernel for UnitsBack<'_, '_, T> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        self.gradients.units_back(simd, self.features, self.pairs);
+        let Self { features, pairs, gradients } = self;
+        let Sizes { n, shape, .. } = features.sizes;
+        // The records of a register of units stay in the L1 cache. Two samples at a time halve the loads, where there are registers.
+        let pairs_of_samples = if S::REGISTERS > 16 { n / 2 } else { 0 };
+        for block in registers::<T, S>(shape.hidden()).enumerate() {
+            for pair in 0..pairs_of_samples {
+                gradients.units_back::<S, 2>(simd, features, &pairs.grams, 2 * pair, block.clone());
+            }
+            for sample in 2 * pairs_of_samples..n {
+                gradients.units_back::<S, 1>(simd, features, &pairs.grams, sample, block.clone());
+            }
+        }
     }
 }
 

@@ -2,11 +2,14 @@
 //!
 //! J samples are kept. Each has one random vector ξ, or K − 1 fixed ones (see [`sketch`](super::sketch)); the l-th vector of sample i is
 //! column `l J + i`. Where ξ is random there is a second, independent one, ξ̃. Quantities of classes are class-major, side by side:
-//! `[ξ | ξ̃ | r]`, K rows of [`width`](Sizes::width) columns. Quantities of units are sample-major.
+//! `[ξ̃ | ξ | r]`, K rows of [`width`](Sizes::width) columns.
 //!
 //! ```text
-//! [Vᵀξ; Vᵀξ̃; q] = [ξ | ξ̃ | r]ᵀ V        ζ = f∘Vᵀξ        π = ζ∘h        d = e∘q        Δ = Σ ζ² + d/2
+//! [Vᵀξ̃; Vᵀξ; q] = [ξ̃ | ξ | r]ᵀ V        ζ = f∘Vᵀξ        π = ζ∘h        d = e∘q        Δ = Σ ζ² + d/2
 //! ```
+//!
+//! What pairs are formed of lies together: for a register's worth of units, and each sample, a record of the registers
+//! `h, f, d, Δ, ζ, π`, and `ζ, π` for each further vector. Units that fill up the last register are 0.
 
 use crate::activation::Activation;
 use crate::count::{product, sum};
@@ -16,8 +19,8 @@ use crate::kernels::elementwise;
 use crate::kernels::gemm::{self, Matrix, MatrixMut};
 use crate::network::Shape;
 use crate::random::Random;
-use crate::sampled::sketch::{self, Roots, Signs, get, put, registers};
-use crate::simd::{Element, Kernel, Lanes, Simd};
+use crate::sampled::sketch::{self, Roots, Signs, get, registers};
+use crate::simd::{Element, Kernel, Lanes, MAX_LANES, Simd};
 use crate::workspace::{Arena, buffers, row, row_mut};
 
 /// Sizes of all quantities of the kept samples.
@@ -44,19 +47,29 @@ impl Sizes {
         self.n.saturating_mul(self.l)
     }
 
-    /// Columns of `[ξ | ξ̃]`.
-    pub(super) const fn sketches(self) -> usize {
-        if self.second { self.vectors().saturating_add(self.n) } else { self.vectors() }
+    /// Columns of `ξ̃`.
+    pub(super) const fn seconds(self) -> usize {
+        if self.second { self.n } else { 0 }
     }
 
-    /// Columns of `[ξ | ξ̃ | r]`.
+    /// Columns of `[ξ̃ | ξ]`.
+    pub(super) const fn sketches(self) -> usize {
+        self.vectors().saturating_add(self.seconds())
+    }
+
+    /// Columns of `[ξ̃ | ξ | r]`.
     pub(super) const fn width(self) -> usize {
         self.sketches().saturating_add(self.n)
     }
 
-    /// Rows of `[π; f]`.
+    /// Columns of `[ξ | r]`.
     pub(super) const fn paired(self) -> usize {
         self.vectors().saturating_add(self.n)
+    }
+
+    /// Registers of a record.
+    pub(super) const fn record(self) -> usize {
+        self.l.saturating_mul(2).saturating_add(4)
     }
 
     /// Flops of features and their derivatives, without elementwise work.
@@ -79,25 +92,27 @@ buffers! {
     /// Quantities of the kept samples.
     pub(super) struct Buffers(sizes: Sizes) where {
         let (n, d, m, k) = (sizes.n, sizes.shape.inputs(), sizes.shape.hidden(), sizes.shape.classes());
+        let padded = m.div_ceil(MAX_LANES).saturating_mul(MAX_LANES);
     } {
         /// Inputs, J×D.
         x: [n, d],
-        /// [ξ | ξ̃ | r], K×`width`.
+        /// [ξ̃ | ξ | r], K×`width`.
         xi_r: [k, sizes.width()],
-        /// [Vᵀξ; Vᵀξ̃; q], `width`×M; later their derivatives.
+        /// [Vᵀξ̃; Vᵀξ; q], `width`×M; later their derivatives.
         vq: [sizes.width(), m],
-        /// h, J×M, as are the next two.
+        /// h, J×M, as are the next three.
         h: [n, m],
+        f: [n, m],
         e: [n, m],
         t: [n, m],
-        /// [ζ; ζ̃], `sketches`×M.
-        zeta: [sizes.sketches(), m],
-        /// [π; f], `paired`×M.
-        pi_f: [sizes.paired(), m],
-        /// d, J×M.
-        d: [n, m],
-        /// Δ, J×M.
-        delta: [n, m],
+        /// The records: for each register of units, those of all samples.
+        records: [padded, sizes.record(), n],
+        /// Σ d of each sample, over its units.
+        own_d: [n],
+        /// Σ ζ², over units and vectors.
+        own_zeta: [n],
+        /// Σ ζζ̃.
+        zeta_second: [n],
     }
 }
 
@@ -124,8 +139,8 @@ impl<'w, T: Element> KeptFeatures<'w, T> {
         let buffers = Buffers::cut(sizes, arena);
         let mut new = Self { sizes, buffers, roots: Roots::new(sizes.sketches(), k, arena) };
         new.gather(forward, rows);
-        let Buffers { h, e, t, pi_f, .. } = &mut new.buffers;
-        elementwise::higher_derivatives(isa, activation, h, &pi_f[sizes.vectors() * m..], e, t);
+        let Buffers { h, f, e, t, .. } = &mut new.buffers;
+        elementwise::higher_derivatives(isa, activation, h, f, e, t);
         isa.run(Sketch { features: &mut new, random });
 
         let (xi_r, v) = (Matrix::row_major(&*new.buffers.xi_r, k, width), Matrix::row_major(forward.v, k, m));
@@ -139,12 +154,11 @@ impl<'w, T: Element> KeptFeatures<'w, T> {
         let Sizes { n, shape, .. } = self.sizes;
         let (d, m, k) = (shape.inputs(), shape.hidden(), shape.classes());
         let (width, sketches, buffers) = (self.sizes.width(), self.sizes.sketches(), &mut self.buffers);
-        let f = &mut buffers.pi_f[self.sizes.vectors() * m..];
         for (i, &sample) in rows.iter().enumerate() {
             let sample = sample as usize;
             row_mut(buffers.x, d, i).copy_from_slice(row(forward.x, d, sample));
             row_mut(buffers.h, m, i).copy_from_slice(row(forward.h, m, sample));
-            row_mut(f, m, i).copy_from_slice(row(forward.f, m, sample));
+            row_mut(buffers.f, m, i).copy_from_slice(row(forward.f, m, sample));
             if !forward.u.is_empty() {
                 row_mut(buffers.e, m, i).copy_from_slice(row(forward.u, m, sample));
             }
@@ -157,36 +171,57 @@ impl<'w, T: Element> KeptFeatures<'w, T> {
         }
     }
 
-    /// Computes ζ, ζ̃, π, d and Δ from Vᵀξ, Vᵀξ̃, q and the activation's derivatives.
+    /// Computes the records and the sums from Vᵀξ, Vᵀξ̃, q and the activation's derivatives.
     #[inline(always)]
     fn combine<S: Simd>(&mut self, simd: S) {
         let Sizes { n, l, second, shape } = self.sizes;
-        let m = shape.hidden();
-        let (vectors, sketches) = (self.sizes.vectors(), self.sizes.sketches());
-        let half = T::Lanes::<S>::splat(simd, T::HALF);
-        let Buffers { vq, h, e, zeta: all_zeta, pi_f, d: all_d, delta: all_delta, .. } = &mut self.buffers;
-        let (pi, f) = pi_f.split_at_mut(vectors * m);
+        let (m, lanes) = (shape.hidden(), T::Lanes::<S>::LANES);
+        let (seconds, sketches, record) = (self.sizes.seconds(), self.sizes.sketches(), self.sizes.record() * lanes);
+        let (half, zero) = (T::Lanes::<S>::splat(simd, T::HALF), T::Lanes::<S>::zero(simd));
+        let Buffers { vq, h, f, e, records, own_d, own_zeta, zeta_second, .. } = &mut self.buffers;
         for i in 0..n {
-            for units in registers::<T, S>(m) {
+            let [mut sum, mut squares, mut products] = [zero; 3];
+            for (block, units) in registers::<T, S>(m).enumerate() {
                 let at = |i: usize| i * m + units.start..i * m + units.end;
                 let h: T::Lanes<S> = get(simd, &h[at(i)]);
                 let f: T::Lanes<S> = get(simd, &f[at(i)]);
                 let e: T::Lanes<S> = get(simd, &e[at(i)]);
                 let d = e * get(simd, &vq[at(sketches + i)]);
+                let (out, vectors) = row_mut(records, record, block * n + i).split_at_mut(4 * lanes);
                 let mut delta = half * d;
-                for li in (0..l).map(|l| l * n + i) {
-                    let zeta = f * get(simd, &vq[at(li)]);
-                    delta = zeta.mul_add(zeta, delta);
-                    put(zeta, &mut all_zeta[at(li)]);
-                    put(zeta * h, &mut pi[at(li)]);
+                for (out, li) in vectors.chunks_exact_mut(2 * lanes).zip(0..l) {
+                    let zeta = f * get(simd, &vq[at(seconds + li * n + i)]);
+                    (delta, squares) = (zeta.mul_add(zeta, delta), zeta.mul_add(zeta, squares));
+                    if second {
+                        products = zeta.mul_add(f * get(simd, &vq[at(i)]), products);
+                    }
+                    write(out, [zeta, zeta * h]);
                 }
-                if second {
-                    put(f * get(simd, &vq[at(n + i)]), &mut all_zeta[at(n + i)]);
-                }
-                put(d, &mut all_d[at(i)]);
-                put(delta, &mut all_delta[at(i)]);
+                write(out, [h, f, d, delta]);
+                sum = sum + d;
             }
+            let sums = T::Lanes::<S>::reduce_sums([sum, squares, products, zero]);
+            [own_d[i], own_zeta[i], zeta_second[i], _] = sums;
         }
+    }
+}
+
+/// Registers side by side at the beginning of a record, or of a part of it.
+#[inline(always)]
+pub(super) fn read<V: Lanes, const N: usize>(simd: V::Simd, record: &[V::Scalar]) -> [V; N] {
+    let (record, mut registers) = (&record[..N * V::LANES], [V::zero(simd); N]);
+    // No closure: it need not be inlined, and would then lose the instruction set.
+    for (at, register) in registers.iter_mut().enumerate() {
+        *register = V::load(simd, &record[at * V::LANES..(at + 1) * V::LANES]);
+    }
+    registers
+}
+
+#[inline(always)]
+fn write<V: Lanes, const N: usize>(record: &mut [V::Scalar], registers: [V; N]) {
+    let record = &mut record[..N * V::LANES];
+    for (at, register) in registers.into_iter().enumerate() {
+        register.store(&mut record[at * V::LANES..(at + 1) * V::LANES]);
     }
 }
 

@@ -113,7 +113,8 @@ impl<T: Element> Kernel for Factors<'_, T> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> [f64; 2] {
         let Self { limit, scale, sizes } = self;
-        let [limit, scale] = [limit, scale].map(|x| T::Lanes::<S>::splat(simd, T::from_f64(x)));
+        let limit = T::Lanes::<S>::splat(simd, T::from_f64(limit));
+        let scale = T::Lanes::<S>::splat(simd, T::from_f64(scale));
         let (one, zero) = (T::Lanes::<S>::splat(simd, T::ONE), T::Lanes::<S>::zero(simd));
         let [mut whole, mut limited] = [zero; 2];
         for range in registers::<T, S>(sizes.len()) {
@@ -123,7 +124,7 @@ impl<T: Element> Kernel for Factors<'_, T> {
             limited = limited + T::Lanes::<S>::select(below, size, limit);
             put(scale * T::Lanes::<S>::select(below, one, limit / size), &mut sizes[range]);
         }
-        [whole, limited].map(|sum| sum.reduce_sum().to_f64())
+        [whole.reduce_sum().to_f64(), limited.reduce_sum().to_f64()]
     }
 }
 

@@ -83,6 +83,7 @@
 mod back;
 pub(crate) mod evaluate;
 mod features;
+mod inner;
 mod limit;
 mod pairs;
 mod sketch;
