@@ -179,7 +179,11 @@ fn limit<T: Element, S: Simd>(simd: S, ranks: &[T], size: usize) -> [T; 2] {
         if last {
             middle = high;
         } else if !(low < middle && middle < high) {
-            return [low, high];
+            middle = low + (high - low) * T::HALF;
+            if !(low < middle && middle < high) {
+                // All that is left is equal to `high`.
+                return [low, high];
+            }
         }
         let count = list(simd, ranks, [low, middle], &mut indices);
         if last || (few + count > size && count <= CANDIDATES) {
@@ -329,5 +333,14 @@ mod tests {
         // If not all of several equal ranks can be kept, none is.
         let [limit, next] = limit::<f64, _>(Scalar::new(), &[3.0, 1.0, 2.0, 2.0, 2.0], 2);
         assert_eq!((count(&[3.0, 1.0, 2.0, 2.0, 2.0], limit), next), (1, 2.0));
+        let mut ranks = [0.3; 2 * CANDIDATES];
+        (ranks[7], ranks[9], ranks[50]) = (0.1, 4.0, 0.2);
+        let [limit, next] = super::limit::<f64, _>(Scalar::new(), &ranks, 5);
+        assert_eq!((count(&ranks, limit), next), (2, 0.3));
+        // What is not a number is not kept; nor is there an endless search for it.
+        for length in [7, 2 * CANDIDATES] {
+            let [limit, _] = super::limit::<f64, _>(Scalar::new(), &[f64::NAN; 2 * CANDIDATES][..length], 5);
+            assert!(limit >= 0.0);
+        }
     }
 }
