@@ -10,14 +10,15 @@
 //! û = ĝ∘f + f̂∘e + ê∘t
 //! ```
 //!
-//! **Loop order.** Registers of units; samples, one or two at a time; all other samples. The sums of a register of units stay in registers,
-//! and so does what follows from them. Then three matrix products for the classes, and a pass over them.
+//! **Loop order.** Registers of units; samples, four at a time; all other samples. The sums of a register of units stay in registers,
+//! and so does what follows from them. Then the way back to ξ and r, and a pass over the classes.
 
 use core::ops::Range;
 
 use crate::kernels::context::Context;
 use crate::kernels::gemm::{self, Addend, Matrix, MatrixMut};
 use crate::kernels::vector::sum_registers;
+use crate::sampled::classes::ClassesBack;
 use crate::sampled::features::{KeptFeatures, Sizes, read};
 use crate::sampled::pairs::{Grams, KeptPairs};
 use crate::sampled::sketch::{get, put, registers};
@@ -48,7 +49,7 @@ pub(super) const fn elements(sizes: Sizes) -> u64 {
 /// Elements of packing space that the products need.
 pub(super) const fn packing(sizes: Sizes) -> u64 {
     let (m, k, w) = (sizes.shape.hidden(), sizes.shape.classes(), sizes.width());
-    gemm::largest_workspace(&[[k, w, w], [k, w, m], [k, m, w]])
+    gemm::largest_workspace(&[[k, w, m], [k, m, w]])
 }
 
 impl<'w, T: Element> KeptGradients<'w, T> {
@@ -64,13 +65,13 @@ impl<'w, T: Element> KeptGradients<'w, T> {
         let (m, k, width) = (sizes.shape.hidden(), sizes.shape.classes(), sizes.width());
         let mut new = Self::cut(sizes, arena);
         isa.run(UnitsBack { features: &mut *features, pairs, gradients: &mut new });
-        let (xi_r, vq_hat) =
-            (Matrix::row_major(&*features.buffers.xi_r, k, width), Matrix::row_major(&*features.buffers.vq, width, m));
-        let classes = Matrix::row_major(&*pairs.grams.classes_hat, width, width);
-        context.set(MatrixMut::row_major(new.xi_r, k, width), xi_r, classes);
+        let Grams { xi_xi, xi_r, r_xi, rr, xi_second, .. } = &pairs.grams;
+        let (xi_xi, mixed, rr, own): (&[T], [&[T]; 2], &[T], &[T]) = (xi_xi, [xi_r, r_xi], rr, xi_second);
+        isa.for_rows::<T>(sizes.n).run(ClassesBack { sizes, xi_r: features.buffers.xi_r, xi_xi, mixed, rr, own, out: new.xi_r });
+        let vq_hat = Matrix::row_major(&*features.buffers.vq, width, m);
         let (out, v) = (MatrixMut::row_major(new.xi_r, k, width), Matrix::row_major(v, k, m));
         context.product(out, T::ONE, v, vq_hat.t(), Addend::Output(T::ONE));
-        isa.run(LogitsBack { features, pairs, gradients: &mut new });
+        isa.for_rows::<T>(sizes.n).run(LogitsBack { features, pairs, gradients: &mut new });
         new
     }
 
@@ -121,10 +122,10 @@ impl<'w, T: Element> KeptGradients<'w, T> {
         for (d_hat, i) in d_hat.iter_mut().zip(samples) {
             *d_hat = T::Lanes::<S>::splat(simd, grams.own_d[i]);
         }
-        let [gg, ff, delta_d] =
-            [&*grams.gg_hat, &*grams.ff, &*grams.delta_d].map(|pairs| samples.map(|i| row(pairs, n, i)));
-        for (j, other) in records.chunks_exact(record).enumerate() {
-            let [h, f, d, delta]: [T::Lanes<S>; 4] = read(simd, other);
+        let [gg, ff, delta_d]: [[&[T]; R]; 3] =
+            [rows(grams.gg_hat, n, first), rows(grams.ff, n, first), rows(grams.delta_d, n, first)];
+        for j in 0..n {
+            let [h, f, d, delta]: [T::Lanes<S>; 4] = read(simd, &records[j * record..]);
             for at in 0..R {
                 h_hat[at] = T::Lanes::<S>::splat(simd, gg[at][j]).mul_add(h, h_hat[at]);
                 f_hat[at] = T::Lanes::<S>::splat(simd, ff[at][j]).mul_add(f, f_hat[at]);
@@ -134,11 +135,15 @@ impl<'w, T: Element> KeptGradients<'w, T> {
         }
         for own in 0..l {
             let [mut zeta_hat, mut pi_hat] = [[zero; R]; 2];
-            let pi_f = samples.map(|i| row(grams.pi_f, n, own * n + i));
+            let pi_f = rows::<T, R>(grams.pi_f, n, own * n + first);
             for vector in 0..l {
-                let f_pi = samples.map(|i| &row(grams.f_pi, vectors, i)[vector * n..][..n]);
-                let zeta_zeta = samples.map(|i| &row(grams.zeta, vectors, own * n + i)[vector * n..][..n]);
-                for (j, other) in records.chunks_exact(record).enumerate() {
+                let f_pi = rows::<T, R>(grams.f_pi, n, vector * n + first);
+                let mut zeta_zeta = rows::<T, R>(grams.zeta, vectors, own * n + first);
+                for row in &mut zeta_zeta {
+                    *row = &row[vector * n..][..n];
+                }
+                for j in 0..n {
+                    let other = &records[j * record..][..record];
                     let [zeta, pi]: [T::Lanes<S>; 2] = read(simd, &other[(4 + 2 * vector) * lanes..]);
                     let [f]: [T::Lanes<S>; 1] = read(simd, &other[lanes..]);
                     for at in 0..R {
@@ -246,6 +251,16 @@ impl<'w, T: Element> KeptGradients<'w, T> {
     }
 }
 
+/// `R` rows from `first` on.
+#[inline(always)]
+fn rows<T, const R: usize>(matrix: &[T], width: usize, first: usize) -> [&[T]; R] {
+    let mut rows = [matrix; R];
+    for (at, row) in rows.iter_mut().enumerate() {
+        *row = &matrix[(first + at) * width..][..width];
+    }
+    rows
+}
+
 /// The stages that run on registers.
 struct UnitsBack<'a, 'w, T> {
     features: &'a mut KeptFeatures<'w, T>,
@@ -260,13 +275,14 @@ impl<T: Element> Kernel for UnitsBack<'_, '_, T> {
     fn run<S: Simd>(self, simd: S) {
         let Self { features, pairs, gradients } = self;
         let Sizes { n, shape, .. } = features.sizes;
-        // The records of a register of units stay in the L1 cache. Two samples at a time halve the loads, where there are registers.
-        let pairs_of_samples = if S::REGISTERS > 16 { n / 2 } else { 0 };
+        // The records of a register of units stay in the L1 cache. Four samples at a time have a quarter of the loads, where there are
+        // registers enough.
+        let fours = if S::REGISTERS > 16 { n / 4 } else { 0 };
         for block in registers::<T, S>(shape.hidden()).enumerate() {
-            for pair in 0..pairs_of_samples {
-                gradients.units_back::<S, 2>(simd, features, &pairs.grams, 2 * pair, block.clone());
+            for four in 0..fours {
+                gradients.units_back::<S, 4>(simd, features, &pairs.grams, 4 * four, block.clone());
             }
-            for sample in 2 * pairs_of_samples..n {
+            for sample in 4 * fours..n {
                 gradients.units_back::<S, 1>(simd, features, &pairs.grams, sample, block.clone());
             }
         }

@@ -62,11 +62,6 @@ impl Sizes {
         self.sketches().saturating_add(self.n)
     }
 
-    /// Columns of `[ξ | r]`.
-    pub(super) const fn paired(self) -> usize {
-        self.vectors().saturating_add(self.n)
-    }
-
     /// Registers of a record.
     pub(super) const fn record(self) -> usize {
         self.l.saturating_mul(2).saturating_add(4)

@@ -19,9 +19,8 @@ pub(super) struct InnerProducts<'a, T> {
     pub delta_d: &'a mut [T],
     /// ζ·ζ', `vectors`×`vectors`.
     pub zeta: &'a mut [T],
-    /// π·f', `vectors`×J.
+    /// π·f' and f·π': for each vector of a sample, J×J.
     pub pi_f: &'a mut [T],
-    /// The transpose of that, f·π', J×`vectors`.
     pub f_pi: &'a mut [T],
 }
 
@@ -79,8 +78,8 @@ impl<T: Element> InnerProducts<'_, T> {
                 self.zeta[i * vectors + j] = zeta;
             }
             let [pi_f, f_pi] = [mixed[2 * at], mixed[2 * at + 1]];
-            (self.pi_f[i * n + j], self.f_pi[j * vectors + i]) = (pi_f, pi_f);
-            (self.f_pi[i * vectors + j], self.pi_f[j * n + i]) = (f_pi, f_pi);
+            (self.pi_f[i * n + j], self.f_pi[j * n + i]) = (pi_f, pi_f);
+            (self.f_pi[i * n + j], self.pi_f[j * n + i]) = (f_pi, f_pi);
         }
     }
 
@@ -109,7 +108,7 @@ impl<T: Element> InnerProducts<'_, T> {
                         self.zeta[own * vectors + lj * n + j] = sum;
                     }
                     let pi_f = pi_f.reduce_sum();
-                    (self.pi_f[own * n + j], self.f_pi[j * vectors + own]) = (pi_f, pi_f);
+                    (self.pi_f[own * n + j], self.f_pi[(li * n + j) * n + i]) = (pi_f, pi_f);
                 }
             }
         }

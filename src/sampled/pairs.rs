@@ -23,21 +23,23 @@
 //!
 //! With ψ̃ in place of ψ, the coefficient on the diagonal acts between ξ and ξ̃ and between ζ and ζ̃, half of it in each direction.
 //!
-//! **Loop order.** Two matrix products for the inputs and the classes, [one kernel](super::inner) for the units. One pass over the pairs
+//! **Loop order.** A matrix product for the inputs, a kernel each for the [classes](super::classes) and the [units](super::inner). One pass over the pairs
 //! gives the values. When the slopes of Λ are known, a second one replaces the inner products by coefficients. [`back`](super::back)
 //! forms their sums.
 //!
-//! **Cost**, multiply–adds a pair with one vector a sample: `D + 6K + 3.5M` for the inner products, `9K + 7M` for the sums.
+//! **Cost**, multiply–adds a pair with one vector a sample: `D + 4K + 3.5M` for the inner products, `4K + 7M` for the sums.
+
+use core::ops::Range;
 
 use crate::count::{product, sum};
 use crate::kernels::context::Context;
 use crate::kernels::gemm::{self, Matrix, MatrixMut};
-use crate::kernels::vector::map_registers;
+use crate::kernels::vector::{BLOCK, map_registers, sum_registers};
+use crate::sampled::classes::ClassProducts;
 use crate::sampled::features::{KeptFeatures, Sizes};
 use crate::sampled::inner::InnerProducts;
-use crate::sampled::sketch::{get, put, registers};
 use crate::simd::{Element, InstructionSet, Kernel, Lanes, Simd};
-use crate::workspace::{Arena, buffers, row_mut};
+use crate::workspace::{Arena, buffers, pieces, row_mut};
 
 /// The weights of the estimate's terms.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +55,7 @@ pub(super) struct Weights<'a, T> {
 buffers! {
     /// Inner products of the kept samples; later the coefficients.
     pub(super) struct Grams(sizes: Sizes) where {
-        let (n, vectors, width, paired) = (sizes.n, sizes.vectors(), sizes.width(), sizes.paired());
+        let (n, l, vectors) = (sizes.n, sizes.l, sizes.vectors());
     } {
         /// w_ij, J×J.
         weights: [n, n],
@@ -63,22 +65,26 @@ buffers! {
         gg: [n, n],
         /// Coefficients of h.
         gg_hat: [n, n],
-        /// [ξ̃ | ξ | r]ᵀ [ξ | r], `width`×`paired`.
-        classes: [width, paired],
-        /// Coefficients between [ξ̃ | ξ | r] and [ξ̃ | ξ | r], `width`×`width`.
-        classes_hat: [width, width],
+        /// ξξ, `vectors`×`vectors`.
+        xi_xi: [vectors, vectors],
+        /// ξr and rξ: for each vector of a sample, J×J.
+        xi_r: [l, n, n],
+        r_xi: [l, n, n],
+        /// rr, J×J.
+        rr: [n, n],
         /// ζζ, `vectors`×`vectors`.
         zeta: [vectors, vectors],
-        /// πf, `vectors`×J.
-        pi_f: [vectors, n],
-        /// (πf)ᵀ, J×`vectors`.
-        f_pi: [n, vectors],
+        /// πf and fπ: for each vector of a sample, J×J.
+        pi_f: [l, n, n],
+        f_pi: [l, n, n],
         /// ff, J×J.
         ff: [n, n],
         /// Δd, J×J.
         delta_d: [n, n],
         /// Of a sample and itself: Σ ‖ξ‖².
         own_xi: [n],
+        /// Of a sample and itself: ξ·ξ̃, later the coefficient between ξ and ξ̃.
+        xi_second: [n],
         /// Of a sample and itself: the coefficient between ζ and ζ̃.
         own_zeta: [n],
         /// Of a sample and itself: the constant part of d̂.
@@ -101,21 +107,22 @@ pub(super) const fn elements(sizes: Sizes) -> u64 {
 /// Elements of packing space that the products need.
 pub(super) const fn packing(sizes: Sizes) -> u64 {
     let Sizes { n, shape, .. } = sizes;
-    gemm::largest_workspace(&[[n, shape.inputs(), n], [sizes.width(), shape.classes(), sizes.paired()]])
+    gemm::largest_workspace(&[[n, shape.inputs(), n]])
 }
 
 /// Flops of value and derivatives.
 pub(super) const fn flops(sizes: Sizes) -> u64 {
     let Sizes { n, shape, .. } = sizes;
     let (d, m, k) = (shape.inputs(), shape.hidden(), shape.classes());
-    let (vectors, paired, width) = (sizes.vectors(), sizes.paired(), sizes.width());
+    let vectors = sizes.vectors();
     let further = vectors.saturating_sub(n);
     sum(&[
         product(&[2, n, n, d]),
-        product(&[2, width, paired, k]),
+        product(&[4, vectors, vectors, k]),
+        product(&[8, vectors, n, k]),
+        product(&[4, n, n, k]),
         product(&[7, n, n.saturating_add(1), m]),
-        product(&[2, further, vectors.saturating_add(paired), m]),
-        product(&[2, width, width, k]),
+        product(&[2, further, vectors.saturating_add(vectors).saturating_add(n), m]),
         product(&[8, n, n, m]),
         product(&[2, vectors, vectors, m]),
         product(&[4, vectors, n, m]),
@@ -126,15 +133,13 @@ impl<'w, T: Element> KeptPairs<'w, T> {
     /// Forms the inner products.
     pub(super) fn new(features: &KeptFeatures<'w, T>, arena: &mut Arena<'w, T>, context: &mut Context<'_, T>) -> Self {
         let sizes = features.sizes;
-        let Sizes { n, shape, .. } = sizes;
-        let (d, k, width) = (shape.inputs(), shape.classes(), sizes.width());
+        let (n, d) = (sizes.n, sizes.shape.inputs());
         let mut grams = Grams::cut(sizes, arena);
-        let Grams { ga, gg, classes, zeta, pi_f, f_pi, ff, delta_d, .. } = &mut grams;
+        let Grams { ga, gg, xi_xi, xi_r, r_xi, rr, zeta, pi_f, f_pi, ff, delta_d, xi_second, .. } = &mut grams;
         let x = Matrix::row_major(&*features.buffers.x, n, d);
         context.set(MatrixMut::row_major(ga, n, n), x, x.t());
-        let xi_r = Matrix::row_major(&*features.buffers.xi_r, k, width);
-        let paired = xi_r.cols_range(sizes.seconds()..width);
-        context.set(MatrixMut::row_major(classes, width, sizes.paired()), xi_r.t(), paired);
+        let (mixed, own) = ([&mut **xi_r, &mut **r_xi], &mut **xi_second);
+        context.isa.for_rows::<T>(n).run(ClassProducts { sizes, xi_r: features.buffers.xi_r, xi_xi, mixed, rr, own });
         context.isa.run(InnerProducts { sizes, records: features.buffers.records, gg, ff, delta_d, zeta, pi_f, f_pi });
         Self { sizes, grams }
     }
@@ -154,6 +159,23 @@ impl<'w, T: Element> KeptPairs<'w, T> {
         isa.run(Coefficients { pairs: self, weights, slopes });
     }
 
+    /// The places of ψ: ranges of pairs, and the matching ranges of ξξ and ζζ. With one vector a sample the two are the same.
+    #[inline(always)]
+    fn spans(sizes: Sizes) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+        let Sizes { n, l, .. } = sizes;
+        let vectors = sizes.vectors();
+        let count = if l == 1 { (n * n).div_ceil(BLOCK) } else { vectors * l };
+        (0..count).map(move |at| {
+            if l == 1 {
+                let span = at * BLOCK..(n * n).min((at + 1) * BLOCK);
+                return (span.clone(), span);
+            }
+            let (li, other) = (at / l, at % l);
+            let first = li * vectors + other * n;
+            (li % n * n..(li % n + 1) * n, first..first + n)
+        })
+    }
+
     /// Forms w_ij, and adds 1 to x·x'.
     #[inline(always)]
     fn form_weights<S: Simd>(&mut self, simd: S, weights: Weights<'_, T>) {
@@ -170,18 +192,20 @@ impl<'w, T: Element> KeptPairs<'w, T> {
     /// N E1. Then puts the entries for a sample with itself in place.
     fn diagonals(&mut self, features: &KeptFeatures<'_, T>, weights: Weights<'_, T>) -> f64 {
         let Sizes { n, l, second, .. } = self.sizes;
-        let (vectors, paired, seconds) = (self.sizes.vectors(), self.sizes.paired(), self.sizes.seconds());
+        let vectors = self.sizes.vectors();
         let mut trace = 0.0;
         for i in 0..n {
-            let first = (seconds + i) * paired + i;
-            let xi = (0..l).fold(T::ZERO, |xi, l| xi + self.grams.classes[first + l * n * (paired + 1)]);
+            let mut xi = T::ZERO;
+            for li in (0..l).map(|l| l * n + i) {
+                xi += self.grams.xi_xi[li * (vectors + 1)];
+            }
             let zeta = features.buffers.own_zeta[i] + features.buffers.own_d[i];
             let (ga, gg) = (self.grams.ga[i * (n + 1)], self.grams.gg[i * (n + 1)]);
             trace += weights.samples[i].to_f64() * (gg * xi + ga * zeta).to_f64();
             self.grams.own_xi[i] = xi;
             if second {
-                self.grams.classes[first] = self.grams.classes[i * (paired + 1)];
-                self.grams.zeta[i * (vectors + 1)] = features.buffers.zeta_second[i];
+                self.grams.xi_xi[i * (n + 1)] = self.grams.xi_second[i];
+                self.grams.zeta[i * (n + 1)] = features.buffers.zeta_second[i];
             }
         }
         trace
@@ -191,115 +215,98 @@ impl<'w, T: Element> KeptPairs<'w, T> {
     #[inline(always)]
     fn square<S: Simd>(&self, simd: S) -> f64 {
         let Sizes { n, l, .. } = self.sizes;
-        let (vectors, paired) = (self.sizes.vectors(), self.sizes.paired());
-        let (seconds, sketches) = (self.sizes.seconds(), self.sizes.sketches());
-        let zero = T::Lanes::<S>::zero(simd);
-        let Grams { weights, ga, gg, classes, zeta, pi_f, ff, delta_d, .. } = &self.grams;
-        let mut total = 0.0;
-        for first in (0..n).step_by(4) {
-            let mut sums = [zero; 4];
-            for (sum, i) in sums.iter_mut().zip(first..n) {
-                for j in registers::<T, S>(n) {
-                    let at = |first: usize| first + j.start..first + j.end;
-                    let ga: T::Lanes<S> = get(simd, &ga[at(i * n)]);
-                    let gg: T::Lanes<S> = get(simd, &gg[at(i * n)]);
-                    let [mut squares, mut residuals] = [zero; 2];
-                    for own in (0..l).map(|l| l * n + i) {
-                        for other in (0..l).map(|l| l * n) {
-                            let xi_xi: T::Lanes<S> = get(simd, &classes[at((seconds + own) * paired + other)]);
-                            let psi = xi_xi.mul_add(gg, ga * get(simd, &zeta[at(own * vectors + other)]));
-                            squares = psi.mul_add(psi, squares);
-                        }
-                        let xi_r: T::Lanes<S> = get(simd, &classes[at((seconds + own) * paired + vectors)]);
-                        residuals = xi_r.mul_add(get(simd, &pi_f[at(own * n)]), residuals);
-                    }
-                    let rr: T::Lanes<S> = get(simd, &classes[at((sketches + i) * paired + vectors)]);
-                    let residuals = rr.mul_add(get(simd, &ff[at(i * n)]), residuals + residuals);
-                    let kappa = ga.mul_add(ga.mul_add(get(simd, &delta_d[at(i * n)]), residuals + residuals), squares);
-                    *sum = kappa.mul_add(get(simd, &weights[at(i * n)]), *sum);
-                }
-            }
-            total += T::Lanes::<S>::reduce_sums(sums).iter().map(|sum| sum.to_f64()).sum::<f64>();
+        let (mut squares, mut residuals) = (0.0, 0.0);
+        for (pairs, vectors) in Self::spans(self.sizes) {
+            let inputs = [
+                &self.grams.weights[pairs.clone()],
+                &self.grams.ga[pairs.clone()],
+                &self.grams.gg[pairs.clone()],
+                &self.grams.xi_xi[vectors.clone()],
+                &self.grams.zeta[vectors],
+            ];
+            let sum = sum_registers!(T, S, simd, [w, ga, gg, xi_xi, zeta] = inputs => {
+                let psi = xi_xi.mul_add(gg, ga * zeta);
+                w * psi * psi
+            });
+            squares += sum.reduce_sum().to_f64();
         }
-        total
+        let two = T::Lanes::<S>::splat(simd, T::TWO);
+        for pairs in pieces(0..n * n, BLOCK) {
+            let inputs = [
+                &self.grams.weights[pairs.clone()],
+                &self.grams.ga[pairs.clone()],
+                &self.grams.rr[pairs.clone()],
+                &self.grams.ff[pairs.clone()],
+                &self.grams.delta_d[pairs.clone()],
+            ];
+            let mut sum = sum_registers!(T, S, simd, [w, ga, rr, ff, delta_d] = inputs => {
+                w * ga * two.mul_add(rr * ff, ga * delta_d)
+            });
+            for first in (0..l).map(|l| l * n * n) {
+                let vector = first + pairs.start..first + pairs.end;
+                let inputs = [
+                    &self.grams.weights[pairs.clone()],
+                    &self.grams.ga[pairs.clone()],
+                    &self.grams.xi_r[vector.clone()],
+                    &self.grams.pi_f[vector],
+                ];
+                sum = sum
+                    + sum_registers!(T, S, simd, [w, ga, xi_r, pi_f] = inputs => two * two * w * ga * (xi_r * pi_f));
+            }
+            residuals += sum.reduce_sum().to_f64();
+        }
+        squares + residuals
     }
 
     #[inline(always)]
     fn coefficients<S: Simd>(&mut self, simd: S, weights: Weights<'_, T>, [trace_slope, square_slope]: [f64; 2]) {
         let Sizes { n, l, second, .. } = self.sizes;
-        let (vectors, paired, width) = (self.sizes.vectors(), self.sizes.paired(), self.sizes.width());
-        let (seconds, sketches) = (self.sizes.seconds(), self.sizes.sketches());
+        let vectors = self.sizes.vectors();
         let half = T::Lanes::<S>::splat(simd, T::HALF);
         let four = T::Lanes::<S>::splat(simd, T::from_f64(4.0 * square_slope));
-        let Grams {
-            weights: pair_weights,
-            ga,
-            gg,
-            gg_hat,
-            classes,
-            classes_hat,
-            zeta,
-            pi_f,
-            f_pi,
-            ff,
-            delta_d,
-            own_xi,
-            own_zeta,
-            own_d,
-        } = &mut self.grams;
-        classes_hat.fill(T::ZERO);
-        for i in 0..n {
-            for j in registers::<T, S>(n) {
-                let at = |first: usize| first + j.start..first + j.end;
-                let pair = at(i * n);
-                let omega: T::Lanes<S> = four * get(simd, &pair_weights[pair.clone()]);
-                let (ga, gg) =
-                    (get::<T::Lanes<S>>(simd, &ga[pair.clone()]), get::<T::Lanes<S>>(simd, &gg[pair.clone()]));
-                let coefficient = omega * ga;
-                let mut h = T::Lanes::<S>::zero(simd);
-                let residuals = &classes[(sketches + i) * paired..][..paired];
-                let residuals_hat = (sketches + i) * width;
-                for own in (0..l).map(|l| l * n + i) {
-                    let (xi, xi_hat) = (&classes[(seconds + own) * paired..][..paired], (seconds + own) * width);
-                    for other in (0..l).map(|l| l * n) {
-                        let xi_xi: T::Lanes<S> = get(simd, &xi[at(other)]);
-                        let place = at(own * vectors + other);
-                        let psi = xi_xi.mul_add(gg, ga * get(simd, &zeta[place.clone()]));
-                        h = (omega * psi).mul_add(xi_xi, h);
-                        put(omega * psi * gg, &mut classes_hat[at(xi_hat + seconds + other)]);
-                        put(omega * psi * ga, &mut zeta[place]);
-                    }
-                    let (place, out) = (at(own * n), at(xi_hat + sketches));
-                    put(coefficient * get(simd, &pi_f[place.clone()]), &mut classes_hat[out]);
-                    put(coefficient * get(simd, &xi[at(vectors)]), &mut pi_f[place]);
-                }
-                for other in (0..l).map(|l| l * n) {
-                    let (place, out) = (at(i * vectors + other), at(residuals_hat + seconds + other));
-                    put(coefficient * get(simd, &f_pi[place.clone()]), &mut classes_hat[out]);
-                    put(coefficient * get(simd, &residuals[at(other)]), &mut f_pi[place]);
-                }
-                put(coefficient * get(simd, &ff[pair.clone()]), &mut classes_hat[at(residuals_hat + sketches)]);
-                put(coefficient * get(simd, &residuals[at(vectors)]), &mut ff[pair.clone()]);
-                put(half * coefficient * ga, &mut delta_d[pair.clone()]);
-                put(h, &mut gg_hat[pair]);
-            }
+        self.grams.gg_hat.fill(T::ZERO);
+        for (pairs, vectors) in Self::spans(self.sizes) {
+            let inputs =
+                [&self.grams.weights[pairs.clone()], &self.grams.ga[pairs.clone()], &self.grams.gg[pairs.clone()]];
+            let out =
+                [&mut self.grams.xi_xi[vectors.clone()], &mut self.grams.zeta[vectors], &mut self.grams.gg_hat[pairs]];
+            map_registers!(T, S, simd, [w, ga, gg] = inputs, [xi_xi, zeta, gg_hat] = out => {
+                let omega = four * w * xi_xi.mul_add(gg, ga * zeta);
+                [omega * gg, omega * ga, omega.mul_add(xi_xi, gg_hat)]
+            });
         }
+        for vector in (0..l).map(|l| l * n * n..(l + 1) * n * n) {
+            let out = [
+                &mut self.grams.xi_r[vector.clone()],
+                &mut self.grams.pi_f[vector.clone()],
+                &mut self.grams.r_xi[vector.clone()],
+                &mut self.grams.f_pi[vector],
+            ];
+            map_registers!(T, S, simd, [w, ga] = [&*self.grams.weights, &*self.grams.ga], [xi_r, pi_f, r_xi, f_pi] = out => {
+                let coefficient = four * w * ga;
+                [coefficient * pi_f, coefficient * xi_r, coefficient * f_pi, coefficient * r_xi]
+            });
+        }
+        let out = [&mut *self.grams.rr, &mut *self.grams.ff, &mut *self.grams.delta_d];
+        map_registers!(T, S, simd, [w, ga] = [&*self.grams.weights, &*self.grams.ga], [rr, ff, delta_d] = out => {
+            let _ = delta_d;
+            let coefficient = four * w * ga;
+            [coefficient * ff, coefficient * rr, half * coefficient * ga]
+        });
         for i in 0..n {
             let own = i * (n + 1);
-            let (ga, gg) = (ga[own], gg[own]);
+            let (ga, gg) = (self.grams.ga[own], self.grams.gg[own]);
             let trace = T::from_f64(2.0 * trace_slope * weights.mean * weights.samples[i].to_f64());
-            gg_hat[own] += trace * own_xi[i];
-            own_d[i] = T::HALF * trace * ga;
-            let place = (seconds + i) * (width + 1);
+            self.grams.gg_hat[own] += trace * self.grams.own_xi[i];
+            self.grams.own_d[i] = T::HALF * trace * ga;
             if second {
-                let xi = T::HALF * classes_hat[place];
-                (classes_hat[(seconds + i) * width + i], classes_hat[i * width + seconds + i]) = (xi, xi);
-                own_zeta[i] = T::HALF * zeta[i * (vectors + 1)];
-                (classes_hat[place], zeta[i * (vectors + 1)]) = (T::ZERO, T::ZERO);
+                self.grams.xi_second[i] = T::HALF * self.grams.xi_xi[own];
+                self.grams.own_zeta[i] = T::HALF * self.grams.zeta[own];
+                (self.grams.xi_xi[own], self.grams.zeta[own]) = (T::ZERO, T::ZERO);
             }
-            for l in 0..l {
-                classes_hat[place + l * n * (width + 1)] += trace * gg;
-                zeta[(l * n + i) * (vectors + 1)] += trace * ga;
+            for li in (0..l).map(|l| (l * n + i) * (vectors + 1)) {
+                self.grams.xi_xi[li] += trace * gg;
+                self.grams.zeta[li] += trace * ga;
             }
         }
     }

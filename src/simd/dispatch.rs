@@ -6,6 +6,13 @@ use super::portable::Portable;
 use super::scalar::Scalar;
 
 impl InstructionSet {
+    /// The instruction set for rows of so many numbers: AVX2 in place of AVX-512 where its registers hold a row. Half a register takes as
+    /// long as a whole one, and what was stored by a mask is slow to be read again.
+    pub(crate) fn for_rows<T>(self, len: usize) -> Self {
+        let short = len <= 32 / size_of::<T>();
+        if self == Self::Avx512 && short && Self::Avx2.is_supported() { Self::Avx2 } else { self }
+    }
+
     /// Runs `kernel` with this instruction set, or with the portable one where it is not supported.
     #[inline(always)]
     pub fn run<K: Kernel>(self, kernel: K) -> K::Output {
