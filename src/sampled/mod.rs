@@ -86,11 +86,13 @@ pub(crate) mod evaluate;
 mod features;
 mod inner;
 mod limit;
+mod logits_back;
 mod pairs;
 mod sketch;
 mod subset;
 #[cfg(test)]
 mod tests;
+mod units_back;
 
 use core::num::NonZeroUsize;
 
