@@ -143,20 +143,23 @@ pub struct Plan {
     pub(crate) lengths: Lengths,
 }
 
-/// Elements of workspace that a plan has counted.
+/// Lengths that a plan has counted, so that steps need not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Lengths {
-    /// Of a whole workspace: for everything exact, and for loss and loss gradient.
+    /// Elements of a whole workspace: for everything exact, and for loss and loss gradient.
     pub workspace: usize,
     pub gradient_workspace: usize,
     /// Of each worker's scratch within it, likewise.
     pub worker: usize,
     pub gradient_worker: usize,
+    /// Samples in an automatic subset of the sampled penalty: with S exact, and with S sketched.
+    pub subsets: [usize; 2],
 }
 
 impl Lengths {
     /// Before anything is counted.
-    pub(crate) const NONE: Self = Self { workspace: 0, gradient_workspace: 0, worker: 0, gradient_worker: 0 };
+    pub(crate) const NONE: Self =
+        Self { workspace: 0, gradient_workspace: 0, worker: 0, gradient_worker: 0, subsets: [0; 2] };
 }
 
 impl Plan {

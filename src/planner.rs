@@ -11,6 +11,7 @@ use crate::hessian::{data_set, exact, pairs, sweep};
 use crate::network::Network;
 use crate::plan::{Form, Lengths, PairWeights, Plan, Route};
 use crate::sampled::Sampling;
+use crate::sampled::evaluate::automatic_subset;
 
 /// Flops of one evaluation, counted as executed. A multiply–add counts two; elementwise work is not counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -86,7 +87,7 @@ impl Plan {
         if self.samples == 0 {
             return Err(Error::TooSmall { argument: "samples", given: 0, least: 1 });
         }
-        let vectors = self.vectors();
+        let (vectors, shape) = (self.vectors(), self.network.shape);
         let workspace = match addressable(sum(&[vectors, exact::elements(&self)])) {
             Ok(workspace) => workspace,
             Err(error) => return Err(error),
@@ -96,6 +97,7 @@ impl Plan {
             gradient_workspace: sum(&[vectors, exact::gradient_elements(&self)]) as usize,
             worker: exact::worker_elements(&self) as usize,
             gradient_worker: gradient_packing(&self) as usize,
+            subsets: [automatic_subset(shape, self.samples, false), automatic_subset(shape, self.samples, true)],
         };
         Ok(Self { lengths, ..self })
     }

@@ -50,6 +50,16 @@ pub(crate) struct SampledEvaluation {
     pub averages: Averages,
 }
 
+/// The size of an automatic subset: as many samples as [`Sampling::SHARE`] allows, within [`Sampling::LEAST`] and [`Sampling::MOST`].
+pub(crate) const fn automatic_subset(shape: Shape, samples: usize, sketch: bool) -> usize {
+    let budget = Sampling::SHARE * sweep::flops(shape, samples) as f64;
+    let mut size = Sampling::LEAST;
+    while size < Sampling::MOST && flops(shape, size + 1, sketch) as f64 <= budget {
+        size += 1;
+    }
+    size
+}
+
 /// Flops that a subset of `size` adds to the loss gradient.
 const fn flops(shape: Shape, size: usize, sketch: bool) -> u64 {
     let sizes = Sizes::new(shape, size, sketch);
@@ -78,19 +88,11 @@ impl Sampling {
     /// gradient, but no fewer than [`LEAST`](Self::LEAST) and no more than [`MOST`](Self::MOST). Of a batch with fewer samples all are
     /// kept.
     pub const fn subset_len(&self, plan: &Plan) -> usize {
-        let (shape, samples) = (plan.shape(), plan.samples());
         let wanted = match self.subset {
             Some(size) => size.get(),
-            None => {
-                let budget = Self::SHARE * sweep::flops(shape, samples) as f64;
-                let mut size = Self::LEAST;
-                while size < Self::MOST && flops(shape, size + 1, self.sketch) as f64 <= budget {
-                    size += 1;
-                }
-                size
-            }
+            None => plan.lengths.subsets[self.sketch as usize],
         };
-        if wanted < samples { wanted } else { samples }
+        if wanted < plan.samples() { wanted } else { plan.samples() }
     }
 
     /// Flops that the penalty adds to a step on a full batch, counted like [`Plan::flops`].
