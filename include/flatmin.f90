@@ -112,7 +112,7 @@ module flatmin
   end type
 
   type, bind(C) :: flatmin_optimizer
-    integer(c_size_t) :: size = 152
+    integer(c_size_t) :: size = 160
     integer(c_int32_t) :: method = 0
     integer(c_int32_t) :: update = 0
     real(c_double) :: learning_rate = 0
@@ -132,7 +132,8 @@ module flatmin
     integer(c_int64_t) :: subset = 0
     real(c_double) :: alpha = 0
     real(c_double) :: beta = 0
-    real(c_double) :: guard = 0
+    real(c_double) :: own_share = 0
+    real(c_double) :: limited_share = 0
     integer(c_int64_t) :: seed = 0
   end type
 
@@ -168,12 +169,15 @@ module flatmin
   end type
 
   type, bind(C) :: flatmin_state
-    integer(c_size_t) :: size = 56
+    integer(c_size_t) :: size = 80
     type(c_ptr) :: moments = c_null_ptr
     integer(c_size_t) :: moments_len = 0
     integer(c_int64_t) :: steps = 0
     real(c_double) :: average_trace = 0
     real(c_double) :: average_trace_of_square = 0
+    real(c_double) :: average_limit = 0
+    real(c_double) :: average_whole = 0
+    real(c_double) :: average_limited = 0
     integer(c_int64_t) :: average_count = 0
   end type
 

@@ -311,8 +311,10 @@ typedef struct flatmin_optimizer {
     double alpha;
     // beta, in [0, 1): how much of the averages of the traces a step keeps.
     double beta;
-    // gamma, in [0, 1]: an estimate of tr H^2 counts at least so much in the slopes of its own step.
-    double guard;
+    // gamma, in [0, 1]: the share of a step's own estimates in the traces at which it takes Lambda's slopes; the rest is that of the averages.
+    double own_share;
+    // The share of the contributions' length that a limit on the largest takes away, and a factor gives back; in [0, 1). 0: no limit.
+    double limited_share;
     // Where the random numbers come from, with the count of steps.
     uint64_t seed;
 } flatmin_optimizer;
@@ -390,6 +392,12 @@ typedef struct flatmin_state_f32 {
     double average_trace;
     // The same of tr H^2.
     double average_trace_of_square;
+    // The size to which contributions to grad Lambda are limited; 0 while there is none.
+    double average_limit;
+    // The average of the sum of the contributions' sizes, before they are limited.
+    double average_whole;
+    // The same after they are limited.
+    double average_limited;
     // Estimates that went into both, modulo 2^64.
     uint64_t average_count;
 } flatmin_state_f32;
@@ -409,6 +417,12 @@ typedef struct flatmin_state_f64 {
     double average_trace;
     // The same of tr H^2.
     double average_trace_of_square;
+    // The size to which contributions to grad Lambda are limited; 0 while there is none.
+    double average_limit;
+    // The average of the sum of the contributions' sizes, before they are limited.
+    double average_whole;
+    // The same after they are limited.
+    double average_limited;
     // Estimates that went into both, modulo 2^64.
     uint64_t average_count;
 } flatmin_state_f64;

@@ -45,7 +45,9 @@ impl<T: Real> Training<T> {
     }
 
     fn same(&self, other: &Self) -> bool {
-        let bits = |averages: Averages| [averages.trace.to_bits(), averages.trace_of_square.to_bits(), averages.count];
+        let bits = |Averages { trace, trace_of_square, limit, whole, limited, count }: Averages| {
+            ([trace, trace_of_square, limit, whole, limited].map(f64::to_bits), count)
+        };
         same(&self.theta, &other.theta)
             && same(&self.moments, &other.moments)
             && self.steps == other.steps

@@ -11,7 +11,7 @@ pub struct State<'a, T> {
     pub moments: &'a mut [T],
     /// Steps taken, modulo 2⁶⁴. A sampled step's random numbers depend on this and the seed alone.
     pub steps: u64,
-    /// Averages of a sampled penalty's traces.
+    /// Averages of a sampled penalty's traces and of its limit.
     pub averages: Averages,
 }
 

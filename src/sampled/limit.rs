@@ -2,7 +2,7 @@
 //!
 //! Half of every pair is the part of one of its samples. So ∇Λ is a sum of contributions, one of each kept sample. A few of them are many
 //! times as large as the others, and throw a network out of its minimum. The *size* of a contribution is the norm of its gradient, but for
-//! what acts on V directly, from quantities that are there already (see [`back`](super::back)):
+//! what acts on V directly and for what ẑ adds to W and b through V, from quantities that are there already (see [`back`](super::back)):
 //!
 //! ```text
 //! size² = ‖û‖² Ga_ii + ‖ẑ‖² Gg_ii        factor = make_up · min(1, limit/size)
@@ -10,7 +10,7 @@
 //! ```
 //!
 //! Afterwards the limit moves so that it takes away a certain share of the length, and so follows the sizes up and down through training.
-//! It knows no scale, and no step moves it by more than a third, whatever the sizes:
+//! It knows no scale, and no step moves it by more than a third, whatever the sizes; sizes that are all zero leave it:
 //!
 //! ```text
 //! limit ← limit (1 + 0.3 (1 − limited/whole − share))
@@ -57,7 +57,7 @@ pub(super) fn limit<T: Element>(
     let make_up = (averages.whole / averages.limited.max(f64::MIN_POSITIVE)).clamp(1.0, LARGEST_MAKE_UP);
     let [whole, limited] = isa.run(Factors { limit, scale: scale * make_up, sizes: factors });
     check_finite(whole, "the size of a contribution")?;
-    let taken = if whole > 0.0 { 1.0 - limited / whole } else { 0.0 };
+    let taken = if whole > 0.0 { 1.0 - limited / whole } else { share };
     let mix = |average: f64, new: f64| sampling.beta * average + (1.0 - sampling.beta) * new;
     Ok(Averages {
         limit: (limit * (1.0 + GAIN * (taken - share))).max(f64::MIN_POSITIVE),
@@ -225,8 +225,7 @@ mod tests {
         let (factors, after) = run::<f32>(&Averages::default(), 1.0, &[0.0; 5]);
         assert_eq!((factors, after.limit), (std::vec![1.0; 5], 0.0));
         let (factors, after) = run::<f32>(&Averages { limit: 1e-40, ..after }, 1.0, &[0.0; 5]);
-        assert_eq!(factors, [1.0; 5]);
-        assert!(after.limit > 0.0);
+        assert_eq!((factors, after.limit), (std::vec![1.0; 5], 1e-40));
         for averages in [Averages::default(), Averages { limit: 1.0, whole: 1.0, limited: 1.0, ..after }] {
             assert!(limit(InstructionSet::current(), &SAMPLING, 1.0, &averages, &mut [1.0, f32::INFINITY]).is_err());
         }

@@ -48,23 +48,32 @@
 //!
 //! # The step
 //!
-//! Λ is a function of both traces, and the mean of a ratio is not the ratio of means. So its slopes are taken at running averages, and
-//! held constant ([`Averages`]):
+//! Λ is a function of both traces, and its slopes are held constant. They are taken at the step's own estimates, at running averages
+//! ([`Averages`]), or between, with the share γ of the own:
 //!
 //! ```text
-//! m = Ē1/P        s² = max(Ē2, γ E2)/P − m²
+//! m = ((1 − γ) Ē1 + γ E1)/P        s² = ((1 − γ) Ē2 + γ max(E2, 0))/P − m²
 //! ∇Λ ≈ ∇E1/P + √(P−1)/(2s) ( ∇E2/P − 2m ∇E1/P )
 //! Ē1 ← β Ē1 + (1 − β) E1,  Ē2 likewise, afterwards; the first step's averages are its own estimates
 //! ```
+//!
+//! The mean of a ratio is not the ratio of means: slopes at averages have no bias. Slopes at the own estimates make a step the smaller, the
+//! larger E2 is by chance.
+//!
+//! # The limit
+//!
+//! Half of every pair is the part of one of its samples; so ∇Λ is a sum of contributions, one of each kept sample. Where not all samples
+//! are kept, a few contributions are many times as large as the others. They are limited to a size that takes away a fifth of the length of
+//! all ([`limited_share`](Sampling::limited_share)), and a factor gives that length back on average. The limit follows the sizes from step
+//! to step; it is one of the [`Averages`]. It does not depend on ρ. The first step sets it and limits nothing.
 //!
 //! # What is unbiased, and what is not
 //!
 //! | quantity | its mean |
 //! |---|---|
 //! | E1, E2 and their gradients | exactly those of the batch, or of the data set, for any J ≥ 2 and any α, with or without the sketch |
-//! | the step's gradient, given the averages, with guard γ = 0 | exactly ∇(L + ρΛ) with Λ's slopes at the averages |
-//! | the same with the default guard γ = 1/4 | smaller where E2 is more than four times its average: the guard bounds rare outliers |
-//! | the slopes | those of averages that are about `1/(1 − β)` steps old |
+//! | the step's gradient, given the averages, by [`Sampling::unbiased`] | exactly ∇(L + ρΛ) with Λ's slopes at the averages, about `1/(1 − β)` steps old |
+//! | the same by [`Sampling::new`] | another: less where E2 or a contribution is large, somewhat more elsewhere |
 //!
 //! # When to use which
 //!
@@ -73,8 +82,7 @@
 //! networks, two classes, or a check of the sampled one. Without the sketch (`sketch: false`) the pairs of the subset are exact, at about
 //! K² times the cost.
 //!
-//! The noise grows with η ρ. Where training is unstable (η ρ of 0.05 and above, in experiments on digits), keep more samples, set γ = 1,
-//! or lower the learning rate. On images, 32 samples are worth their time. The repository's `docs/sampled.md` has figures: flatness and
+//! The noise grows with η ρ. Where training is unstable, keep more samples, or lower the learning rate. On images, 32 samples are worth their time. The repository's `docs/sampled.md` has figures: flatness and
 //! accuracy against SGD, SAM and the exact penalty, at equal epochs and at equal time, for all parameters and activations.
 //!
 //! A step's random numbers are a function of the seed and of [`State::steps`](crate::State): a training that is stored and resumed
@@ -147,7 +155,7 @@ impl Sampling {
     ///
     /// # Errors
     ///
-    /// [`Error::TooSmall`] for a subset of one, [`Error::Hyperparameter`] for α, β or γ out of range.
+    /// [`Error::TooSmall`] for a subset of one, [`Error::Hyperparameter`] for α, β, γ or the limited share out of range.
     pub fn check(&self) -> Result<()> {
         if let Some(size) = self.subset
             && size.get() < 2
@@ -229,7 +237,7 @@ impl Averages {
         }
     }
 
-    /// Checks averages that are read: all are finite, and sizes are not negative.
+    /// Checks averages that are read: all are finite, and sizes are not negative. An error's index counts them in the order of the fields.
     pub(crate) fn check(&self) -> Result<()> {
         if self.count == 0 {
             return Ok(());
@@ -239,12 +247,11 @@ impl Averages {
         if let Some(index) = all.into_iter().position(|average| !average.is_finite()) {
             return Err(Error::NotFinite { argument: "averages", index });
         }
-        match sizes.into_iter().find(|&size| size < 0.0) {
-            Some(given) => Err(Error::Hyperparameter {
-                argument: "size of the averages",
-                given,
-                expected: "a number that is not negative",
-            }),
+        let names = ["average limit", "average whole", "average limited"];
+        match names.into_iter().zip(sizes).find(|&(_, size)| size < 0.0) {
+            Some((argument, given)) => {
+                Err(Error::Hyperparameter { argument, given, expected: "a number that is not negative" })
+            }
             None => Ok(()),
         }
     }

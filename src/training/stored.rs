@@ -38,6 +38,8 @@ use crate::simd::InstructionSet;
 
 /// The version of the format.
 const VERSION: &str = "2";
+/// The version before, of trainings without the limit of a sampled penalty. Networks are the same.
+const BEFORE: &str = "1";
 /// The metadata's key.
 const KEY: &str = "flatmin";
 
@@ -109,7 +111,7 @@ pub fn save_network<T: Real>(network: Network, theta: &[T]) -> Result<Vec<u8>> {
     }
 }
 
-/// The network and its parameters from bytes of [`save_network`] or [`Training::save`].
+/// The network and its parameters from bytes of [`save_network`] or [`Training::save`], of this version of the format or the one before.
 ///
 /// # Errors
 ///
@@ -174,6 +176,12 @@ impl<T: Real, O: Optimizer<T>> Training<T, O> {
     /// network, [`Error::Stored`] or [`Error::Length`] where they are those of an optimizer with other moments.
     pub fn load(plan: Plan, optimizer: O, bytes: &[u8]) -> Result<Self> {
         let file = File::read(bytes)?;
+        if file.older {
+            return Err(Error::Stored {
+                part: "version",
+                problem: "1, of an older flatmin, expected 2: this training cannot go on, its network can be loaded",
+            });
+        }
         if file.activation()? != plan.network().activation {
             return Err(Error::Stored { part: "activation", problem: "not that of the plan" });
         }
@@ -216,6 +224,8 @@ struct File<'a> {
     tensors: SafeTensors<'a>,
     /// What our metadata say; `None` in others' files.
     activation: Option<Activation>,
+    /// Whether the version is the one before.
+    older: bool,
 }
 
 impl<'a> File<'a> {
@@ -224,12 +234,14 @@ impl<'a> File<'a> {
         let tensors = SafeTensors::deserialize(bytes).map_err(unreadable)?;
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(unreadable)?;
         let Some(text) = metadata.metadata().as_ref().and_then(|texts| texts.get(KEY)) else {
-            return Ok(Self { tensors, activation: None });
+            return Ok(Self { tensors, activation: None, older: false });
         };
         let mut words = text.split(' ');
-        if words.next() != Some(VERSION) {
-            return Err(Error::Stored { part: "version", problem: "unknown to this flatmin, expected 2" });
-        }
+        let older = match words.next() {
+            Some(VERSION) => false,
+            Some(BEFORE) => true,
+            _ => return Err(Error::Stored { part: "version", problem: "unknown to this flatmin, expected 2" }),
+        };
         let activation = words.next().unwrap_or_default().parse::<Activation>()?;
         let expected = format!("{:016x}", checksum(activation, tensors.iter()));
         if words.next() != Some(&expected) {
@@ -238,7 +250,7 @@ impl<'a> File<'a> {
                 problem: "damaged: it has another checksum than when it was stored",
             });
         }
-        Ok(Self { tensors, activation: Some(activation) })
+        Ok(Self { tensors, activation: Some(activation), older })
     }
 
     fn activation(&self) -> Result<Activation> {

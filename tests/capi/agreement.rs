@@ -5,8 +5,8 @@ use std::ptr;
 
 use flatmin::capi::*;
 use flatmin::{
-    Activation, Adam, Batch, Direction, Form, Hsr, Network, Optimizer, PairWeights, Plan, Real, Route, Sam, Sampling,
-    Sgd, Shape, State, Step, Targets, WeightDecay,
+    Activation, Adam, Averages, Batch, Direction, Form, Hsr, Network, Optimizer, PairWeights, Plan, Real, Route, Sam,
+    Sampling, Sgd, Shape, State, Step, Targets, WeightDecay,
 };
 
 use super::{Given, SAMPLES, SIZES, hsr, nothing, sampled_hsr};
@@ -155,14 +155,23 @@ macro_rules! agreement {
                         assert_eq!(c_theta, theta);
                         assert_eq!(c_moments, &*state.moments);
                         assert_eq!(c_state.steps, state.steps);
-                        assert_eq!(c_state.average_trace, state.averages.trace);
-                        assert_eq!(c_state.average_trace_of_square, state.averages.trace_of_square);
-                        assert_eq!(c_state.average_count, state.averages.count);
+                        assert_eq!(averages(&c_state), state.averages);
                     }
                 }
             }
         }
     };
+}
+
+fn averages<T>(state: &CState<T>) -> Averages {
+    Averages {
+        trace: state.average_trace,
+        trace_of_square: state.average_trace_of_square,
+        limit: state.average_limit,
+        whole: state.average_whole,
+        limited: state.average_limited,
+        count: state.average_count,
+    }
 }
 
 /// Every update and every method, in C and in Rust.
@@ -190,6 +199,13 @@ fn optimizers<T: Real>() -> Vec<(COptimizer, Box<dyn Optimizer<T>>)> {
         (c_hsr, Box::new(Hsr::new(sgd, 0.1))),
         (COptimizer { direction: FLATMIN_UNIT, every: 2, ..c_hsr }, Box::new(unit)),
         (sampled_hsr(), Box::new(Hsr::sampled(sgd, 0.1, sampling))),
+        (
+            COptimizer { direction: FLATMIN_UNIT, own_share: 0.25, limited_share: 0.5, ..sampled_hsr() },
+            Box::new(Hsr {
+                direction: Direction::Unit,
+                ..Hsr::sampled(sgd, 0.1, Sampling { own_share: 0.25, limited_share: 0.5, ..sampling })
+            }),
+        ),
         (COptimizer { method: FLATMIN_HSR, rho: 0.1, ..c_adam }, Box::new(Hsr::new(adam, 0.1))),
     ]
 }

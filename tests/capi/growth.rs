@@ -455,7 +455,8 @@ fn the_first_version_is_kept() {
         CPlan: 88; size 0, inputs 8, hidden 16, classes 24, samples 32, activation 40, route 44, form 48, reserved 52, data_set 56,
             parameters 64, workspace_len 72, gradient_workspace_len 80;
         CBatch<f32>: 56; size 0, inputs 8, inputs_len 16, classes 24, classes_len 32, distributions 40, distributions_len 48;
-        CState<f32>: 56; size 0, moments 8, moments_len 16, steps 24, average_trace 32, average_trace_of_square 40, average_count 48;
+        CState<f32>: 80; size 0, moments 8, moments_len 16, steps 24, average_trace 32, average_trace_of_square 40, average_limit 48,
+            average_whole 56, average_limited 64, average_count 72;
         CEvaluation: 24; size 0, loss 8, accuracy 16;
         CBounds: 40; size 0, lambda_max_upper 8, lambda_max_lower 16, lambda_min_upper 24, lambda_min_lower 32;
         CCurvature: 104; size 0, trace 8, trace_of_square 16, output 24, hidden 32, output_square 40, cross_square 48, hidden_square 56,
@@ -463,8 +464,8 @@ fn the_first_version_is_kept() {
         CStep: 160; size 0, loss 8, has_curvature 16, has_estimate 24, trace 32, trace_of_square 40, output 48, hidden 56,
             output_square 64, cross_square 72, hidden_square 80, lambda_max_upper 88, lambda_max_lower 96, lambda_min_upper 104,
             lambda_min_lower 112, differentiable 120, estimated_trace 128, estimated_trace_of_square 136, kept 144, weight 152;
-        COptimizer: 152; size 0, method 8, update 12, learning_rate 16, momentum 24, beta1 32, beta2 40, epsilon 48, clip 56,
+        COptimizer: 160; size 0, method 8, update 12, learning_rate 16, momentum 24, beta1 32, beta2 40, epsilon 48, clip 56,
             weight_decay 64, weights_only 72, direction 76, radius 80, rho 88, every 96, penalty 104, sketch 108, subset 112, alpha 120,
-            beta 128, guard 136, seed 144;
+            beta 128, own_share 136, limited_share 144, seed 152;
     }
 }

@@ -4,7 +4,7 @@ use std::ptr;
 
 use flatmin::capi::*;
 
-use super::{Arguments, Given, adam, hsr, last_error, nothing, numbers, sgd};
+use super::{Arguments, Given, adam, hsr, last_error, nothing, numbers, sampled_hsr, sgd};
 
 #[test]
 fn updates_refuse_what_steps_do() {
@@ -59,8 +59,16 @@ fn what_an_optimizer_does_not_use_is_not_read() {
         (given.theta, moments, result)
     };
     let bad = f64::NAN;
-    let drawn =
-        COptimizer { sketch: 9, subset: 1, alpha: bad, beta: bad, guard: bad, seed: 9, ..COptimizer::default() };
+    let drawn = COptimizer {
+        sketch: 9,
+        subset: 1,
+        alpha: bad,
+        beta: bad,
+        own_share: bad,
+        limited_share: bad,
+        seed: 9,
+        ..COptimizer::default()
+    };
     let hsr_only = COptimizer { direction: 9, penalty: 9, rho: bad, every: 9, ..drawn };
     let adam_only = |of| COptimizer { beta1: bad, beta2: bad, epsilon: bad, ..of };
     let of_hsr = |of: COptimizer| {
@@ -71,11 +79,79 @@ fn what_an_optimizer_does_not_use_is_not_read() {
     assert_eq!(step(COptimizer { momentum: bad, radius: bad, ..of_hsr(adam()) }), step(adam()));
     let sam = COptimizer { method: FLATMIN_SAM, radius: 0.1, ..sgd() };
     assert_eq!(step(COptimizer { radius: 0.1, ..of_hsr(sam) }), step(sam));
-    let COptimizer { sketch, subset, alpha, beta, guard, seed, .. } = drawn;
-    assert_eq!(
-        step(COptimizer { sketch, subset, alpha, beta, guard, seed, radius: bad, ..adam_only(hsr()) }),
-        step(hsr())
-    );
+    let COptimizer { sketch, subset, alpha, beta, own_share, limited_share, seed, .. } = drawn;
+    let exact = COptimizer { sketch, subset, alpha, beta, own_share, limited_share, seed, radius: bad, ..hsr() };
+    assert_eq!(step(adam_only(exact)), step(hsr()));
+}
+
+/// Averages that cannot be are refused by name, and the state stays.
+#[test]
+fn averages_of_a_state_are_checked() {
+    let good = CState::<f64> {
+        steps: 5,
+        average_trace: -1.0,
+        average_trace_of_square: 2.0,
+        average_limit: 0.5,
+        average_whole: 3.0,
+        average_limited: 2.0,
+        average_count: 4,
+        ..CState::default()
+    };
+    let step = |state: CState<f64>| {
+        let mut given = Given::new();
+        let (batch, theta, mut result, optimizer) = (given.batch(), given.theta.clone(), nothing(), sampled_hsr());
+        let (moments, moments_len) = (given.moments.as_mut_ptr(), given.moments.len());
+        let mut state = CState { moments, moments_len, ..state };
+        let before = state;
+        let mut needed = 0;
+        // SAFETY: a plan, an optimizer, and memory for a number.
+        let status = unsafe { flatmin_optimizer_workspace_len(&given.plan, &optimizer, &mut needed) };
+        assert_eq!(status, Status::Ok);
+        given.workspace.resize(needed, f64::NAN);
+        let arguments = Arguments {
+            plan: &given.plan,
+            optimizer: &optimizer,
+            theta: given.theta.as_mut_ptr(),
+            theta_len: given.theta.len(),
+            batch: &batch,
+            state: &mut state,
+            workspace: given.workspace.as_mut_ptr(),
+            workspace_len: given.workspace.len(),
+            result: &mut result,
+        };
+        let status = arguments.step();
+        if status != Status::Ok {
+            assert_eq!((given.theta, result.loss), (theta, -1.0));
+            // Where NaN stands it is not equal to itself.
+            assert_eq!(format!("{state:?}"), format!("{before:?}"));
+        }
+        status
+    };
+    assert_eq!(step(good), Status::Ok);
+    for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        for (index, state) in [
+            CState { average_trace: bad, ..good },
+            CState { average_trace_of_square: bad, ..good },
+            CState { average_limit: bad, ..good },
+            CState { average_whole: bad, ..good },
+            CState { average_limited: bad, ..good },
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            assert_eq!(step(state), Status::NotFinite);
+            assert_eq!(last_error(), format!("averages: entry {index} is NaN or infinite"));
+            assert_eq!(step(CState { average_count: 0, ..state }), Status::Ok, "averages of nothing are not read");
+        }
+    }
+    for (name, state) in [
+        ("limit", CState { average_limit: -0.5, ..good }),
+        ("whole", CState { average_whole: -0.5, ..good }),
+        ("limited", CState { average_limited: -0.5, ..good }),
+    ] {
+        assert_eq!(step(state), Status::Hyperparameter);
+        assert_eq!(last_error(), format!("average {name}: -0.5 given, a number that is not negative expected"));
+    }
 }
 
 #[test]

@@ -22,7 +22,7 @@ use nalgebra::DMatrix;
 use proptest::prelude::*;
 
 impl Batch {
-    fn new(problem: &Problem, pair_weights: PairWeights) -> Self {
+    pub fn new(problem: &Problem, pair_weights: PairWeights) -> Self {
         let shape = problem.shape();
         let [d, k] = [shape.inputs(), shape.classes()];
         let theta = cut(&problem.theta, [d, shape.hidden(), k]);

@@ -3,11 +3,14 @@
 use std::num::NonZeroUsize;
 
 use crate::common::call::{Quantity, nan};
+use crate::common::method::sampled::{Contribution, Kept};
+use crate::common::method::{self, Batch};
 use crate::common::problem::{Instance, Labels, Problem, Recipe};
 use crate::common::reference::roundings;
 use flatmin::simd::InstructionSet;
 use flatmin::{
-    Activation, Averages, Direction, Error, Hsr, Hyperparameters, Optimizer, PairWeights, Real, Sgd, State, WeightDecay,
+    Activation, Averages, Direction, Error, Hsr, Hyperparameters, Optimizer, PairWeights, Plan, Real, Sgd, Shape,
+    State, WeightDecay,
 };
 use flatmin::{Estimate, Mixture, Sampling, sampled_gradient};
 
@@ -292,52 +295,363 @@ fn training_resumes_to_the_last_bit() {
             }
             assert_eq!(resumed, whole, "{recipe:?}");
             assert_eq!((whole.steps, whole.averages.count), (6, 6));
+            assert!(whole.averages.limit > 0.0, "{recipe:?}: a limit, by default");
         }
     }
-    check::<f64>(Direction::Gradient);
-    check::<f32>(Direction::Gradient);
-    check::<f64>(Direction::Unit);
+    for direction in [Direction::Gradient, Direction::Unit] {
+        check::<f64>(direction);
+        check::<f32>(direction);
+    }
 }
 
-/// A step is `∇L + ρ∇Λ` with Λ's slopes at the averages before it, or at its own estimates where it is the first.
+/// What the slopes of Λ are taken at: mixtures of averages and estimates.
+fn slopes(before: &Averages, estimate: &Estimate, own_share: f64, shape: Shape) -> [f64; 2] {
+    let size = shape.parameters() as f64;
+    let own = [estimate.trace, estimate.trace_of_square];
+    let [trace, square] = if before.count == 0 { own } else { [before.trace, before.trace_of_square] };
+    let mix = |average: f64, own: f64| (1.0 - own_share) * average + own_share * own;
+    let square = mix(square, own[1].max(0.0)).max(0.0);
+    // H has M + 1 directions of zero curvature.
+    let most = ((size - shape.hidden() as f64 - 1.0) * square).sqrt();
+    method::slopes(mix(trace, own[0]).clamp(-most, most), square, size)
+}
+
+/// The step's gradient, by a step of rate 0 without velocity: that is then the gradient.
+fn gradient_of_step<T: Real>(
+    training: &mut Training<T>,
+    instance: &Instance<T>,
+    rho: f64,
+    sampling: Sampling,
+) -> (Vec<T>, Estimate) {
+    training.velocity.fill(T::ZERO);
+    let step = training.step(instance, &Hsr::sampled(Sgd::new(0.0).with_momentum(0.5), rho, sampling)).expect("a step");
+    assert_eq!(step.curvature, None);
+    (training.velocity.clone(), step.estimate.unwrap_or_default())
+}
+
+const OWN_SHARES: [f64; 4] = [0.0, 0.3, 0.5, 1.0];
+
+/// A step is `∇L + ρ∇Λ` with Λ's slopes at mixtures of the averages before it and its own estimates; these alone where it is the first.
 #[test]
 fn steps_follow_their_formula() {
     for recipe in recipes(9) {
         let instance = recipe.problem().instance::<f64>();
-        let size = instance.parameters() as f64;
-        for guard in [0.0, 0.25, 1.0] {
-            let sampling = Sampling { subset: kept(4), guard, beta: 0.5, ..Sampling::new(5) };
-            let sgd = Sgd::new(0.0).with_momentum(0.5);
-            let hsr = Hsr::sampled(sgd, 0.3, sampling);
+        let shape = instance.plan.shape();
+        for own_share in OWN_SHARES {
+            let sampling = Sampling { subset: kept(4), own_share, limited_share: 0.0, beta: 0.5, ..Sampling::new(5) };
             let mut training = Training::new(&instance);
-            for count in 0..3 {
-                training.velocity.fill(0.0);
+            for count in 0..5 {
+                if count == 3 {
+                    // More than the traces of any H with its directions of zero curvature: m is clamped.
+                    training.averages.trace = 100.0 * training.averages.trace_of_square.abs().sqrt();
+                }
                 let before = training.averages;
-                let step = training.step(&instance, &hsr).expect("a step");
+                let (given, estimated) = gradient_of_step(&mut training, &instance, 0.3, sampling);
                 let (_, expected, _) = estimate(&instance, &sampling, count, TRACE);
-                assert_eq!(step.estimate, Some(expected));
-                assert_eq!(step.curvature, None);
-                let averages = if count == 0 {
-                    [expected.trace, expected.trace_of_square]
-                } else {
-                    [before.trace, before.trace_of_square]
-                };
-                let square = averages[1].max(guard * expected.trace_of_square).max(0.0);
-                let limit = ((size - instance.plan.shape().hidden() as f64 - 1.0) * square).sqrt();
-                let mean = averages[0].clamp(-limit, limit) / size;
-                let deviation = (square / size - mean * mean).max(0.0).sqrt();
-                let slope = if deviation > 0.0 { (size - 1.0).sqrt() / (2.0 * deviation * size) } else { 0.0 };
-                let mixture =
-                    Mixture { loss: 1.0, trace: 0.3 * (1.0 / size - 2.0 * mean * slope), trace_of_square: 0.3 * slope };
-                let (loss, _, gradient) = estimate(&instance, &sampling, count, mixture);
-                assert_eq!(step.loss, loss);
-                close(&format!("{recipe:?} {count}"), &training.velocity, &gradient, 1e-11);
+                assert_eq!(estimated, expected);
+                let [trace, square] = slopes(&before, &expected, own_share, shape).map(|slope| 0.3 * slope);
+                let mixture = Mixture { loss: 1.0, trace, trace_of_square: square };
+                let (_, _, gradient) = estimate(&instance, &sampling, count, mixture);
+                close(&format!("{recipe:?} {own_share} {count}"), &given, &gradient, 1e-11);
                 let mixed = |old: f64, new: f64| if count == 0 { new } else { 0.5 * old + 0.5 * new };
-                assert_eq!(training.averages.trace, mixed(before.trace, expected.trace));
-                assert_eq!(training.averages.trace_of_square, mixed(before.trace_of_square, expected.trace_of_square));
+                let expected = Averages {
+                    trace: mixed(before.trace, expected.trace),
+                    trace_of_square: mixed(before.trace_of_square, expected.trace_of_square),
+                    count: count + 1,
+                    ..Averages::default()
+                };
+                assert_eq!(training.averages, expected);
             }
         }
     }
+}
+
+/// All choices of so many of so many.
+fn choices(count: usize, of: usize) -> Vec<Vec<usize>> {
+    let chosen = |bits: u32| (0..of).filter(|&i| bits >> i & 1 == 1).collect::<Vec<_>>();
+    (0..1 << of).map(chosen).filter(|chosen| chosen.len() == count).collect()
+}
+
+/// The samples of which these are the estimates. All have the same weight.
+fn kept_samples(problem: &Problem, pair_weights: PairWeights, estimate: &Estimate) -> Kept {
+    let count = problem.samples;
+    let of = |rows: Vec<usize>| {
+        let batch = Batch::new(&problem.rows(&rows), PairWeights::Batch);
+        let pair_weights = pair_weights.of(count).expect("weights that go with the batch");
+        Kept {
+            kept: Batch { pair_weights, ..batch },
+            w: vec![estimate.weight / estimate.kept as f64; estimate.kept],
+            N: count,
+        }
+    };
+    let near = |given: f64, expected: f64| (given - expected).abs() <= 1e-10 * expected.abs();
+    let mut found: Vec<Kept> = choices(estimate.kept, count)
+        .into_iter()
+        .map(of)
+        .filter(|kept| near(kept.estimates()[0], estimate.trace))
+        .filter(|kept| near(kept.estimates()[1], estimate.trace_of_square))
+        .collect();
+    assert_eq!(found.len(), 1, "one choice of samples has these estimates: {estimate:?}");
+    found.remove(0)
+}
+
+/// The same with a limit, against sums of the contributions of the kept samples, each by the formulas of the method.
+#[test]
+fn limited_steps_follow_their_formula() {
+    let (mut limited, mut steps) = (0, 0);
+    for (index, recipe) in recipes(7).enumerate() {
+        let problem = recipe.problem();
+        let mut instance = problem.instance::<f64>();
+        let shape = instance.plan.shape();
+        let pair_weights = [PairWeights::Batch, PairWeights::DataSet { samples: 30 }][index % 2];
+        instance.plan = instance.plan.with_pair_weights(pair_weights);
+        let loss_gradient = instance.gradient(Quantity::Loss).1;
+        // Of two classes the sketch is exact, too.
+        let sketch = recipe.classes == 2;
+        let (own_share, limited_share) = (OWN_SHARES[index % 4], [0.2, 0.5, 0.05][index % 3]);
+        let (alpha, beta) = (1.0, 0.5);
+        let sampling = Sampling { subset: kept(4), sketch, alpha, beta, own_share, limited_share, ..Sampling::new(5) };
+        let mut training = Training::new(&instance);
+        for count in 0..6 {
+            let before = training.averages;
+            let (given, estimate) = gradient_of_step(&mut training, &instance, 0.3, sampling);
+            let kept = kept_samples(&problem, pair_weights, &estimate);
+            let contributions = kept.contributions(slopes(&before, &estimate, own_share, shape));
+            let sizes: Vec<f64> = contributions.iter().map(|contribution| contribution.size).collect();
+            let cut_to = |limit: f64| sizes.iter().map(|size| size.min(limit)).sum::<f64>();
+            let (whole, after) = (cut_to(f64::INFINITY), training.averages);
+            let near = |given: f64, expected: f64| {
+                assert!((given - expected).abs() <= 1e-9 * expected, "{recipe:?} {count}: {given} for {expected}")
+            };
+            let mut expected = loss_gradient.clone();
+            let mut add = |weight: f64, gradient: &[f64]| {
+                expected.iter_mut().zip(gradient).for_each(|(sum, entry)| *sum += weight * entry)
+            };
+            if count == 0 {
+                contributions.iter().for_each(|contribution| add(0.3, &contribution.gradient));
+                near(cut_to(after.limit), (1.0 - limited_share) * whole);
+                near(after.whole, whole);
+                near(after.limited, whole);
+            } else {
+                let make_up = (before.whole / before.limited).clamp(1.0, 3.0);
+                for Contribution { gradient, size } in &contributions {
+                    add(0.3 * make_up * (before.limit / size).min(1.0), gradient);
+                    limited += usize::from(*size > before.limit);
+                    steps += 1;
+                }
+                let taken = 1.0 - cut_to(before.limit) / whole;
+                near(after.limit, before.limit * (1.0 + 0.3 * (taken - limited_share)));
+                near(after.whole, 0.5 * before.whole + 0.5 * whole);
+                near(after.limited, 0.5 * before.limited + 0.5 * cut_to(before.limit));
+            }
+            close(&format!("{recipe:?} {sampling:?} {count}"), &given, &expected, 1e-9);
+        }
+    }
+    assert!(limited * 10 >= steps && limited * 3 <= 2 * steps, "{limited} of {steps} contributions were limited");
+}
+
+/// Some steps in, so that there are averages and a limit.
+fn trained<T: Real>(instance: &Instance<T>, sampling: Sampling) -> Training<T> {
+    let mut training = Training::new(instance);
+    for _ in 0..5 {
+        gradient_of_step(&mut training, instance, 0.3, sampling);
+    }
+    training
+}
+
+/// ρ scales the penalty's part of a step, and nothing else: no limit, and no average.
+#[test]
+fn the_limit_does_not_depend_on_rho() {
+    fn check<T: Real>() {
+        for recipe in recipes(9) {
+            let instance = recipe.problem().instance::<T>();
+            let sampling = Sampling { subset: kept(4), ..Sampling::new(5) };
+            let training = trained(&instance, sampling);
+            let step = |rho: f64| {
+                let mut training = training.clone();
+                let gradient = gradient_of_step(&mut training, &instance, rho, sampling).0;
+                (gradient.iter().map(|entry| entry.to_f64()).collect::<Vec<f64>>(), training.averages)
+            };
+            let (loss, averages) = step(0.0);
+            assert_eq!(averages, training.averages);
+            let ((one, averages), (two, of_two)) = (step(64.0), step(128.0));
+            assert_eq!(averages, of_two);
+            assert_eq!(averages.count, 6);
+            let apart = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a - b).collect::<Vec<f64>>();
+            let relative = 8.0 * T::EPSILON.to_f64() * (1.0 + largest(&loss) / largest(&apart(&one, &loss)));
+            close(&format!("{recipe:?}"), &apart(&two, &one), &apart(&one, &loss), relative);
+        }
+    }
+    check::<f64>();
+    check::<f32>();
+}
+
+fn largest(numbers: &[f64]) -> f64 {
+    numbers.iter().fold(0.0, |largest, x| x.abs().max(largest))
+}
+
+fn norm(numbers: &[f64]) -> f64 {
+    numbers.iter().map(|x| x * x).sum::<f64>().sqrt()
+}
+
+/// One sample's inputs far out, in a direction that no hidden unit looks in: its outputs stay, and its own pair grows with the fourth
+/// power. What it does to a step is bounded by the limit of the steps before.
+#[test]
+fn an_outlier_moves_a_step_by_no_more_than_the_limit() {
+    let (activation, labels) = (Activation::Gelu, Labels::Soft);
+    let problem = Recipe { inputs: 6, hidden: 3, classes: 3, samples: 7, activation, labels, seed: 5 }.problem();
+    let shape = problem.shape();
+    let plain = problem.instance::<f64>();
+    // Orthogonal to all rows of W.
+    let mut away = vec![1.0; 6];
+    for row in problem.theta[shape.hidden_weight()].chunks_exact(6).cycle().take(600) {
+        let part = row.iter().zip(&away).map(|(w, x)| w * x).sum::<f64>() / norm(row).powi(2);
+        away.iter_mut().zip(row).for_each(|(x, w)| *x -= part * w);
+    }
+    let length = norm(&away);
+
+    let sampling = Sampling { subset: kept(6), own_share: 0.0, ..Sampling::new(5) };
+    let before = trained(&plain, sampling);
+    let Averages { limit, whole, limited, .. } = before.averages;
+    // That of six contributions. Their size does not count what goes from the logits by V to W and b, through φ' of at most 1.2.
+    let through = 1.2 * norm(&problem.theta[shape.output_weight()]);
+    let most = 6.0 * 0.3 * (whole / limited).clamp(1.0, 3.0) * limit * (1.0 + through);
+    for far in [1e2, 1e3, 1e4] {
+        let mut planted = problem.clone();
+        planted.inputs.iter_mut().zip(&away).for_each(|(x, away)| *x += far / length * away);
+        let planted = planted.instance::<f64>();
+        let loss = planted.gradient(Quantity::Loss).1;
+        let mut seen = 0;
+        for steps in 5..15 {
+            let step = |instance: &Instance<f64>, limited_share: f64| {
+                let mut training = Training { steps, ..before.clone() };
+                let sampling = Sampling { limited_share, ..sampling };
+                let (gradient, estimate) = gradient_of_step(&mut training, instance, 0.3, sampling);
+                let penalty: Vec<f64> = gradient.iter().zip(&loss).map(|(entry, loss)| entry - loss).collect();
+                (penalty, estimate.trace, training.averages)
+            };
+            // The same samples are kept, with the planted one among them, or without.
+            if step(&planted, 0.2).1 < 2.0 * step(&plain, 0.2).1 {
+                continue;
+            }
+            seen += 1;
+            let ((penalty, _, after), (unlimited, ..)) = (step(&planted, 0.2), step(&planted, 0.0));
+            for block in [shape.hidden_weight(), shape.hidden_bias(), shape.output_weight(), shape.output_bias()] {
+                let [given, unlimited] = [&penalty, &unlimited].map(|penalty| norm(&penalty[block.clone()]));
+                assert!(given <= most, "{far} {block:?}: {given}, limited to {most}");
+                assert!(unlimited >= 100.0 * most, "{far} {block:?}: {unlimited} without a limit, which is {most}");
+            }
+            assert!(after.limit <= 1.3 * limit, "{far}: {} after {limit}", after.limit);
+        }
+        assert!(seen >= 5, "the outlier was kept {seen} times of ten");
+    }
+}
+
+/// With all samples kept there is no luck of the draw, and no limit.
+#[test]
+fn whole_batches_are_not_limited() {
+    fn check<T: Real>() {
+        for recipe in recipes(6) {
+            let instance = recipe.problem().instance::<T>();
+            let few = Sampling { subset: kept(4), ..Sampling::new(5) };
+            for start in [Training::new(&instance), trained(&instance, few)] {
+                for size in [kept(6), kept(20), None] {
+                    let by = |limited_share: f64| {
+                        let sampling = Sampling { subset: size, limited_share, ..few };
+                        let mut training = start.clone();
+                        for _ in 0..3 {
+                            training.step(&instance, &Hsr::sampled(SGD, 0.1, sampling)).expect("a step");
+                        }
+                        training
+                    };
+                    let limited = by(0.2);
+                    assert_eq!(limited, by(0.0), "{recipe:?} {size:?}");
+                    let of = |Averages { limit, whole, limited, .. }: Averages| [limit, whole, limited];
+                    assert_eq!(of(limited.averages), of(start.averages), "{recipe:?} {size:?}");
+                }
+            }
+        }
+    }
+    check::<f64>();
+    check::<f32>();
+}
+
+/// A plan is for batches of up to so many samples. A smaller batch is estimated as by a plan of its own size, to the bit.
+#[test]
+fn batches_smaller_than_the_plans_are_their_own() {
+    fn check<T: Real>() {
+        for recipe in recipes(7) {
+            for weights in [PairWeights::Batch, PairWeights::DataSet { samples: 40 }] {
+                let mut exact = recipe.problem().instance::<T>();
+                exact.plan = exact.plan.with_pair_weights(weights);
+                let mut roomy = exact.clone();
+                roomy.plan = Plan::new(exact.plan.network(), 12).expect("a plan").with_pair_weights(weights);
+                // Fewer than the batch has, as many, more, and more than the plan's.
+                for subset in [kept(4), kept(7), kept(9), kept(15), None] {
+                    let sampling = Sampling { subset, ..Sampling::new(5) };
+                    for mixture in [TRACE, SQUARE] {
+                        let (given, expected) =
+                            (estimate(&roomy, &sampling, 3, mixture), estimate(&exact, &sampling, 3, mixture));
+                        assert_eq!(given, expected, "{recipe:?} {weights:?} {subset:?}");
+                    }
+                    let train = |instance: &Instance<T>| {
+                        let mut training = Training::new(instance);
+                        for _ in 0..3 {
+                            training.step(instance, &Hsr::sampled(SGD, 0.1, sampling)).expect("a step");
+                        }
+                        training
+                    };
+                    assert_eq!(train(&roomy), train(&exact), "{recipe:?} {weights:?} {subset:?}");
+                }
+            }
+        }
+    }
+    check::<f64>();
+    check::<f32>();
+}
+
+/// Where the update fails, after the estimate, averages and counts are those before.
+#[test]
+fn a_step_whose_update_fails_changes_nothing() {
+    fn check<T: Real>() {
+        let instance = batch(Activation::Tanh).instance::<T>();
+        let sampling = Sampling { subset: kept(4), ..Sampling::new(5) };
+        for direction in [Direction::Gradient, Direction::Unit] {
+            let hsr = |rate: f64| Hsr {
+                direction,
+                ..Hsr::sampled(Sgd { learning_rate: rate, weight_decay: WeightDecay::all(100.0), ..SGD }, 0.1, sampling)
+            };
+            for mut training in [Training::new(&instance), trained(&instance, sampling)] {
+                let before = training.clone();
+                let refused = training.step(&instance, &hsr(f64::MAX));
+                assert_eq!(refused, Err(Error::Overflow { quantity: "new parameters" }));
+                assert_eq!(training, before, "{direction:?}");
+                training.step(&instance, &hsr(1e-3)).expect("a step");
+                assert_eq!(training.averages.count, before.averages.count + 1);
+                assert_ne!(training.averages, before.averages);
+            }
+        }
+    }
+    check::<f64>();
+    check::<f32>();
+}
+
+/// A count of 0 means that nothing was averaged: it is not come back to.
+#[test]
+fn the_count_of_averages_skips_zero() {
+    let estimate = Estimate { trace: 1.0, trace_of_square: 2.0, kept: 3, weight: 4.0 };
+    let counted = |count: u64| Averages { count, ..Averages::default() }.with(&estimate, 0.5).count;
+    assert_eq!([0, 1, u64::MAX - 1, u64::MAX].map(counted), [1, 2, u64::MAX, 1]);
+
+    let instance = batch(Activation::Tanh).instance::<f64>();
+    let mut training = trained(&instance, Sampling { subset: kept(4), ..Sampling::new(5) });
+    let before = training.averages;
+    training.averages.count = u64::MAX;
+    training.step(&instance, &hsr(Direction::Gradient)).expect("a step");
+    assert_eq!(training.averages.count, 1);
+    // They were not begun anew.
+    let limit = training.averages.limit / before.limit;
+    assert!((0.9..1.3).contains(&limit) && limit != 1.0, "{limit}");
 }
 
 #[test]
@@ -364,8 +678,15 @@ fn bad_parameters_are_refused_and_nothing_changes() {
     for beta in [-0.1, 1.0, f64::NAN, f64::INFINITY] {
         hyperparameter(Sampling { beta, ..good }, "beta");
     }
-    for guard in [-0.1, 1.1, f64::NAN] {
-        hyperparameter(Sampling { guard, ..good }, "guard");
+    for own_share in [-0.1, 1.1, f64::NAN, f64::INFINITY] {
+        hyperparameter(Sampling { own_share, ..good }, "own share");
+    }
+    for limited_share in [-0.1, 1.0, f64::NAN, f64::INFINITY] {
+        hyperparameter(Sampling { limited_share, ..good }, "limited share");
+    }
+    let edges = Sampling { alpha: Sampling::LEAST_ALPHA, beta: 0.0, own_share: 0.0, limited_share: 0.0, ..good };
+    for sampling in [edges, Sampling { alpha: 1.0, own_share: 1.0, limited_share: 0.99, ..good }] {
+        assert_eq!(sampling.check(), Ok(()));
     }
 
     for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
@@ -441,20 +762,52 @@ fn certainty_is_no_trouble() {
     check::<f32>();
 }
 
-/// Averages that are not finite would take away the penalty without a word.
+/// Averages that are not finite would take away the penalty without a word, and so would a negative limit.
 #[test]
-fn averages_that_are_not_finite_are_refused() {
+fn averages_that_cannot_be_are_refused() {
     let instance = recipes(9).next().expect("a recipe").problem().instance::<f64>();
     let hsr = hsr(Direction::Gradient);
-    for (trace, trace_of_square, index) in [(f64::NAN, 1.0, 0), (1.0, f64::INFINITY, 1)] {
-        let mut training = Training::new(&instance);
-        training.averages = Averages { trace, trace_of_square, count: 3 };
+    let good = Averages { trace: 1.0, trace_of_square: 1.0, limit: 1.0, whole: 1.0, limited: 1.0, count: 3 };
+    let check = |averages: Averages, error: Error| {
+        let mut training = Training { averages, ..Training::new(&instance) };
         let before = training.theta.clone();
-        let refused = training.step(&instance, &hsr);
-        assert_eq!(refused, Err(Error::NotFinite { argument: "averages", index }));
-        assert_eq!(training.theta, before);
+        assert_eq!(training.step(&instance, &hsr), Err(error));
+        assert_eq!((&training.theta, training.steps), (&before, 0));
         // Before the first estimate they are not read.
         training.averages.count = 0;
-        assert!(training.step(&instance, &hsr).is_ok());
+        let mut fresh = Training::new(&instance);
+        assert_eq!(training.step(&instance, &hsr), fresh.step(&instance, &hsr));
+        assert_eq!(training, fresh);
+    };
+    for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        for (index, averages) in [
+            Averages { trace: bad, ..good },
+            Averages { trace_of_square: bad, ..good },
+            Averages { limit: bad, ..good },
+            Averages { whole: bad, ..good },
+            Averages { limited: bad, ..good },
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            check(averages, Error::NotFinite { argument: "averages", index });
+        }
+    }
+    let given = -1.0;
+    for (argument, averages) in [
+        ("average limit", Averages { limit: given, ..good }),
+        ("average whole", Averages { whole: given, ..good }),
+        ("average limited", Averages { limited: given, ..good }),
+    ] {
+        check(averages, Error::Hyperparameter { argument, given, expected: "a number that is not negative" });
+    }
+    // Averages of traces may be negative, and sizes of nothing are 0.
+    for averages in [
+        Averages { trace: -1.0, trace_of_square: -1.0, ..good },
+        Averages { limit: 0.0, whole: 0.0, limited: 0.0, ..good },
+        Averages { whole: 0.0, limited: 0.0, ..good },
+    ] {
+        let mut training = Training { averages, ..Training::new(&instance) };
+        training.step(&instance, &hsr).expect("a step");
     }
 }

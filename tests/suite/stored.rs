@@ -1,5 +1,7 @@
 //! Trainings and networks as bytes: resumed to the bit, and nothing damaged or foreign is taken for one.
 
+use std::collections::BTreeMap;
+
 use crate::common::problem::Labels;
 use crate::training::{bits, optimizers, plan, problem};
 use flatmin::training::stored::{load_network, load_parameters, save_network};
@@ -7,12 +9,14 @@ use flatmin::{
     Activation, Adam, Batch, Error, Hyperparameters, Network, Optimizer, Order, Plan, Real, Sgd, Shape, State, Step,
     Training,
 };
+use safetensors::{Dtype, SafeTensors, serialize, tensor::TensorView};
 
 #[test]
 fn trainings_resume_to_the_bit() {
     fn check<T: Real>() {
         let problem = problem(Labels::Soft);
         let (data, plan) = (problem.instance::<T>(), plan(&problem, 8));
+        let mut limited = 0;
         for which in 0..optimizers::<T>().len() {
             let optimizer = || optimizers::<T>().swap_remove(which);
             let mut whole = Training::new(plan, optimizer(), 7).expect("a training");
@@ -31,7 +35,9 @@ fn trainings_resume_to_the_bit() {
             assert_eq!((bits(resumed.theta()), bits(resumed.moments())), (bits(whole.theta()), bits(whole.moments())));
             assert_eq!((resumed.averages(), resumed.steps()), (whole.averages(), whole.steps()));
             assert_eq!((resumed.best(), resumed.epochs()), (whole.best(), 4));
+            limited += usize::from(whole.averages().limit > 0.0);
         }
+        assert_eq!(limited, 2, "sampled penalties with a limit");
     }
     check::<f32>();
     check::<f64>();
@@ -96,9 +102,93 @@ fn what_does_not_fit_is_named() {
     let network = save_network(plan.network(), &[0.5f32; 6]).expect("six parameters");
     assert_eq!(message(load_small(plan, &network)), "training.counts: missing");
     // A later version.
-    let place = bytes.windows(7).position(|window| window == b"1 tanh ").expect("the version");
-    let later = [&bytes[..place], b"2", &bytes[place + 1..]].concat();
-    assert_eq!(message(load_small(plan, &later)), "version: unknown to this flatmin, expected 1");
+    let place = bytes.windows(7).position(|window| window == b"2 tanh ").expect("the version");
+    let later = [&bytes[..place], b"3", &bytes[place + 1..]].concat();
+    assert_eq!(message(load_small(plan, &later)), "version: unknown to this flatmin, expected 2");
+}
+
+/// A tensor: its type, its shape and its bytes.
+type Tensor = (Dtype, Vec<usize>, Vec<u8>);
+
+/// The same file of another version, with tensors changed: as a library would write it that had these numbers.
+fn rewritten(bytes: &[u8], version: &str, change: impl FnOnce(&mut BTreeMap<String, Tensor>)) -> Vec<u8> {
+    let file = SafeTensors::deserialize(bytes).expect("what was saved");
+    let read =
+        |(name, view): (String, TensorView<'_>)| (name, (view.dtype(), view.shape().to_vec(), view.data().to_vec()));
+    let mut tensors: BTreeMap<String, Tensor> = file.tensors().into_iter().map(read).collect();
+    change(&mut tensors);
+    // FNV-1a, as the module's page says.
+    let mut text = b"tanh".to_vec();
+    for (name, (_, shape, data)) in &tensors {
+        text.extend_from_slice(name.as_bytes());
+        text.extend(shape.iter().flat_map(|&length| (length as u64).to_le_bytes()));
+        text.extend_from_slice(data);
+    }
+    let add = |sum: u64, &byte: &u8| (sum ^ u64::from(byte)).wrapping_mul(0x100_0000_01B3);
+    let checksum = text.iter().fold(0xCBF2_9CE4_8422_2325, add);
+    let metadata = [("flatmin".to_string(), format!("{version} tanh {checksum:016x}"))].into_iter().collect();
+    let views = tensors.iter().map(|(name, (dtype, shape, data))| {
+        (name, TensorView::new(*dtype, shape.clone(), data).expect("a shape of as many bytes"))
+    });
+    serialize(views, Some(metadata)).expect("tensors")
+}
+
+/// As version 1 had it: averages of the two traces, and all else the same.
+fn of_version_1(bytes: &[u8]) -> Vec<u8> {
+    rewritten(bytes, "1", |tensors| {
+        let (_, shape, data) = tensors.get_mut("training.averages").expect("averages");
+        *shape = vec![2];
+        data.truncate(16);
+    })
+}
+
+/// A training of an older version cannot go on to the bit. Its network is what it was.
+#[test]
+fn of_an_older_training_the_network_is_loaded() {
+    let (plan, bytes) = small();
+    assert_eq!(rewritten(&bytes, "2", |_| {}), bytes);
+    let old = of_version_1(&bytes);
+    assert_eq!(
+        load_small(plan, &old).expect_err("an older version").to_string(),
+        "version: 1, of an older flatmin, expected 2: this training cannot go on, its network can be loaded"
+    );
+    assert_eq!(load_network::<f32>(&old), load_network(&bytes));
+    assert_eq!(load_parameters::<f32>(&old), load_parameters(&bytes));
+    let network = save_network(plan.network(), &[0.5f32; 6]).expect("six parameters");
+    let old_network = rewritten(&network, "1", |_| {});
+    assert_eq!(load_network(&old_network), Ok((plan.network(), vec![0.5f32; 6])));
+    // Damage is found in it, too.
+    for bytes in [old, old_network] {
+        let last = bytes.len() - 1;
+        let damaged = [&bytes[..last], &[bytes[last] ^ 1]].concat();
+        assert!(matches!(load_network::<f32>(&damaged), Err(Error::Stored { part: "file", .. })));
+    }
+}
+
+/// The checksum of a file does not say that its numbers can be.
+#[test]
+fn averages_that_cannot_be_are_refused() {
+    let (plan, bytes) = small();
+    let with = |count: u64, index: usize, average: f64| {
+        let bytes = rewritten(&bytes, "2", |tensors| {
+            let averages = &mut tensors.get_mut("training.averages").expect("averages").2;
+            averages[8 * index..][..8].copy_from_slice(&average.to_le_bytes());
+            tensors.get_mut("training.counts").expect("counts").2[8..16].copy_from_slice(&count.to_le_bytes());
+        });
+        load_small(plan, &bytes)
+    };
+    for index in 0..5 {
+        for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            assert_eq!(with(1, index, bad), Err(Error::NotFinite { argument: "averages", index }));
+            // Of no estimate, they are not read.
+            assert_eq!(with(0, index, bad), Ok(()));
+        }
+    }
+    for (index, argument) in [(2, "average limit"), (3, "average whole"), (4, "average limited")] {
+        let refused = with(1, index, -0.5);
+        assert!(matches!(refused, Err(Error::Hyperparameter { argument: a, given: -0.5, .. }) if a == argument));
+    }
+    assert_eq!([0, 1].map(|index| with(1, index, -0.5)), [Ok(()), Ok(())]);
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! [`Training`] against the functions on slices: the same bits.
 
+use std::num::NonZeroUsize;
+
 use crate::common::call::nan;
 use crate::common::problem::{Labels, Problem, Recipe};
 use flatmin::{
-    Activation, Adam, Averages, Batch, Error, Hsr, Optimizer, Order, PairWeights, Plan, Predictor, Real, Sam, Sampling,
-    Sgd, State, Targets, Training,
+    Activation, Adam, Averages, Batch, Direction, Error, Hsr, Optimizer, Order, PairWeights, Plan, Predictor, Real,
+    Sam, Sampling, Sgd, State, Targets, Training,
 };
 
 /// 23 samples, for batches of at most `batch`.
@@ -21,13 +23,16 @@ pub fn plan(problem: &Problem, batch: usize) -> Plan {
 /// One optimizer of each kind, on both bases.
 pub fn optimizers<T: Real>() -> Vec<Box<dyn Optimizer<T>>> {
     let (sgd, adam) = (Sgd::new(0.2).with_momentum(0.5), Adam::new(0.05));
+    // Fewer samples than a batch has, so that they have a limit.
+    let sampled = Hsr::sampled(sgd, 0.1, Sampling { subset: NonZeroUsize::new(3), ..Sampling::new(3) });
     vec![
         Box::new(Sgd::new(0.2)),
         Box::new(sgd),
         Box::new(adam),
         Box::new(Sam::new(sgd, 0.1)),
         Box::new(Hsr::new(adam, 0.1)),
-        Box::new(Hsr::sampled(sgd, 0.1, Sampling::new(3))),
+        Box::new(sampled),
+        Box::new(Hsr { direction: Direction::Unit, ..sampled }),
     ]
 }
 

@@ -6,6 +6,7 @@
 #![allow(clippy::needless_range_loop, reason = "the indices are the page's too")]
 
 mod notation;
+pub mod sampled;
 
 use flatmin::Activation;
 pub use notation::{Matrix, Vector, activation};

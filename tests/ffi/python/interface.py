@@ -156,7 +156,8 @@ class Optimizer(Structure):
         ("subset", c.c_uint64),
         ("alpha", c.c_double),
         ("beta", c.c_double),
-        ("guard", c.c_double),
+        ("own_share", c.c_double),
+        ("limited_share", c.c_double),
         ("seed", c.c_uint64),
     ]
 
@@ -204,6 +205,9 @@ class State(Structure):
         ("steps", c.c_uint64),
         ("average_trace", c.c_double),
         ("average_trace_of_square", c.c_double),
+        ("average_limit", c.c_double),
+        ("average_whole", c.c_double),
+        ("average_limited", c.c_double),
         ("average_count", c.c_uint64),
     ]
 
