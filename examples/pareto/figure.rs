@@ -12,7 +12,8 @@ use crate::report::{accuracy, lambda_max};
 use crate::trial::{Contest, Entry};
 
 pub fn draw(path: &Path, title: &str, contests: &[Contest]) -> Result<()> {
-    let root = SVGBackend::new(path, (1500, 680)).into_drawing_area();
+    // One panel needs half the room, with a title that fits.
+    let root = SVGBackend::new(path, (750 * contests.len() as u32, 680)).into_drawing_area();
     let body = titled(&root, title)?;
     for (area, contest) in body.split_evenly((1, contests.len())).iter().zip(contests) {
         panel(area, contest)?;

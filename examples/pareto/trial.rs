@@ -72,7 +72,6 @@ impl<'a> Trial<'a> {
         let split = self.split(self.options.seed);
         let schedule = self.schedule(split.train.len(), Vec::new(), 1)?;
         let update = self.options.update();
-        update.check()?;
         Ok(format!(
             "{}: {} samples to train on, {} to test; {} epochs, {} seeds from {}\nupdate: {}\nplan of a step: {}",
             self.data.name,
@@ -93,13 +92,12 @@ impl<'a> Trial<'a> {
     /// One contest for each of the terms.
     pub fn run(&self) -> Result<Vec<Contest>> {
         let (kinds, seeds) = (self.options.kinds(), self.options.seeds() as u64);
-        let terms = Terms::ALL.into_iter().filter(|terms| self.options.terms.contains(terms));
         let contest = |terms: Terms| {
             let methods = kinds.iter().flat_map(|&kind| self.options.grid(kind, 0));
             let entries = methods.map(|method| Entry { method, runs: Vec::new() }).collect();
             Contest { terms, name: format!("equal {}", terms.name()), entries }
         };
-        let mut contests: Vec<Contest> = terms.map(contest).collect();
+        let mut contests: Vec<Contest> = self.options.terms().into_iter().map(contest).collect();
         let style = ProgressStyle::with_template("{bar:40} {percent:>3} %  {elapsed} elapsed, {eta} to go")?;
         let progress =
             ProgressBar::new(seeds * contests.iter().map(|contest| contest.entries.len() as u64).sum::<u64>())
