@@ -1,4 +1,5 @@
-//! HSR at about the price of SGD: an unbiased estimate of both traces and their gradients, linear in the batch.
+//! HSR at about the price of SGD: unbiased estimates of both traces and their gradients, linear in the batch, and a step that bounds their
+//! noise.
 //!
 //! The exact tr H² couples all pairs of a batch of N, and every pair costs a multiple of K·M. Two methods, each unbiased by itself, avoid
 //! both factors:
@@ -48,34 +49,49 @@
 //!
 //! # The step
 //!
-//! Λ is a function of both traces, and the mean of a ratio is not the ratio of means. So its slopes are taken at running averages, and
-//! held constant ([`Averages`]):
+//! Λ is a function of both traces. Its slopes are taken at mixtures of the running averages Ē1, Ē2 ([`Averages`]) and the step's own
+//! estimates, with the share γ of the latter ([`Sampling::own_share`]), and held constant:
 //!
 //! ```text
-//! m = Ē1/P        s² = max(Ē2, γ E2)/P − m²
-//! ∇Λ ≈ ∇E1/P + √(P−1)/(2s) ( ∇E2/P − 2m ∇E1/P )
+//! T1 = (1 − γ) Ē1 + γ E1        T2 = max( (1 − γ) Ē2 + γ max(E2, 0), 0 )
+//! m = T1/P, where |T1| is at most √((P − M − 1) T2)        s² = T2/P − m²
+//! ∇Λ ≈ ∇E1/P + √(P−1)/(2s) ( ∇E2/P − 2m ∇E1/P ) = Σ_i c_i
 //! Ē1 ← β Ē1 + (1 − β) E1,  Ē2 likewise, afterwards; the first step's averages are its own estimates
 //! ```
+//!
+//! The contribution c_i of a kept sample is the derivative through its own logits, pre-activations and sketches, with those of all others
+//! held constant. So half of every pair belongs to each of its samples. A few contributions are many times as large as the others, and
+//! throw a network out of its minimum. They are limited, and what they lose is given back to all:
+//!
+//! ```text
+//! step along  ∇L + ρ Σ_i factor_i c_i        factor_i = make_up · min(1, limit/size_i)
+//! size_i: the length of c_i, but for what acts on V directly
+//! make_up = averages of (Σ size) / (Σ min(size, limit)), at most 3
+//! limit ← limit (1 + 0.3 (1 − Σ min(size, limit)/Σ size − share))
+//! ```
+//!
+//! So the limit moves to where it takes the share of the length that [`Sampling::limited_share`] says. It has no scale of its own. The
+//! first step limits nothing, nor does one that keeps the whole batch.
 //!
 //! # What is unbiased, and what is not
 //!
 //! | quantity | its mean |
 //! |---|---|
-//! | E1, E2 and their gradients | exactly those of the batch, or of the data set, for any J ≥ 2 and any α, with or without the sketch |
-//! | the step's gradient, given the averages, with guard γ = 0 | exactly ∇(L + ρΛ) with Λ's slopes at the averages |
-//! | the same with the default guard γ = 1/4 | smaller where E2 is more than four times its average: the guard bounds rare outliers |
-//! | the slopes | those of averages that are about `1/(1 − β)` steps old |
+//! | E1, E2 and their gradients ([`sampled_gradient`](crate::sampled_gradient)) | exactly those of the batch, or of the data set, for any J ≥ 2 and any α, with or without the sketch |
+//! | the step's gradient with [`Sampling::unbiased`], given the averages | exactly ∇(L + ρΛ) with Λ's slopes at the averages, which are about `1/(1 − β)` steps old |
+//! | slopes at own estimates (γ = 1, the default) | the mean of a root is below the root of the mean: where E2 is far from its mean the penalty is smaller than Λ |
+//! | the limit (a share of 1/5, the default) | of rare large contributions less, of all others more; the length is kept, the direction is not |
 //!
 //! # When to use which
 //!
-//! [`Penalty::Sampled`](crate::Penalty) on mini-batches: its noise averages out over steps, as the noise of the batches does, and it
-//! costs less than SAM. [`Penalty::Exact`](crate::Penalty) where exactness matters or is affordable: full-batch training of small
-//! networks, two classes, or a check of the sampled one. Without the sketch (`sketch: false`) the pairs of the subset are exact, at about
-//! K² times the cost.
+//! [`Penalty::Sampled`](crate::Penalty) on mini-batches, with the defaults: its noise averages out over steps, as the noise of the batches
+//! does, and a step costs less than SAM's. [`Penalty::Exact`](crate::Penalty) where exactness matters or is affordable: full-batch training
+//! of small networks, two classes, or a check of the sampled one. [`Sampling::unbiased`] where an estimate without bias is wanted and η ρ is
+//! small: at large η ρ its noise throws networks out of their minima. Without the sketch (`sketch: false`) the pairs of the subset are
+//! exact, at about K² times the cost.
 //!
-//! The noise grows with η ρ. Where training is unstable (η ρ of 0.05 and above, in experiments on digits), keep more samples, set γ = 1,
-//! or lower the learning rate. On images, 32 samples are worth their time. The repository's `docs/sampled.md` has figures: flatness and
-//! accuracy against SGD, SAM and the exact penalty, at equal epochs and at equal time, for all parameters and activations.
+//! More samples help where few of them make up most of the penalty. The repository's `docs/sampled.md` has figures: flatness and accuracy
+//! against the exact penalty and SAM, at equal epochs and at equal time, and where the defaults fall behind.
 //!
 //! A step's random numbers are a function of the seed and of [`State::steps`](crate::State): a training that is stored and resumed
 //! continues with the same bits. The feature `rand_core` adds `Hsr::step_with`, which takes each step's seed from the caller's generator.
