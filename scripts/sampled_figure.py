@@ -18,7 +18,7 @@ def ticks(low, high):
 
 
 def draw(panels):
-    """SVG of panels: (title, SGD's λ_max, {kind: [(ρ, least, mean, greatest)]})."""
+    """SVG of panels: (title, SGD's λ_max, {kind: [(ρ, least, mean, greatest, whether a run diverged)]})."""
     rows = -(-len(panels) // COLUMNS)
     width, height = COLUMNS * WIDTH, rows * HEIGHT + 40
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" font-family="sans-serif" font-size="13">']
@@ -30,11 +30,11 @@ def draw(panels):
 
 
 def drawn(title, sgd, curves):
-    points = [point for curve in curves.values() for point in curve if point[2] > 1e-6]
-    # A network thrown out of its minimum is drawn at the panel's edge.
-    low = min(max(point[1], point[2] / 10) for point in points) / 1.15
-    high = max([sgd, *(min(point[3], 10 * sgd) for point in points)]) * 1.15
-    first, last = min(point[0] for point in points) / 1.2, max(point[0] for point in points) * 1.2
+    strengths = [point[0] for curve in curves.values() for point in curve]
+    # Networks thrown out of their minimum are drawn at the panel's edge.
+    points = [point for curve in curves.values() for point in curve if not point[4]]
+    low, high = min(point[1] for point in points) / 1.15, max([sgd, *(point[3] for point in points)]) * 1.3
+    first, last = min(strengths) / 1.2, max(strengths) * 1.2
     across = lambda rho: LEFT + (WIDTH - LEFT - RIGHT) * math.log(rho / first) / math.log(last / first)
     down = lambda value: HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * math.log(min(max(value, low), high) / low) / math.log(high / low)
     text = lambda x, y, words, rest="": f'<text x="{x:.1f}" y="{y:.1f}" fill="{INK}" text-anchor="middle" {rest}>{words}</text>'
@@ -52,23 +52,25 @@ def drawn(title, sgd, curves):
     for kind, curve in curves.items():
         # Side by side, so that neither range covers the other.
         aside = -3 if kind == "HSR" else 3
-        for rho, least, _, greatest in curve:
+        for rho, least, _, greatest, _ in curve:
             yield f'<path d="M{across(rho) + aside:.1f} {down(least):.1f}V{down(greatest):.1f}" stroke="{COLORS[kind]}" stroke-width="1.5" opacity="0.6"/>'
-        line = "L".join(f"{across(rho) + aside:.1f} {down(value):.1f}" for rho, _, value, _ in curve)
+        line = "L".join(f"{across(rho) + aside:.1f} {down(value):.1f}" for rho, _, value, _, _ in curve)
         yield f'<path d="M{line}" stroke="{COLORS[kind]}" stroke-width="2" fill="none"/>'
-        yield from (marker(kind, across(rho) + aside, down(value)) for rho, _, value, _ in curve)
+        yield from (marker(kind, across(rho) + aside, down(value), lost) for rho, _, value, _, lost in curve)
 
 
-def marker(kind, x, y):
+def marker(kind, x, y, hollow=False):
     shape = "-4 -4H4V4H-4Z" if kind == "HSR" else "0 -5.5L5.5 0L0 5.5L-5.5 0Z"
-    return f'<path transform="translate({x:.1f} {y:.1f})" d="M{shape}" fill="{COLORS[kind]}"/>'
+    fill = "white" if hollow else COLORS[kind]
+    return f'<path transform="translate({x:.1f} {y:.1f})" d="M{shape}" fill="{fill}" stroke="{COLORS[kind]}" stroke-width="1.5"/>'
 
 
 def legend(middle, y):
     parts = []
-    for at, (kind, name) in zip((middle - 260, middle - 130), NAMES.items()):
+    for at, (kind, name) in zip((middle - 400, middle - 300), NAMES.items()):
         parts.append(f'<path d="M{at:.0f} {y}h34" stroke="{COLORS[kind]}" stroke-width="2"/>' + marker(kind, at + 17, y))
         parts.append(f'<text x="{at + 42:.0f}" y="{y + 4.5}" fill="{INK}">{name}</text>')
-    parts.append(f'<path d="M{middle + 20:.0f} {y}h34" stroke="#d55e00" stroke-width="1.5" stroke-dasharray="6 4"/>')
-    parts.append(f'<text x="{middle + 62:.0f}" y="{y + 4.5}" fill="{INK}">SGD (bars: least … greatest of the seeds)</text>')
+    parts.append(f'<path d="M{middle - 180:.0f} {y}h34" stroke="#d55e00" stroke-width="1.5" stroke-dasharray="6 4"/>')
+    words = "SGD        mean; bars: least … greatest of the seeds; hollow: a run diverged".replace("  ", "\u00a0 ")
+    parts.append(f'<text x="{middle - 138:.0f}" y="{y + 4.5}" fill="{INK}">{words}</text>')
     return "".join(parts)

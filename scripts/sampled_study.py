@@ -37,7 +37,13 @@ ACTIVATIONS = ["sigmoid", "softplus", "gelu", "silu", "identity"]
 VARIANTS = [(name, f"{SETTINGS['A'][1]} --activation {name}") for name in ACTIVATIONS]
 VARIANTS += [("tanh, momentum 0.9, η = 0.03", "--hidden 32 --learning-rate 0.03 --epochs 60 --momentum 0.9")]
 SUBSETS = [8, 12, 16, 32]
+PARAMETERS = ["--own-share 0 --limited-share 0", "--limited-share 0", "--own-share 0", "--own-share 0.5", "--own-share 0.75"]
+PARAMETERS += [f"--limited-share {share:g}" for share in (0.1, 0.3, 0.4)]
+PARAMETERS += [f"--alpha {alpha:g}" for alpha in (0.05, 0.2, 0.5, 1)] + [f"--beta {beta:g}" for beta in (0.8, 0.9, 0.99)]
+# Where they are tried: setting and ρ.
+TRIED = {"A": [0.1, 0.2], "B": [0.05], "C": [0.1], "E": [0.1], "F": [0.1]}
 FAR = 0.05
+PARTS = ["epochs", "time", "robust", "parameters", "figure"]
 
 
 def listed(numbers):
@@ -51,7 +57,7 @@ class Study:
 
     def run(self, name, arguments, seeds=None):
         """The runs of a call of pareto, as {(kind, strength): {seed: (λ_max, accuracy)}}."""
-        arguments = f"{arguments} --seed {self.options.seed} --seeds {seeds or self.seeds}"
+        arguments = f"{arguments.strip()} --seed {self.options.seed} --seeds {seeds or self.seeds}"
         out = self.options.out / name
         table, done = out / "pareto.csv", out / "arguments.txt"
         fresh = done.exists() and table.exists() and done.read_text() == arguments
@@ -211,30 +217,45 @@ def robust_tables(study, settings):
     settings = [setting for setting in settings if setting in "ABCD"]
     print("\n## Kept samples: change of λ_max, of accuracy; diverged\n\n" + head("setting", "ρ", *(f"`--subset {count}`" for count in SUBSETS)))
     for setting in settings:
-        _, arguments, rhos = SETTINGS[setting]
-        exact = study.epochs(setting)
-        cells = {rho: [] for rho in rhos}
-        for count in SUBSETS:
-            rest = f"--terms epochs --methods hsr-sampled --rho {listed(rhos)} --subset {count}"
-            runs = study.run(f"{setting}-{count}", f"{arguments} {rest}")
-            for rho in rhos:
-                sampled = runs["HSR sampled", rho]
-                change, _, difference = against(exact["HSR", rho], sampled)
-                lost = diverged(sampled, exact["SGD", 0.0])
-                cells[rho].append(f"{signed(change, 1)} %, {signed(mean(difference), 2)}{f'; {lost}' if lost else ''}")
-        for rho in rhos:
-            print(row(setting, f"{rho:g}", *cells[rho]))
+        rhos = SETTINGS[setting][2]
+        columns = [changes(study, setting, rhos, f"--subset {count}") for count in SUBSETS]
+        for rho, *cells in zip(rhos, *columns):
+            print(row(setting, f"{rho:g}", *cells))
+
+
+def changes(study, setting, rhos, options):
+    """What options of the sampled penalty change against the exact one, at each ρ."""
+    arguments = f"{SETTINGS[setting][1]} --terms epochs --methods hsr-sampled --rho {listed(rhos)} {options}"
+    runs = study.run((setting + options.replace("--", "-").replace(" ", "")) if options else f"{setting}-default", arguments)
+    exact = study.epochs(setting)
+    cells = []
+    for rho in rhos:
+        sampled = runs["HSR sampled", rho]
+        change, _, difference = against(exact["HSR", rho], sampled)
+        lost = diverged(sampled, exact["SGD", 0.0])
+        cells.append(f"{signed(change, 1)} %, {signed(mean(difference), 2)}{f'; {lost}' if lost else ''}")
+    return cells
+
+
+def parameter_table(study, settings):
+    tried = {setting: rhos for setting, rhos in TRIED.items() if setting in settings}
+    places = [f"{setting}, ρ = {rho:g}" for setting, rhos in tried.items() for rho in rhos]
+    print("\n## Parameters: change of λ_max, of accuracy; diverged\n\n" + head("options", *places))
+    for options in ["", *PARAMETERS]:
+        cells = [cell for setting, rhos in tried.items() for cell in changes(study, setting, rhos, options)]
+        print(row(f"`{options}`" if options else "none", *cells))
 
 
 def figure(study, settings, path):
     panels = []
     for setting in settings:
         runs = study.epochs(setting)
+        sgd = runs["SGD", 0.0]
         curves = {
-            kind: [(rho, min(lambdas(of)), geometric(of), max(lambdas(of))) for rho in RHOS for of in [runs[kind, rho]]]
+            kind: [(rho, min(lambdas(of)), geometric(of), max(lambdas(of)), diverged(of, sgd) > 0) for rho in RHOS for of in [runs[kind, rho]]]
             for kind in ("HSR", "HSR sampled")
         }
-        panels.append((f"{setting}: {SETTINGS[setting][0]}", geometric(runs["SGD", 0.0]), curves))
+        panels.append((f"{setting}: {SETTINGS[setting][0]}", geometric(sgd), curves))
     path.write_text(sampled_figure.draw(panels))
     print(f"\nfigure: {path}")
 
@@ -243,7 +264,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", metavar="FOLDER", help="folder of IDX files, for settings C and D, which are left out without it")
     parser.add_argument("--settings", default=",".join(SETTINGS), metavar="A,B,…")
-    parser.add_argument("--parts", default="epochs,time,robust,figure", metavar="epochs,time,robust,figure")
+    parser.add_argument("--parts", default=",".join(PARTS), metavar=",".join(PARTS))
     parser.add_argument("--seeds", type=int, default=5, metavar="COUNT")
     parser.add_argument("--few-seeds", type=int, default=3, metavar="COUNT", help="of the other activations")
     parser.add_argument("--seed", type=int, default=200, metavar="FIRST", help="constants were chosen on seeds 100 to 109")
@@ -253,7 +274,7 @@ def main():
     parser.add_argument("--again", action="store_true", help="run again what has been run")
     options = parser.parse_args()
     settings, parts = options.settings.split(","), options.parts.split(",")
-    unknown = [name for name in settings if name not in SETTINGS] + [part for part in parts if part not in "epochs,time,robust,figure".split(",")]
+    unknown = [name for name in settings if name not in SETTINGS] + [part for part in parts if part not in PARTS]
     if unknown:
         parser.error(f"unknown: {', '.join(unknown)}")
     if not options.images:
@@ -267,6 +288,8 @@ def main():
         tuned_table(study, settings, "Flattest at no lower accuracy, in the time of SAM's epochs", study.time, ["SGD", "SAM", "HSR sampled"], False)
     if "robust" in parts:
         robust_tables(study, settings)
+    if "parameters" in parts:
+        parameter_table(study, settings)
     if "figure" in parts:
         figure(study, settings, options.figure)
 
