@@ -85,13 +85,13 @@
 //! # When to use which
 //!
 //! [`Penalty::Sampled`](crate::Penalty) on mini-batches, with the defaults: its noise averages out over steps, as the noise of the batches
-//! does, and a step costs less than SAM's. [`Penalty::Exact`](crate::Penalty) where exactness matters or is affordable: full-batch training
-//! of small networks, two classes, or a check of the sampled one. [`Sampling::unbiased`] where an estimate without bias is wanted and η ρ is
-//! small: at large η ρ its noise throws networks out of their minima. Without the sketch (`sketch: false`) the pairs of the subset are
-//! exact, at about K² times the cost.
+//! does, and but for tiny networks a step costs less than SAM's. [`Penalty::Exact`](crate::Penalty) where exactness matters or is
+//! affordable: full-batch training of small networks, wide networks with small batches, or a check of the sampled one.
+//! [`Sampling::unbiased`] where an estimate without bias is wanted and η ρ is small: at large η ρ its noise throws networks out of their
+//! minima. Without the sketch (`sketch: false`) the pairs of the subset are exact, at about K² times the cost.
 //!
-//! More samples help where few of them make up most of the penalty. The repository's `docs/sampled.md` has figures: flatness and accuracy
-//! against the exact penalty and SAM, at equal epochs and at equal time, and where the defaults fall behind.
+//! More samples help at large ρ, and on images. The repository's `docs/sampled.md` has figures: flatness and accuracy against the exact
+//! penalty and SAM, at equal epochs and at equal time, and where the defaults fall behind.
 //!
 //! A step's random numbers are a function of the seed and of [`State::steps`](crate::State): a training that is stored and resumed
 //! continues with the same bits. The feature `rand_core` adds `Hsr::step_with`, which takes each step's seed from the caller's generator.
