@@ -169,3 +169,46 @@ impl<'a> Trial<'a> {
         trained.iter().map(|trained| run(&trained.theta)).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+    use flatmin::PairWeights;
+
+    fn options(arguments: &str) -> Options {
+        let fixed = ["pareto", "--data", "iris", "--batch", "32", "--epochs", "3", "--seeds", "2", "--rho", "0.1,0.2"];
+        Options::parse_from(fixed.into_iter().chain(arguments.split_whitespace()))
+    }
+
+    /// Exact and sampled HSR have one plan, with the batch's own pairs.
+    #[test]
+    fn the_penalty_is_that_of_the_batch() {
+        let options = options("--radius 0.1");
+        let data = options.data.load().unwrap();
+        let trial = Trial::new(&data, &options);
+        let train = trial.split(0).train.len();
+        let schedule = trial.schedule(train, options.grid(Kind::Hsr, 0), 1).unwrap();
+        assert!(schedule.batch < train);
+        assert_eq!(schedule.plan(train).unwrap().pair_weights(), PairWeights::Batch);
+    }
+
+    #[test]
+    fn only_the_terms_asked_for_are_run() {
+        for terms in Terms::ALL {
+            let options = options(&format!("--radius 0.1 --terms {} --methods sgd,hsr-sampled", terms.name()));
+            let data = options.data.load().unwrap();
+            let contests = Trial::new(&data, &options).run().unwrap();
+            let [contest] = &contests[..] else { panic!("{contests:?}") };
+            assert_eq!((contest.terms, contest.name.starts_with("equal ")), (terms, true));
+            let kinds: Vec<(Kind, f64)> =
+                contest.entries.iter().map(|entry| (entry.method.kind, entry.method.strength)).collect();
+            assert_eq!(kinds, [(Kind::Sgd, 0.0), (Kind::HsrSampled, 0.1), (Kind::HsrSampled, 0.2)]);
+            for entry in &contest.entries {
+                assert_eq!(entry.runs.iter().map(|run| run.seed).collect::<Vec<_>>(), [0, 1]);
+                // Three epochs of three batches.
+                assert!(terms == Terms::Time || entry.runs.iter().all(|run| run.steps == 9), "{entry:?}");
+            }
+        }
+    }
+}
