@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """The tables of docs/sampled.md and its figure: the sampled penalty against the exact one and SAM, in six settings.
 
-    scripts/sampled_study.py --images FOLDER                      all of it, some minutes; FOLDER holds IDX files, here those of MNIST-10k
-    scripts/sampled_study.py --settings A,B --parts time --again  some of it: equal time, run once more
+    scripts/sampled_study.py --images FOLDER --figure docs/sampled.svg    all of it, some minutes; FOLDER holds IDX files, here MNIST-10k's
+    scripts/sampled_study.py --settings A,B --parts time                  some of it: equal time
+    scripts/sampled_study.py --images FOLDER --reuse                      what is there is not run again
 
 Every run is `cargo run --release --example pareto -- …` with the options that stand in each table's head, into a folder of its own below --out.
-What has been run with the same options is not run again, unless --again says so. --pareto takes the path of the built example instead.
+--pareto takes the path of the built example instead. --reuse takes runs of the same options that are there, whatever the library then was.
 
 λ_max is a geometric mean over seeds, accuracy a mean. A run has *diverged* if its λ_max is above SGD's of the same seed, or is no number, or if its
 test accuracy is more than five points below SGD's of the same seed.
@@ -54,14 +55,15 @@ class Study:
     def __init__(self, options):
         self.options = options
         self.seeds = options.seeds
+        self.done = set()
 
     def run(self, name, arguments, seeds=None):
         """The runs of a call of pareto, as {(kind, strength): {seed: (λ_max, accuracy)}}."""
         arguments = f"{arguments.strip()} --seed {self.options.seed} --seeds {seeds or self.seeds}"
         out = self.options.out / name
         table, done = out / "pareto.csv", out / "arguments.txt"
-        fresh = done.exists() and table.exists() and done.read_text() == arguments
-        if self.options.again or not fresh:
+        there = done.exists() and table.exists() and done.read_text() == arguments
+        if name not in self.done and not (self.options.reuse and there):
             program = [self.options.pareto] if self.options.pareto else "cargo run --release --quiet --example pareto --".split()
             out.mkdir(parents=True, exist_ok=True)
             done.unlink(missing_ok=True)
@@ -69,6 +71,7 @@ class Study:
             print(f"{name}: {arguments}", file=sys.stderr)
             subprocess.run([*program, *given, "--out", str(out)], check=True, stdout=subprocess.DEVNULL)
             done.write_text(arguments)
+        self.done.add(name)
         runs = {}
         with table.open(newline="") as lines:
             for line in csv.DictReader(lines):
@@ -207,9 +210,10 @@ def tuned_table(study, settings, title, runs_of, kinds, exact_takes_part):
 
 
 def robust_tables(study, settings):
-    print("\n## Other activations, momentum: setting A\n\n" + head("", "ρ", *COMPARED))
     rhos = [0.05, 0.1]
-    for name, arguments in VARIANTS:
+    if "A" in settings:
+        print("\n## Other activations, momentum: setting A\n\n" + head("", "ρ", *COMPARED))
+    for name, arguments in VARIANTS if "A" in settings else []:
         rest = f"--terms epochs --methods sgd,hsr,hsr-sampled --rho {listed(rhos)}"
         runs = study.run(f"A-{name.split(',')[-1].strip().replace(' ', '')}", f"{arguments} {rest}", study.options.few_seeds)
         for rho in rhos:
@@ -270,8 +274,8 @@ def main():
     parser.add_argument("--seed", type=int, default=200, metavar="FIRST", help="constants were chosen on seeds 100 to 109")
     parser.add_argument("--pareto", metavar="PATH", help="the built example")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("target/sampled_study"), metavar="FOLDER")
-    parser.add_argument("--figure", type=pathlib.Path, default=pathlib.Path("docs/sampled.svg"), metavar="FILE")
-    parser.add_argument("--again", action="store_true", help="run again what has been run")
+    parser.add_argument("--figure", type=pathlib.Path, metavar="FILE", help="where the figure goes, instead of into --out")
+    parser.add_argument("--reuse", action="store_true", help="do not run again what has been run with the same options")
     options = parser.parse_args()
     settings, parts = options.settings.split(","), options.parts.split(",")
     unknown = [name for name in settings if name not in SETTINGS] + [part for part in parts if part not in PARTS]
@@ -291,7 +295,7 @@ def main():
     if "parameters" in parts:
         parameter_table(study, settings)
     if "figure" in parts:
-        figure(study, settings, options.figure)
+        figure(study, settings, options.figure or options.out / "sampled.svg")
 
 
 if __name__ == "__main__":
