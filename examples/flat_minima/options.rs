@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser};
 use flatmin::{Activation, Direction, Sampling, WeightDecay};
 
+use crate::common::arguments::{below_one, count, not_negative, share};
 use crate::common::data::Source;
 use crate::common::method::{Kind, Method, Rule, Update};
 use crate::common::presets::Preset;
@@ -125,7 +126,7 @@ pub struct MethodOptions {
     #[arg(long, value_name = "β", default_value = "0.95", value_parser = below_one, allow_negative_numbers = true)]
     pub beta: f64,
     /// HSR, sampled: the share of a step's own estimates in its slopes, in [0, 1]
-    #[arg(long, value_name = "γ", default_value = "1", value_parser = not_negative, allow_negative_numbers = true)]
+    #[arg(long, value_name = "γ", default_value = "1", value_parser = share, allow_negative_numbers = true)]
     pub own_share: f64,
     /// HSR, sampled: the share of the contributions' length that the limit takes away, in [0, 1); 0: no limit
     #[arg(long, value_name = "SHARE", default_value = "0.2", value_parser = below_one, allow_negative_numbers = true)]
@@ -182,24 +183,6 @@ impl Options {
             ..Method::new(kind, update, strength)
         }
     }
-}
-
-fn count(text: &str) -> Result<NonZeroUsize, String> {
-    text.parse().map_err(|_| "expected a whole number, at least 1".into())
-}
-
-fn not_negative(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(value) if value.is_finite() && value >= 0.0 => Ok(value),
-        _ => Err("expected a finite number that is not negative".into()),
-    }
-}
-
-fn below_one(text: &str) -> Result<f64, String> {
-    not_negative(text)
-        .ok()
-        .filter(|&value| value < 1.0)
-        .ok_or_else(|| "expected a number from 0 up to, but not including, 1".into())
 }
 
 #[cfg(test)]

@@ -12,7 +12,8 @@ use crate::report::{accuracy, lambda_max};
 use crate::trial::{Contest, Entry};
 
 pub fn draw(path: &Path, title: &str, contests: &[Contest]) -> Result<()> {
-    let root = SVGBackend::new(path, (1500, 680)).into_drawing_area();
+    // One panel needs half the room, with a title that fits.
+    let root = SVGBackend::new(path, (750 * contests.len() as u32, 680)).into_drawing_area();
     let body = titled(&root, title)?;
     for (area, contest) in body.split_evenly((1, contests.len())).iter().zip(contests) {
         panel(area, contest)?;
@@ -27,10 +28,12 @@ fn accuracies(entry: &Entry) -> Spread {
 }
 
 fn panel(area: &crate::common::drawing::Area<'_>, contest: &Contest) -> Result<()> {
-    let spreads = || contest.entries.iter().map(|entry| (lambda_max(entry), accuracies(entry)));
     // Strengths that destroy the network would leave no room for the others.
     let best = contest.entries.iter().map(|entry| 100.0 * accuracy(entry).0).fold(0.0, f64::max);
-    let (bottom, top) = (best - 5.0, spreads().map(|spread| spread.1.greatest).fold(best, f64::max) + 0.3);
+    let bottom = best - 5.0;
+    let inside = |entry: &&Entry| accuracies(entry).median >= bottom && lambda_max(entry).median > 0.0;
+    let spreads = || contest.entries.iter().filter(inside).map(|entry| (lambda_max(entry), accuracies(entry)));
+    let top = spreads().map(|spread| spread.1.greatest).fold(best, f64::max) + 0.3;
     let left = spreads().map(|spread| spread.0.least).filter(|&x| x > 0.0).fold(f64::INFINITY, f64::min) / 1.2;
     let right = spreads().map(|spread| spread.0.greatest).fold(left, f64::max) * 1.2;
     let mut chart = ChartBuilder::on(area)
@@ -52,7 +55,6 @@ fn panel(area: &crate::common::drawing::Area<'_>, contest: &Contest) -> Result<(
         .draw()?;
     for kind in Kind::ALL {
         let entries = || contest.entries.iter().filter(|entry| entry.method.kind == kind);
-        let inside = |entry: &&Entry| accuracies(entry).median >= bottom && lambda_max(entry).median > 0.0;
         let points: Vec<_> =
             entries().filter(inside).map(|entry| (lambda_max(entry).median, accuracies(entry).median)).collect();
         if points.is_empty() {

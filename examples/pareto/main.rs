@@ -31,6 +31,7 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<()> {
+    options.check()?;
     let data = options.data.load()?;
     // Rather now than after the training.
     fs::create_dir_all(&options.out).with_context(|| format!("cannot create {}", options.out.display()))?;

@@ -72,7 +72,6 @@ impl<'a> Trial<'a> {
         let split = self.split(self.options.seed);
         let schedule = self.schedule(split.train.len(), Vec::new(), 1)?;
         let update = self.options.update();
-        update.check()?;
         Ok(format!(
             "{}: {} samples to train on, {} to test; {} epochs, {} seeds from {}\nupdate: {}\nplan of a step: {}",
             self.data.name,
@@ -93,13 +92,12 @@ impl<'a> Trial<'a> {
     /// One contest for each of the terms.
     pub fn run(&self) -> Result<Vec<Contest>> {
         let (kinds, seeds) = (self.options.kinds(), self.options.seeds() as u64);
-        let terms = Terms::ALL.into_iter().filter(|terms| self.options.terms.contains(terms));
         let contest = |terms: Terms| {
             let methods = kinds.iter().flat_map(|&kind| self.options.grid(kind, 0));
             let entries = methods.map(|method| Entry { method, runs: Vec::new() }).collect();
             Contest { terms, name: format!("equal {}", terms.name()), entries }
         };
-        let mut contests: Vec<Contest> = terms.map(contest).collect();
+        let mut contests: Vec<Contest> = self.options.terms().into_iter().map(contest).collect();
         let style = ProgressStyle::with_template("{bar:40} {percent:>3} %  {elapsed} elapsed, {eta} to go")?;
         let progress =
             ProgressBar::new(seeds * contests.iter().map(|contest| contest.entries.len() as u64).sum::<u64>())
@@ -169,5 +167,48 @@ impl<'a> Trial<'a> {
             })
         };
         trained.iter().map(|trained| run(&trained.theta)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+    use flatmin::PairWeights;
+
+    fn options(arguments: &str) -> Options {
+        let fixed = ["pareto", "--data", "iris", "--batch", "32", "--epochs", "3", "--seeds", "2", "--rho", "0.1,0.2"];
+        Options::parse_from(fixed.into_iter().chain(arguments.split_whitespace()))
+    }
+
+    /// Exact and sampled HSR have one plan, with the batch's own pairs.
+    #[test]
+    fn the_penalty_is_that_of_the_batch() {
+        let options = options("--radius 0.1");
+        let data = options.data.load().unwrap();
+        let trial = Trial::new(&data, &options);
+        let train = trial.split(0).train.len();
+        let schedule = trial.schedule(train, options.grid(Kind::Hsr, 0), 1).unwrap();
+        assert!(schedule.batch < train);
+        assert_eq!(schedule.plan(train).unwrap().pair_weights(), PairWeights::Batch);
+    }
+
+    #[test]
+    fn only_the_terms_asked_for_are_run() {
+        for terms in Terms::ALL {
+            let options = options(&format!("--radius 0.1 --terms {} --methods sgd,hsr-sampled", terms.name()));
+            let data = options.data.load().unwrap();
+            let contests = Trial::new(&data, &options).run().unwrap();
+            let [contest] = &contests[..] else { panic!("{contests:?}") };
+            assert_eq!((contest.terms, contest.name.starts_with("equal ")), (terms, true));
+            let kinds: Vec<(Kind, f64)> =
+                contest.entries.iter().map(|entry| (entry.method.kind, entry.method.strength)).collect();
+            assert_eq!(kinds, [(Kind::Sgd, 0.0), (Kind::HsrSampled, 0.1), (Kind::HsrSampled, 0.2)]);
+            for entry in &contest.entries {
+                assert_eq!(entry.runs.iter().map(|run| run.seed).collect::<Vec<_>>(), [0, 1]);
+                // Three epochs of three batches.
+                assert!(terms == Terms::Time || entry.runs.iter().all(|run| run.steps == 9), "{entry:?}");
+            }
+        }
     }
 }

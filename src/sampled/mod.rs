@@ -1,4 +1,5 @@
-//! HSR at about the price of SGD: an unbiased estimate of both traces and their gradients, linear in the batch.
+//! HSR at about the price of SGD: unbiased estimates of both traces and their gradients, linear in the batch, and a step that bounds their
+//! noise.
 //!
 //! The exact tr H² couples all pairs of a batch of N, and every pair costs a multiple of K·M. Two methods, each unbiased by itself, avoid
 //! both factors:
@@ -48,42 +49,49 @@
 //!
 //! # The step
 //!
-//! Λ is a function of both traces, and its slopes are held constant. They are taken at the step's own estimates, at running averages
-//! ([`Averages`]), or between, with the share γ of the own:
+//! Λ is a function of both traces. Its slopes are taken at mixtures of the running averages Ē1, Ē2 ([`Averages`]) and the step's own
+//! estimates, with the share γ of the latter ([`Sampling::own_share`]), and held constant:
 //!
 //! ```text
-//! m = ((1 − γ) Ē1 + γ E1)/P        s² = ((1 − γ) Ē2 + γ max(E2, 0))/P − m²
-//! ∇Λ ≈ ∇E1/P + √(P−1)/(2s) ( ∇E2/P − 2m ∇E1/P )
+//! T1 = (1 − γ) Ē1 + γ E1        T2 = max( (1 − γ) Ē2 + γ max(E2, 0), 0 )
+//! m = T1/P, where |T1| is at most √((P − M − 1) T2)        s² = T2/P − m²
+//! ∇Λ ≈ ∇E1/P + √(P−1)/(2s) ( ∇E2/P − 2m ∇E1/P ) = Σ_i c_i
 //! Ē1 ← β Ē1 + (1 − β) E1,  Ē2 likewise, afterwards; the first step's averages are its own estimates
 //! ```
 //!
-//! The mean of a ratio is not the ratio of means: slopes at averages have no bias. Slopes at the own estimates make a step the smaller, the
-//! larger E2 is by chance.
+//! The contribution c_i of a kept sample is the derivative through its own logits, pre-activations and sketches, with those of all others
+//! held constant. So half of every pair belongs to each of its samples. A few contributions are many times as large as the others, and
+//! throw a network out of its minimum. They are limited, and what they lose is given back to all:
 //!
-//! # The limit
+//! ```text
+//! step along  ∇L + ρ Σ_i factor_i c_i        factor_i = make_up · min(1, limit/size_i)
+//! size_i: the length of c_i, but for what acts on V directly
+//! make_up = averages of (Σ size) / (Σ min(size, limit)), at most 3
+//! limit ← limit (1 + 0.3 (1 − Σ min(size, limit)/Σ size − share))
+//! ```
 //!
-//! Half of every pair is the part of one of its samples; so ∇Λ is a sum of contributions, one of each kept sample. Where not all samples
-//! are kept, a few contributions are many times as large as the others. They are limited to a size that takes away a fifth of the length of
-//! all ([`limited_share`](Sampling::limited_share)), and a factor gives that length back on average. The limit follows the sizes from step
-//! to step; it is one of the [`Averages`]. It does not depend on ρ. The first step sets it and limits nothing.
+//! So the limit moves to where it takes the share of the length that [`Sampling::limited_share`] says. It has no scale of its own. The
+//! first step limits nothing, nor does one that keeps the whole batch.
 //!
 //! # What is unbiased, and what is not
 //!
 //! | quantity | its mean |
 //! |---|---|
-//! | E1, E2 and their gradients | exactly those of the batch, or of the data set, for any J ≥ 2 and any α, with or without the sketch |
-//! | the step's gradient, given the averages, by [`Sampling::unbiased`] | exactly ∇(L + ρΛ) with Λ's slopes at the averages, about `1/(1 − β)` steps old |
-//! | the same by [`Sampling::new`] | another: less where E2 or a contribution is large, somewhat more elsewhere |
+//! | E1, E2 and their gradients ([`sampled_gradient`](crate::sampled_gradient)) | exactly those of the batch, or of the data set, for any J ≥ 2 and any α, with or without the sketch |
+//! | the step's gradient with [`Sampling::unbiased`], given the averages | exactly ∇(L + ρΛ) with Λ's slopes at the averages, which are about `1/(1 − β)` steps old |
+//! | slopes at own estimates (γ = 1, the default) | the mean of a root is below the root of the mean: where E2 is far from its mean the penalty is smaller than Λ |
+//! | the limit (a share of 1/5, the default) | of rare large contributions less, of all others more; the length is kept, the direction is not |
 //!
 //! # When to use which
 //!
-//! [`Penalty::Sampled`](crate::Penalty) on mini-batches: its noise averages out over steps, as the noise of the batches does, and it
-//! costs less than SAM. [`Penalty::Exact`](crate::Penalty) where exactness matters or is affordable: full-batch training of small
-//! networks, two classes, or a check of the sampled one. Without the sketch (`sketch: false`) the pairs of the subset are exact, at about
-//! K² times the cost.
+//! [`Penalty::Sampled`](crate::Penalty) on mini-batches, with the defaults: its noise averages out over steps, as the noise of the batches
+//! does, and but for tiny networks a step costs less than SAM's. [`Penalty::Exact`](crate::Penalty) where exactness matters or is
+//! affordable: full-batch training of small networks, wide networks with small batches, or a check of the sampled one.
+//! [`Sampling::unbiased`] where an estimate without bias is wanted and η ρ is small: at large η ρ its noise throws networks out of their
+//! minima. Without the sketch (`sketch: false`) the pairs of the subset are exact, at about K² times the cost.
 //!
-//! The noise grows with η ρ. Where training is unstable, keep more samples, or lower the learning rate. On images, 32 samples are worth their time. The repository's `docs/sampled.md` has figures: flatness and
-//! accuracy against SGD, SAM and the exact penalty, at equal epochs and at equal time, for all parameters and activations.
+//! More samples help at large ρ, and on images. The repository's `docs/sampled.md` has figures: flatness and accuracy against the exact
+//! penalty and SAM, at equal epochs and at equal time, and where the defaults fall behind.
 //!
 //! A step's random numbers are a function of the seed and of [`State::steps`](crate::State): a training that is stored and resumed
 //! continues with the same bits. The feature `rand_core` adds `Hsr::step_with`, which takes each step's seed from the caller's generator.
