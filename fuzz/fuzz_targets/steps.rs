@@ -7,7 +7,7 @@ mod common;
 mod input;
 
 use std::fmt::Debug;
-use std::num::NonZeroU64;
+use std::num::{NonZeroU64, NonZeroUsize};
 
 use arbitrary::{Result, Unstructured};
 use common::call::nan;
@@ -60,6 +60,18 @@ fn hyperparameter(bytes: &mut Unstructured<'_>) -> Result<f64> {
     Ok(if bytes.arbitrary::<u8>()? < 200 { f64::from(bytes.arbitrary::<u8>()?) / 256.0 } else { number(bytes)? })
 }
 
+/// Averages of any kind: those of a training that was stored, or nonsense.
+fn averages(bytes: &mut Unstructured<'_>) -> Result<Averages> {
+    Ok(Averages {
+        trace: number(bytes)?,
+        trace_of_square: number(bytes)?,
+        limit: number(bytes)?,
+        whole: number(bytes)?,
+        limited: number(bytes)?,
+        count: bytes.arbitrary()?,
+    })
+}
+
 /// An optimizer of any kind by the update of `base`, and its name.
 fn method<T: Real, B: Optimizer<T> + Base + Copy + Debug + 'static>(
     bytes: &mut Unstructured<'_>,
@@ -72,7 +84,14 @@ fn method<T: Real, B: Optimizer<T> + Base + Copy + Debug + 'static>(
             (format!("{sam:?}"), Box::new(sam))
         }
         kind => {
-            let sampling = Sampling { beta: 0.5, sketch: bytes.arbitrary()?, ..Sampling::new(bytes.arbitrary()?) };
+            let sampling = Sampling {
+                subset: NonZeroUsize::new(bytes.int_in_range(0..=5)?),
+                sketch: bytes.arbitrary()?,
+                beta: 0.5,
+                own_share: hyperparameter(bytes)?,
+                limited_share: if bytes.arbitrary()? { 0.2 } else { hyperparameter(bytes)? },
+                ..Sampling::new(bytes.arbitrary()?)
+            };
             let rho = hyperparameter(bytes)?;
             let hsr = if kind == 2 { Hsr::new(base, rho) } else { Hsr::sampled(base, rho, sampling) };
             let direction = if bytes.arbitrary()? { Direction::Unit } else { Direction::Gradient };
@@ -131,7 +150,7 @@ fn run<T: Real + 'static>(bytes: &mut Unstructured<'_>) -> Result<()> {
             numbers(bytes, optimizer.moments_len(shape))?
         },
         steps: if bytes.arbitrary()? { 0 } else { bytes.arbitrary()? },
-        averages: Averages::default(),
+        averages: if bytes.arbitrary()? { Averages::default() } else { averages(bytes)? },
     };
     let inputs: Vec<T> = numbers(bytes, samples * inputs)?;
     let Ok(batch) = Batch::new(shape, &inputs, Targets::Classes(&targets)) else {
