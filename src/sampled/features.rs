@@ -169,26 +169,28 @@ impl<'w, T: Element> KeptFeatures<'w, T> {
     /// Computes the records and the sums from Vᵀξ, Vᵀξ̃, q and the activation's derivatives.
     #[inline(always)]
     fn combine<S: Simd>(&mut self, simd: S) {
-        let Sizes { n, l, second, shape } = self.sizes;
+        let Sizes { n, second, shape, .. } = self.sizes;
         let (m, lanes) = (shape.hidden(), T::Lanes::<S>::LANES);
         let (seconds, sketches, record) = (self.sizes.seconds(), self.sizes.sketches(), self.sizes.record() * lanes);
         let (half, zero) = (T::Lanes::<S>::splat(simd, T::HALF), T::Lanes::<S>::zero(simd));
         let Buffers { vq, h, f, e, records, own_d, own_zeta, zeta_second, .. } = &mut self.buffers;
+        let (v_second, vq) = vq.split_at(seconds * m);
+        let (v, q) = vq.split_at((sketches - seconds) * m);
         for i in 0..n {
             let [mut sum, mut squares, mut products] = [zero; 3];
+            let [h, f, e, q] = [row(h, m, i), row(f, m, i), row(e, m, i), row(q, m, i)];
             for (block, units) in registers::<T, S>(m).enumerate() {
-                let at = |i: usize| i * m + units.start..i * m + units.end;
-                let h: T::Lanes<S> = get(simd, &h[at(i)]);
-                let f: T::Lanes<S> = get(simd, &f[at(i)]);
-                let e: T::Lanes<S> = get(simd, &e[at(i)]);
-                let d = e * get(simd, &vq[at(sketches + i)]);
+                let h: T::Lanes<S> = get(simd, &h[units.clone()]);
+                let f: T::Lanes<S> = get(simd, &f[units.clone()]);
+                let e: T::Lanes<S> = get(simd, &e[units.clone()]);
+                let d = e * get(simd, &q[units.clone()]);
                 let (out, vectors) = row_mut(records, record, block * n + i).split_at_mut(4 * lanes);
                 let mut delta = half * d;
-                for (out, li) in vectors.chunks_exact_mut(2 * lanes).zip(0..l) {
-                    let zeta = f * get(simd, &vq[at(seconds + li * n + i)]);
+                for (li, out) in vectors.chunks_exact_mut(2 * lanes).enumerate() {
+                    let zeta = f * get(simd, &row(v, m, li * n + i)[units.clone()]);
                     (delta, squares) = (zeta.mul_add(zeta, delta), zeta.mul_add(zeta, squares));
                     if second {
-                        products = zeta.mul_add(f * get(simd, &vq[at(i)]), products);
+                        products = zeta.mul_add(f * get(simd, &row(v_second, m, i)[units.clone()]), products);
                     }
                     write(out, [zeta, zeta * h]);
                 }

@@ -67,19 +67,21 @@ impl<T: Element> InnerProducts<'_, T> {
                 mixed[1] = f.mul_add(other[5], mixed[1]);
             }
         }
+        // All in slices of one length: one check for all of a pair's places.
         let (n, vectors) = (self.sizes.n, self.sizes.vectors());
+        let [gg, ff, delta_d] = [&mut *self.gg, &mut *self.ff, &mut *self.delta_d].map(|matrix| &mut matrix[..n * n]);
+        let (pi_f, f_pi) = (&mut self.pi_f[..n * n], &mut self.f_pi[..n * n]);
+        let zeta = &mut self.zeta[..vectors * vectors];
         let mixed = T::Lanes::<S>::reduce_sums([mixed[0][0], mixed[0][1], mixed[1][0], mixed[1][1]]);
         for (at, (j, symmetric)) in others.into_iter().zip(symmetric).enumerate() {
-            let [gg, ff, delta_d, zeta] = T::Lanes::<S>::reduce_sums(symmetric);
-            for (i, j) in [(i, j), (j, i)] {
-                self.gg[i * n + j] = gg + T::ONE;
-                self.ff[i * n + j] = ff;
-                self.delta_d[i * n + j] = delta_d;
-                self.zeta[i * vectors + j] = zeta;
+            let [gg_sum, ff_sum, delta_d_sum, zeta_sum] = T::Lanes::<S>::reduce_sums(symmetric);
+            let [pi_f_sum, f_pi_sum] = [mixed[2 * at], mixed[2 * at + 1]];
+            let (own, other) = (i * n + j, j * n + i);
+            for place in [own, other] {
+                (gg[place], ff[place], delta_d[place]) = (gg_sum + T::ONE, ff_sum, delta_d_sum);
             }
-            let [pi_f, f_pi] = [mixed[2 * at], mixed[2 * at + 1]];
-            (self.pi_f[i * n + j], self.f_pi[j * n + i]) = (pi_f, pi_f);
-            (self.f_pi[i * n + j], self.pi_f[j * n + i]) = (f_pi, f_pi);
+            (zeta[i * vectors + j], zeta[j * vectors + i]) = (zeta_sum, zeta_sum);
+            (pi_f[own], f_pi[own], pi_f[other], f_pi[other]) = (pi_f_sum, f_pi_sum, f_pi_sum, pi_f_sum);
         }
     }
 

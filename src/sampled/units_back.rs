@@ -12,7 +12,7 @@
 
 use core::ops::Range;
 
-use crate::sampled::features::{KeptFeatures, Sizes, read};
+use crate::sampled::features::{Buffers, KeptFeatures, Sizes, read};
 use crate::sampled::pairs::Grams;
 use crate::sampled::sketch::{get, put, registers};
 use crate::simd::{Element, Kernel, Lanes, Simd};
@@ -47,101 +47,136 @@ impl<T: Element> Kernel for UnitsBack<'_, '_, T> {
 }
 
 impl<T: Element> UnitsBack<'_, '_, T> {
-    /// The sums of the derivatives with respect to the features of units, for `R` samples from `first` on and a register of units; and
-    /// what follows from them: the derivatives with respect to Vᵀξ̃, Vᵀξ and q, in the places of these, and u.
+    /// The derivatives with respect to Vᵀξ̃, Vᵀξ and q, in the places of these, and u, for `R` samples from `first` on and a register of
+    /// units.
     #[inline(always)]
     fn samples<S: Simd, const R: usize>(&mut self, simd: S, first: usize, (block, units): (usize, Range<usize>)) {
         let (sizes, grams) = (self.features.sizes, self.grams);
         let Sizes { n, l, second, shape } = sizes;
-        let (m, lanes, vectors) = (shape.hidden(), T::Lanes::<S>::LANES, sizes.vectors());
-        let (seconds, sketches, record) = (sizes.seconds(), sizes.sketches(), sizes.record() * lanes);
-        let (zero, half) = (T::Lanes::<S>::zero(simd), T::Lanes::<S>::splat(simd, T::HALF));
-        let buffers = &mut self.features.buffers;
-        let records = &buffers.records[block * n * record..][..n * record];
-        let samples: [usize; R] = core::array::from_fn(|at| first + at);
+        let (m, record) = (shape.hidden(), sizes.record() * T::Lanes::<S>::LANES);
+        let half = T::Lanes::<S>::splat(simd, T::HALF);
+        let Buffers { vq, e, t, records, .. } = &mut self.features.buffers;
+        let records = &records[block * n * record..][..n * record];
+        let own_records = || records[first * record..].chunks_exact(record);
+        let (v_second, vq) = vq.split_at_mut(sizes.seconds() * m);
+        let (vectors, q) = vq.split_at_mut(sizes.vectors() * m);
 
-        let [mut h_hat, mut f_hat, mut delta_hat] = [[zero; R]; 3];
-        let mut d_hat = [zero; R];
-        for (d_hat, i) in d_hat.iter_mut().zip(samples) {
-            *d_hat = T::Lanes::<S>::splat(simd, grams.own_d[i]);
-        }
-        let [gg, ff, delta_d]: [[&[T]; R]; 3] =
-            [rows(grams.gg_hat, n, first), rows(grams.ff, n, first), rows(grams.delta_d, n, first)];
-        for j in 0..n {
-            let [h, f, d, delta]: [T::Lanes<S>; 4] = read(simd, &records[j * record..]);
-            for at in 0..R {
-                h_hat[at] = T::Lanes::<S>::splat(simd, gg[at][j]).mul_add(h, h_hat[at]);
-                f_hat[at] = T::Lanes::<S>::splat(simd, ff[at][j]).mul_add(f, f_hat[at]);
-                delta_hat[at] = T::Lanes::<S>::splat(simd, delta_d[at][j]).mul_add(d, delta_hat[at]);
-                d_hat[at] = T::Lanes::<S>::splat(simd, delta_d[at][j]).mul_add(delta, d_hat[at]);
-            }
-        }
+        let mut sums = unit_sums::<T, S, R>(simd, sizes, grams, records, first);
         for own in 0..l {
-            let [mut zeta_hat, mut pi_hat] = [[zero; R]; 2];
-            let pi_f = rows::<T, R>(grams.pi_f, n, own * n + first);
-            for vector in 0..l {
-                let f_pi = rows::<T, R>(grams.f_pi, n, vector * n + first);
-                let mut zeta_zeta = rows::<T, R>(grams.zeta, vectors, own * n + first);
-                for row in &mut zeta_zeta {
-                    *row = &row[vector * n..][..n];
-                }
-                for j in 0..n {
-                    let other = &records[j * record..][..record];
-                    let [zeta, pi]: [T::Lanes<S>; 2] = read(simd, &other[(4 + 2 * vector) * lanes..]);
-                    let [f]: [T::Lanes<S>; 1] = read(simd, &other[lanes..]);
-                    for at in 0..R {
-                        zeta_hat[at] = T::Lanes::<S>::splat(simd, zeta_zeta[at][j]).mul_add(zeta, zeta_hat[at]);
-                        if vector == 0 {
-                            pi_hat[at] = T::Lanes::<S>::splat(simd, pi_f[at][j]).mul_add(f, pi_hat[at]);
-                        }
-                        if own == 0 {
-                            f_hat[at] = T::Lanes::<S>::splat(simd, f_pi[at][j]).mul_add(pi, f_hat[at]);
-                        }
-                    }
+            let mut vector_sums = vector_sums::<T, S, R>(simd, sizes, grams, records, first, own);
+            let zeta = (4 + 2 * own) * T::Lanes::<S>::LANES;
+            if second {
+                let rows = v_second[first * m..].chunks_exact_mut(m).zip(&grams.own_zeta[first..]);
+                for (([zeta_hat, _, f_hat], record), (v, &own)) in vector_sums.iter_mut().zip(own_records()).zip(rows) {
+                    let [_, f]: [T::Lanes<S>; 2] = read(simd, record);
+                    let [zeta]: [T::Lanes<S>; 1] = read(simd, &record[zeta..]);
+                    let (coefficient, place) = (T::Lanes::<S>::splat(simd, own), &mut v[units.clone()]);
+                    let (v, second_hat) = (get::<T::Lanes<S>>(simd, place), coefficient * zeta);
+                    *zeta_hat = coefficient.mul_add(f * v, *zeta_hat);
+                    *f_hat = second_hat.mul_add(v, *f_hat);
+                    put(second_hat * f, place);
                 }
             }
-            for (at, i) in samples.into_iter().enumerate() {
-                let own_record = &records[i * record..];
-                let [h, f]: [T::Lanes<S>; 2] = read(simd, own_record);
-                let [zeta]: [T::Lanes<S>; 1] = read(simd, &own_record[(4 + 2 * own) * lanes..]);
-                let place = |row: usize| row * m + units.start..row * m + units.end;
-                let (v, v_second) = (place(seconds + own * n + i), place(i));
-                let mut zeta_hat = (zeta + zeta).mul_add(delta_hat[at], pi_hat[at].mul_add(h, zeta_hat[at]));
-                if second {
-                    let (coefficient, v) = (
-                        T::Lanes::<S>::splat(simd, grams.own_zeta[i]),
-                        get::<T::Lanes<S>>(simd, &buffers.vq[v_second.clone()]),
-                    );
-                    zeta_hat = coefficient.mul_add(f * v, zeta_hat);
-                    let second_hat = coefficient * zeta;
-                    f_hat[at] = second_hat.mul_add(v, f_hat[at]);
-                    put(second_hat * f, &mut buffers.vq[v_second]);
-                }
-                h_hat[at] = pi_hat[at].mul_add(zeta, h_hat[at]);
-                f_hat[at] = zeta_hat.mul_add(get(simd, &buffers.vq[v.clone()]), f_hat[at]);
-                put(zeta_hat * f, &mut buffers.vq[v]);
+            let rows = vectors[(own * n + first) * m..].chunks_exact_mut(m).zip(&vector_sums);
+            for (([h_hat, f_hat, delta_hat, _], record), (v, &[zeta_hat, pi_hat, f_own])) in
+                sums.iter_mut().zip(own_records()).zip(rows)
+            {
+                let [h, f]: [T::Lanes<S>; 2] = read(simd, record);
+                let [zeta]: [T::Lanes<S>; 1] = read(simd, &record[zeta..]);
+                let place = &mut v[units.clone()];
+                let zeta_hat = (zeta + zeta).mul_add(*delta_hat, pi_hat.mul_add(h, zeta_hat));
+                *h_hat = pi_hat.mul_add(zeta, *h_hat);
+                *f_hat = zeta_hat.mul_add(get(simd, place), *f_hat + f_own);
+                put(zeta_hat * f, place);
             }
         }
-        for (at, i) in samples.into_iter().enumerate() {
-            let place = |row: usize| row * m + units.start..row * m + units.end;
-            let [_, f]: [T::Lanes<S>; 2] = read(simd, &records[i * record..]);
-            let e: T::Lanes<S> = get(simd, &buffers.e[place(i)]);
-            let t = get(simd, &buffers.t[place(i)]);
-            let d_hat = half.mul_add(delta_hat[at], d_hat[at]);
-            let q = &mut buffers.vq[place(sketches + i)];
-            let u_hat = (d_hat * get(simd, q)).mul_add(t, f_hat[at].mul_add(e, h_hat[at] * f));
+        let activation = e[first * m..].chunks_exact(m).zip(t[first * m..].chunks_exact(m));
+        let rows = q[first * m..].chunks_exact_mut(m).zip(self.units[first * m..].chunks_exact_mut(m));
+        let samples = sums.iter().zip(own_records()).zip(&grams.own_d[first..]);
+        for (((&[h_hat, f_hat, delta_hat, d_hat], record), &own), ((e, t), (q, u))) in samples.zip(activation.zip(rows))
+        {
+            let [_, f]: [T::Lanes<S>; 2] = read(simd, record);
+            let (e, q): (T::Lanes<S>, _) = (get(simd, &e[units.clone()]), &mut q[units.clone()]);
+            let d_hat = T::Lanes::<S>::splat(simd, own) + half.mul_add(delta_hat, d_hat);
+            let u_hat = f_hat.mul_add(e, h_hat * f);
+            put((d_hat * get(simd, q)).mul_add(get(simd, &t[units.clone()]), u_hat), &mut u[units.clone()]);
             put(d_hat * e, q);
-            put(u_hat, &mut self.units[place(i)]);
         }
     }
 }
 
-/// `R` rows from `first` on.
+/// The sums over all samples for ĝ, f̂, Δ̂ and d̂ of `R` samples from `first` on.
+///
+/// The coefficients are symmetric: `R` entries of a row are those of one sample in all `R` sums.
 #[inline(always)]
-fn rows<T, const R: usize>(matrix: &[T], width: usize, first: usize) -> [&[T]; R] {
-    let mut rows = [matrix; R];
-    for (at, row) in rows.iter_mut().enumerate() {
-        *row = &matrix[(first + at) * width..][..width];
+fn unit_sums<T: Element, S: Simd, const R: usize>(
+    simd: S,
+    sizes: Sizes,
+    grams: &Grams<'_, T>,
+    records: &[T],
+    first: usize,
+) -> [[T::Lanes<S>; 4]; R] {
+    let (n, record) = (sizes.n, sizes.record() * T::Lanes::<S>::LANES);
+    let [gg, ff, delta_d] = [&grams.gg_hat[..n * n], &grams.ff[..n * n], &grams.delta_d[..n * n]];
+    let mut sums = [[T::Lanes::<S>::zero(simd); 4]; R];
+    for (j, other) in records.chunks_exact(record).enumerate() {
+        let [h, f, d, delta]: [T::Lanes<S>; 4] = read(simd, other);
+        let row = j * n + first;
+        let [gg, ff, delta_d] = [&gg[row..][..R], &ff[row..][..R], &delta_d[row..][..R]];
+        for at in 0..R {
+            let [h_hat, f_hat, delta_hat, d_hat] = sums[at];
+            let both = T::Lanes::<S>::splat(simd, delta_d[at]);
+            sums[at] = [
+                T::Lanes::<S>::splat(simd, gg[at]).mul_add(h, h_hat),
+                T::Lanes::<S>::splat(simd, ff[at]).mul_add(f, f_hat),
+                both.mul_add(d, delta_hat),
+                both.mul_add(delta, d_hat),
+            ];
+        }
     }
-    rows
+    sums
+}
+
+/// The sums over all samples for ζ̂, π̂ and f̂ that go through vector `own` of `R` samples from `first` on.
+///
+/// Here the coefficients of π̂ are the transpose of those of f̂.
+#[inline(always)]
+fn vector_sums<T: Element, S: Simd, const R: usize>(
+    simd: S,
+    sizes: Sizes,
+    grams: &Grams<'_, T>,
+    records: &[T],
+    first: usize,
+    own: usize,
+) -> [[T::Lanes<S>; 3]; R] {
+    let (n, lanes, vectors, pairs) = (sizes.n, T::Lanes::<S>::LANES, sizes.vectors(), sizes.n * sizes.n);
+    let record = sizes.record() * lanes;
+    let [pi_f, f_pi] = [&grams.pi_f[own * pairs..][..pairs], &grams.f_pi[own * pairs..][..pairs]];
+    let zeta_zeta = &grams.zeta[own * n + first..];
+    let mut sums = [[T::Lanes::<S>::zero(simd); 3]; R];
+    for (j, other) in records.chunks_exact(record).enumerate() {
+        let [_, f]: [T::Lanes<S>; 2] = read(simd, other);
+        let [zeta, pi]: [T::Lanes<S>; 2] = read(simd, &other[(4 + 2 * own) * lanes..]);
+        let row = j * n + first;
+        let [pi_f, f_pi] = [&pi_f[row..][..R], &f_pi[row..][..R]];
+        let zeta_zeta = &zeta_zeta[(own * n + j) * vectors..][..R];
+        for at in 0..R {
+            let [zeta_hat, pi_hat, f_hat] = sums[at];
+            sums[at] = [
+                T::Lanes::<S>::splat(simd, zeta_zeta[at]).mul_add(zeta, zeta_hat),
+                T::Lanes::<S>::splat(simd, f_pi[at]).mul_add(f, pi_hat),
+                T::Lanes::<S>::splat(simd, pi_f[at]).mul_add(pi, f_hat),
+            ];
+        }
+    }
+    for vector in (0..sizes.l).filter(|&vector| vector != own) {
+        for (j, other) in records.chunks_exact(record).enumerate() {
+            let [zeta]: [T::Lanes<S>; 1] = read(simd, &other[(4 + 2 * vector) * lanes..]);
+            let zeta_zeta = &zeta_zeta[(vector * n + j) * vectors..][..R];
+            for at in 0..R {
+                sums[at][0] = T::Lanes::<S>::splat(simd, zeta_zeta[at]).mul_add(zeta, sums[at][0]);
+            }
+        }
+    }
+    sums
 }
