@@ -12,8 +12,10 @@
 //! and the most probable class held fixed, ξ is a smooth function of p. Its derivative is taken with respect to log p, `√p∘(√p)^/2`: a
 //! derivative with respect to p would be divided by √p, which is nearly zero where the network is certain.
 //!
-//! Everything here is class-major: K rows with one column for each vector. Loops run over the vectors of all samples, one draw after the
-//! other, so registers are full even where few samples are kept.
+//! Everything here is class-major: K rows with one column for each sample, or for each vector; the vectors of all samples, one draw after
+//! the other.
+//!
+//! **Loop order.** Registers of samples; draws; classes. What follows from p alone is computed once for all vectors of a sample.
 
 use core::ops::Range;
 
@@ -26,9 +28,8 @@ use crate::workspace::{Arena, buffers};
 pub(super) enum Signs {
     /// Independent signs.
     Random(Random),
-    /// The unit vectors of all classes but the most probable one, for this number of samples: the first vector of each sample, then the
-    /// second of each …
-    Units { samples: usize },
+    /// The unit vectors of all classes but the most probable one: the first vector of each sample, then the second of each …
+    Units,
 }
 
 /// Vectors whose signs for a class are the bits of one word.
@@ -38,7 +39,7 @@ const WORD: usize = 64;
 #[inline(always)]
 fn write_signs<T: Element>(random: Random, columns: usize, sign: &mut [T]) {
     let mut index = 0;
-    for class in sign.chunks_exact_mut(columns) {
+    for class in sign.chunks_mut(columns) {
         for signs in class.chunks_mut(WORD) {
             spread_bits(random.word(index), signs);
             index += 1;
@@ -62,15 +63,16 @@ fn spread_bits<T: Element>(word: u64, signs: &mut [T]) {
     }
 }
 
-/// Writes the unit vectors, given the most probable classes.
+/// Writes the unit vectors, K×columns, given the most probable classes, K×samples.
 fn write_units<T: Element>(samples: usize, columns: usize, pivot: &[T], sign: &mut [T]) {
     sign.fill(T::ZERO);
     for column in 0..columns {
-        let (mut others, wanted) = (0, column / samples);
-        for place in (column..pivot.len()).step_by(columns) {
-            if pivot[place] == T::ZERO {
+        let (sample, wanted) = (column % samples, column / samples);
+        let mut others = 0;
+        for (pivot, sign) in pivot.chunks(samples).zip(sign.chunks_mut(columns)) {
+            if pivot[sample] == T::ZERO {
                 if others == wanted {
-                    sign[place] = T::ONE;
+                    sign[column] = T::ONE;
                 }
                 others += 1;
             }
@@ -98,130 +100,139 @@ pub(super) fn registers<T: Element, S: Simd>(len: usize) -> impl Iterator<Item =
 }
 
 buffers! {
-    struct Buffers(columns: usize, classes: usize) {
-        p: [classes, columns],
-        root: [classes, columns],
-        pivot: [classes, columns],
+    /// What the vectors are made of, class-major.
+    pub(super) struct Buffers(samples: usize, draws: usize, classes: usize) where {
+        let columns = samples.saturating_mul(draws);
+    } {
+        /// p of each sample, K×samples: the input.
+        p: [classes, samples],
+        /// √p.
+        root: [classes, samples],
+        /// 1_top.
+        pivot: [classes, samples],
+        /// 1/(1 + √p_top).
+        inverse: [samples],
+        /// The signs of each vector, 0 at the most probable class, K×columns.
         sign: [classes, columns],
-        inverse: [columns],
+        /// shift of each vector.
         shift: [columns],
     }
 }
 
-/// What the vectors are made of, class-major.
+/// The vectors of all samples, and what they are made of.
 #[derive(Debug)]
 pub(super) struct Roots<'w, T> {
+    samples: usize,
     /// Number of vectors.
     columns: usize,
     classes: usize,
-    /// p of each vector's sample, K×columns: the input.
-    pub p: &'w mut [T],
-    /// √p.
-    root: &'w mut [T],
-    /// 1_top.
-    pub pivot: &'w mut [T],
-    sign: &'w mut [T],
-    /// 1/(1 + √p_top), one for each vector.
-    inverse: &'w mut [T],
-    /// shift, one for each vector.
-    shift: &'w mut [T],
+    pub buffers: Buffers<'w, T>,
 }
 
 /// Elements that [`Roots::new`] takes.
-pub(super) const fn elements(columns: usize, classes: usize) -> u64 {
-    Buffers::elements(columns, classes)
+pub(super) const fn elements(samples: usize, draws: usize, classes: usize) -> u64 {
+    Buffers::elements(samples, draws, classes)
 }
 
 impl<'w, T: Element> Roots<'w, T> {
-    /// Takes the buffers. The caller writes p.
-    pub(super) fn new(columns: usize, classes: usize, arena: &mut Arena<'w, T>) -> Self {
-        let Buffers { p, root, pivot, sign, inverse, shift } = Buffers::cut(columns, classes, arena);
-        Self { columns, classes, p, root, pivot, sign, inverse, shift }
+    /// Takes the buffers, for so many vectors of each sample. The caller writes p.
+    pub(super) fn new(samples: usize, draws: usize, classes: usize, arena: &mut Arena<'w, T>) -> Self {
+        Self { samples, columns: samples * draws, classes, buffers: Buffers::cut(samples, draws, classes, arena) }
     }
 
-    /// The places of a register of vectors in each class, in rows of `width`.
-    #[inline(always)]
-    fn places(&self, vectors: &Range<usize>, width: usize) -> impl Iterator<Item = Range<usize>> + use<T> {
-        let Range { start, end } = *vectors;
-        (0..self.classes).map(move |class| class * width + start..class * width + end)
-    }
-
-    /// Computes everything that follows from p.
+    /// Computes what follows from p alone, and draws the signs.
     #[inline(always)]
     pub(super) fn prepare<S: Simd>(&mut self, simd: S, signs: Signs) {
-        let columns = self.columns;
+        let Self { samples: n, columns, classes, .. } = *self;
+        let Buffers { p, root, pivot, inverse, sign, .. } = &mut self.buffers;
         let [zero, one] = [T::ZERO, T::ONE].map(|x| T::Lanes::<S>::splat(simd, x));
-        for vectors in registers::<T, S>(columns) {
+        for samples in registers::<T, S>(n) {
+            let at = |class: usize| class * n + samples.start..class * n + samples.end;
             let mut largest = zero;
-            for place in self.places(&vectors, columns) {
-                largest = largest.max(get(simd, &self.p[place]));
+            for class in 0..classes {
+                largest = largest.max(get(simd, &p[at(class)]));
             }
             // Of several largest classes the first one.
-            let mut open = one;
-            for place in self.places(&vectors, columns) {
-                let p: T::Lanes<S> = get(simd, &self.p[place.clone()]);
-                let pivot = T::Lanes::<S>::select(p.eq(largest), open, zero);
-                open = open - pivot;
-                put(pivot, &mut self.pivot[place.clone()]);
-                put(p.sqrt(), &mut self.root[place]);
+            let mut before = zero;
+            for class in 0..classes {
+                let p: T::Lanes<S> = get(simd, &p[at(class)]);
+                let first = T::Lanes::<S>::select(before.lt(p), one, zero);
+                put(T::Lanes::<S>::select(p.eq(largest), first, zero), &mut pivot[at(class)]);
+                put(p.sqrt(), &mut root[at(class)]);
+                before = before.max(p);
             }
-            put(one / (one + largest.sqrt()), &mut self.inverse[vectors]);
+            put(one / (one + largest.sqrt()), &mut inverse[samples]);
         }
         match signs {
-            Signs::Random(random) => write_signs(random, columns, self.sign),
-            Signs::Units { samples } => write_units(samples, columns, self.pivot, self.sign),
-        }
-        for vectors in registers::<T, S>(columns) {
-            let mut shift = zero;
-            for place in self.places(&vectors, columns) {
-                let (root, pivot) =
-                    (get::<T::Lanes<S>>(simd, &self.root[place.clone()]), get(simd, &self.pivot[place.clone()]));
-                let sign = (one - pivot) * get(simd, &self.sign[place.clone()]);
-                shift = root.mul_add(sign, shift);
-                put(sign, &mut self.sign[place]);
-            }
-            put(shift * get(simd, &self.inverse[vectors.clone()]), &mut self.shift[vectors]);
+            Signs::Random(random) => write_signs(random, columns, sign),
+            Signs::Units => write_units(n, columns, pivot, sign),
         }
     }
 
     /// Writes ξ into the first columns of rows of `width`.
     #[inline(always)]
-    pub(super) fn write<S: Simd>(&self, simd: S, xi: &mut [T], width: usize) {
-        for vectors in registers::<T, S>(self.columns) {
-            let shift: T::Lanes<S> = get(simd, &self.shift[vectors.clone()]);
-            for (place, out) in self.places(&vectors, self.columns).zip(self.places(&vectors, width)) {
-                let root: T::Lanes<S> = get(simd, &self.root[place.clone()]);
-                let pivot = get(simd, &self.pivot[place.clone()]);
-                put(root * shift.neg_mul_add(root + pivot, get(simd, &self.sign[place])), &mut xi[out]);
+    pub(super) fn write<S: Simd>(&mut self, simd: S, xi: &mut [T], width: usize) {
+        let Self { samples: n, columns, classes, .. } = *self;
+        let Buffers { root, pivot, inverse, sign, shift, .. } = &mut self.buffers;
+        let one = T::Lanes::<S>::splat(simd, T::ONE);
+        for samples in registers::<T, S>(n) {
+            let at = |first: usize| first + samples.start..first + samples.end;
+            for draw in (0..columns).step_by(n) {
+                let mut sum = T::Lanes::<S>::zero(simd);
+                for class in 0..classes {
+                    let (root, pivot): (T::Lanes<S>, T::Lanes<S>) =
+                        (get(simd, &root[at(class * n)]), get(simd, &pivot[at(class * n)]));
+                    let sign = &mut sign[at(class * columns + draw)];
+                    let others = (one - pivot) * get(simd, sign);
+                    sum = root.mul_add(others, sum);
+                    put(others, sign);
+                }
+                let sum = sum * get(simd, &inverse[samples.clone()]);
+                put(sum, &mut shift[at(draw)]);
+                for class in 0..classes {
+                    let (root, pivot): (T::Lanes<S>, T::Lanes<S>) =
+                        (get(simd, &root[at(class * n)]), get(simd, &pivot[at(class * n)]));
+                    let sign = get(simd, &sign[at(class * columns + draw)]);
+                    put(root * sum.neg_mul_add(root + pivot, sign), &mut xi[at(class * width + draw)]);
+                }
             }
         }
     }
 
-    /// Turns ξ̂, in the first columns of rows of `width`, into `√p∘(√p)^`.
+    /// From ξ̂, in the first columns of rows of `width`, `√p∘(√p)^` of a register of samples, K×samples; the sum over their vectors.
     ///
     /// ```text
     /// (shift)^ = −Σ ξ̂ √p (√p + 1_top)
     /// (√p)^ = ξ̂∘(sign − shift (2√p + 1_top)) + (shift)^ (sign − shift 1_top)/(1 + √p_top)
     /// ```
     #[inline(always)]
-    pub(super) fn back<S: Simd>(&self, simd: S, xi_hat: &mut [T], width: usize) {
-        let columns = self.columns;
-        for vectors in registers::<T, S>(columns) {
-            let shift: T::Lanes<S> = get(simd, &self.shift[vectors.clone()]);
-            let mut shift_hat = T::Lanes::<S>::zero(simd);
-            for (place, hat) in self.places(&vectors, columns).zip(self.places(&vectors, width)) {
-                let root: T::Lanes<S> = get(simd, &self.root[place.clone()]);
-                let pivot = get(simd, &self.pivot[place]);
-                shift_hat = (root * get(simd, &xi_hat[hat])).neg_mul_add(root + pivot, shift_hat);
+    pub(super) fn back<S: Simd>(&self, simd: S, samples: &Range<usize>, xi_hat: &[T], width: usize, out: &mut [T]) {
+        let Self { samples: n, columns, classes, .. } = *self;
+        let Buffers { root, pivot, inverse, sign, shift, .. } = &self.buffers;
+        let (root, pivot, sign) = (&**root, &**pivot, &**sign);
+        let zero = T::Lanes::<S>::zero(simd);
+        let inverse: T::Lanes<S> = get(simd, &inverse[samples.clone()]);
+        let at = |first: usize| first + samples.start..first + samples.end;
+        for draw in (0..columns).step_by(n) {
+            let shift: T::Lanes<S> = get(simd, &shift[at(draw)]);
+            let mut shift_hat = zero;
+            for class in 0..classes {
+                let (root, pivot): (T::Lanes<S>, T::Lanes<S>) =
+                    (get(simd, &root[at(class * n)]), get(simd, &pivot[at(class * n)]));
+                let xi_hat = get(simd, &xi_hat[at(class * width + draw)]);
+                shift_hat = (root * xi_hat).neg_mul_add(root + pivot, shift_hat);
             }
-            let shift_hat = shift_hat * get(simd, &self.inverse[vectors.clone()]);
-            for (place, hat) in self.places(&vectors, columns).zip(self.places(&vectors, width)) {
-                let root: T::Lanes<S> = get(simd, &self.root[place.clone()]);
-                let pivot: T::Lanes<S> = get(simd, &self.pivot[place.clone()]);
-                let sign: T::Lanes<S> = get(simd, &self.sign[place]);
-                let direct =
-                    get::<T::Lanes<S>>(simd, &xi_hat[hat.clone()]) * shift.neg_mul_add(root + root + pivot, sign);
-                put(root * shift_hat.mul_add(shift.neg_mul_add(pivot, sign), direct), &mut xi_hat[hat]);
+            let shift_hat = shift_hat * inverse;
+            for class in 0..classes {
+                let (root, pivot): (T::Lanes<S>, T::Lanes<S>) =
+                    (get(simd, &root[at(class * n)]), get(simd, &pivot[at(class * n)]));
+                let xi_hat: T::Lanes<S> = get(simd, &xi_hat[at(class * width + draw)]);
+                let sign: T::Lanes<S> = get(simd, &sign[at(class * columns + draw)]);
+                let direct = xi_hat * shift.neg_mul_add(root + root + pivot, sign);
+                let root_hat = shift_hat.mul_add(shift.neg_mul_add(pivot, sign), direct);
+                let out = &mut out[at(class * n)];
+                let sum = if draw == 0 { zero } else { get(simd, out) };
+                put(root.mul_add(root_hat, sum), out);
             }
         }
     }
@@ -247,28 +258,26 @@ mod tests {
         logits.iter().flat_map(|z| [z[0].exp() / sums[0], z[1].exp() / sums[1]]).collect()
     }
 
-    /// Runs with the vectors of these probabilities, K×columns.
-    fn with_roots<O>(p: &[f64], signs: Signs, run: impl FnOnce(&mut Roots<'_, f64>) -> O) -> O {
-        let columns = p.len() / CLASSES;
-        let mut memory = vec![f64::NAN; elements(columns, CLASSES) as usize];
-        let mut roots = Roots::new(columns, CLASSES, &mut Arena::new(&mut memory));
-        roots.p.copy_from_slice(p);
+    /// Runs with so many vectors for each column of these probabilities.
+    fn with_roots<O>(p: &[f64], draws: usize, signs: Signs, run: impl FnOnce(&mut Roots<'_, f64>) -> O) -> O {
+        let samples = p.len() / CLASSES;
+        let mut memory = vec![f64::NAN; elements(samples, draws, CLASSES) as usize];
+        let mut roots = Roots::new(samples, draws, CLASSES, &mut Arena::new(&mut memory));
+        roots.buffers.p.copy_from_slice(p);
         roots.prepare(Scalar::new(), signs);
         run(&mut roots)
     }
 
-    /// ξ of these probabilities.
-    fn vectors(p: &[f64], signs: Signs) -> Vec<f64> {
-        with_roots(p, signs, |roots| {
-            let mut xi = vec![0.0; p.len()];
-            roots.write(Scalar::new(), &mut xi, p.len() / CLASSES);
-            xi
-        })
+    /// ξ, K×columns.
+    fn written(roots: &mut Roots<'_, f64>) -> Vec<f64> {
+        let mut xi = vec![0.0; CLASSES * roots.columns];
+        roots.write(Scalar::new(), &mut xi, roots.columns);
+        xi
     }
 
-    /// p once for each of `draws`.
-    fn repeated(p: &[f64], draws: usize) -> Vec<f64> {
-        p.chunks(2).flat_map(|p| p.repeat(draws)).collect()
+    /// ξ of these probabilities.
+    fn vectors(p: &[f64], draws: usize, signs: Signs) -> Vec<f64> {
+        with_roots(p, draws, signs, written)
     }
 
     /// Whether the mean, or the sum, of ξ ξᵀ over the draws, two columns each, is the covariance.
@@ -288,8 +297,7 @@ mod tests {
     #[test]
     fn unit_vectors_give_the_covariance() {
         let (p, draws) = (probabilities(&logits()), CLASSES - 1);
-        let xi = vectors(&repeated(&p, draws), Signs::Units { samples: 2 });
-        check_covariance(&p, &xi, draws, 1.0);
+        check_covariance(&p, &vectors(&p, draws, Signs::Units), draws, 1.0);
     }
 
     /// Eight patterns of signs, two columns each, in place of random ones.
@@ -298,21 +306,15 @@ mod tests {
         const PATTERNS: usize = 8;
         let p = probabilities(&logits());
         let signs = Signs::Random(Random::new(1, 2, Stream::Signs));
-        let xi = with_roots(&repeated(&p, PATTERNS), signs, |roots| {
-            assert_eq!(roots.pivot, (0..CLASSES).flat_map(|k| [f64::from(k == 1); 2 * PATTERNS]).collect::<Vec<_>>());
+        let xi = with_roots(&p, PATTERNS, signs, |roots| {
+            assert_eq!(roots.buffers.pivot, (0..CLASSES).flat_map(|k| [f64::from(k == 1); 2]).collect::<Vec<_>>());
             for (class, bit) in [(0, 0), (2, 1), (3, 2)] {
                 for pattern in 0..PATTERNS {
-                    roots.sign[2 * (PATTERNS * class + pattern)..][..2]
+                    roots.buffers.sign[2 * (PATTERNS * class + pattern)..][..2]
                         .fill(f64::from((pattern >> bit & 1) as u8) * 2.0 - 1.0);
                 }
             }
-            for column in 0..2 * PATTERNS {
-                let inner = (0..CLASSES).map(|k| 2 * PATTERNS * k + column).map(|at| roots.root[at] * roots.sign[at]);
-                roots.shift[column] = inner.sum::<f64>() * roots.inverse[column];
-            }
-            let mut xi = vec![0.0; 2 * PATTERNS * CLASSES];
-            roots.write(Scalar::new(), &mut xi, 2 * PATTERNS);
-            xi
+            written(roots)
         });
         check_covariance(&p, &xi, PATTERNS, PATTERNS as f64);
     }
@@ -320,12 +322,17 @@ mod tests {
     #[test]
     fn random_signs_are_signs_but_at_the_pivot_and_independent() {
         let random = Random::new(1, 2, Stream::Signs);
-        let columns = 150;
-        let p: Vec<f64> = (0..CLASSES * columns).map(|i| 1.0 + (i * i % 11) as f64).collect();
+        let (samples, draws) = (75, 2);
+        let columns = draws * samples;
+        let p: Vec<f64> = (0..CLASSES * samples).map(|i| 1.0 + (i * i % 11) as f64).collect();
         let largest = |column: usize| {
-            (0..CLASSES).fold(0, |a, b| if p[b * columns + column] > p[a * columns + column] { b } else { a })
+            let p = |class: usize| p[class * samples + column % samples];
+            (0..CLASSES).fold(0, |a, b| if p(b) > p(a) { b } else { a })
         };
-        let sign = with_roots(&p, Signs::Random(random), |roots| roots.sign.to_vec());
+        let sign = with_roots(&p, draws, Signs::Random(random), |roots| {
+            written(roots);
+            roots.buffers.sign.to_vec()
+        });
         for (at, sign) in sign.iter().enumerate() {
             assert_eq!(sign.abs(), f64::from(at / columns != largest(at % columns)), "{at}");
         }
@@ -341,15 +348,22 @@ mod tests {
     #[test]
     fn the_way_back_is_the_derivative() {
         let signs = Signs::Random(Random::new(3, 0, Stream::Signs));
-        let xi_hat: Vec<f64> = (0..2 * CLASSES).map(|i| (1.3 * i as f64 + 0.2).sin()).collect();
+        let (samples, draws) = (2, 3);
+        let columns = draws * samples;
+        let xi_hat: Vec<f64> = (0..columns * CLASSES).map(|i| (1.3 * i as f64 + 0.2).sin()).collect();
         let p = probabilities(&logits());
-        let mut out = xi_hat.clone();
-        with_roots(&p, signs, |roots| roots.back(Scalar::new(), &mut out, 2));
-        for at in 0..2 * CLASSES {
+        let mut out = vec![f64::NAN; samples * CLASSES];
+        with_roots(&p, draws, signs, |roots| {
+            written(roots);
+            for sample in registers::<f64, Scalar>(samples) {
+                roots.back(Scalar::new(), &sample, &xi_hat, columns, &mut out);
+            }
+        });
+        for at in 0..samples * CLASSES {
             let moved = |step: f64| {
                 let mut p = p.clone();
                 p[at] *= step.exp();
-                vectors(&p, signs).iter().zip(&xi_hat).map(|(xi, hat)| xi * hat).sum::<f64>()
+                vectors(&p, draws, signs).iter().zip(&xi_hat).map(|(xi, hat)| xi * hat).sum::<f64>()
             };
             let slope = (moved(1e-5) - moved(-1e-5)) / 2e-5;
             assert!((slope - out[at] / 2.0).abs() <= 1e-9, "{at}: {slope} {}", out[at] / 2.0);
