@@ -19,7 +19,7 @@ use crate::kernels::elementwise;
 use crate::kernels::gemm::{self, Matrix, MatrixMut};
 use crate::network::Shape;
 use crate::random::Random;
-use crate::sampled::sketch::{self, Roots, Signs, get, put, registers};
+use crate::sampled::sketch::{self, Roots, Signs, get, put, registers, write};
 use crate::simd::{Element, Kernel, Lanes, MAX_LANES, Simd};
 use crate::workspace::{Arena, buffers, row, row_mut};
 
@@ -138,10 +138,11 @@ impl<'w, T: Element> KeptFeatures<'w, T> {
         let (m, k, width, isa) = (sizes.shape.hidden(), sizes.shape.classes(), sizes.width(), context.isa);
         let buffers = Buffers::cut(sizes, arena);
         let mut new = Self { sizes, buffers, roots: Roots::new(sizes.n, sizes.draws(), k, arena) };
-        isa.run(Gather { features: &mut new, forward, rows });
+        let isa_of_samples = isa.for_rows::<T>(sizes.n);
+        isa_of_samples.run(Gather { features: &mut new, forward, rows });
         let Buffers { h, f, e, t, .. } = &mut new.buffers;
         elementwise::higher_derivatives(isa, activation, h, f, e, t);
-        isa.for_rows::<T>(sizes.n).run(Sketch { features: &mut new, random });
+        isa_of_samples.run(Sketch { features: &mut new, random });
 
         let (xi_r, v) = (Matrix::row_major(&*new.buffers.xi_r, k, width), Matrix::row_major(forward.v, k, m));
         context.set(MatrixMut::row_major(new.buffers.vq, width, m), xi_r.t(), v);
@@ -184,25 +185,6 @@ impl<'w, T: Element> KeptFeatures<'w, T> {
     }
 }
 
-/// Registers side by side at the beginning of a record, or of a part of it.
-#[inline(always)]
-pub(super) fn read<V: Lanes, const N: usize>(simd: V::Simd, record: &[V::Scalar]) -> [V; N] {
-    let (record, mut registers) = (&record[..N * V::LANES], [V::zero(simd); N]);
-    // No closure: it need not be inlined, and would then lose the instruction set.
-    for (at, register) in registers.iter_mut().enumerate() {
-        *register = V::load(simd, &record[at * V::LANES..(at + 1) * V::LANES]);
-    }
-    registers
-}
-
-#[inline(always)]
-fn write<V: Lanes, const N: usize>(record: &mut [V::Scalar], registers: [V; N]) {
-    let record = &mut record[..N * V::LANES];
-    for (at, register) in registers.into_iter().enumerate() {
-        register.store(&mut record[at * V::LANES..(at + 1) * V::LANES]);
-    }
-}
-
 /// Copies x, h, f, p and r of the kept samples; and u, where the forward pass has it, to the place of e.
 struct Gather<'a, 'f, 'w, T> {
     features: &'a mut KeptFeatures<'w, T>,
@@ -218,8 +200,21 @@ impl<T: Element> Kernel for Gather<'_, '_, '_, T> {
         let Self { features: KeptFeatures { sizes, buffers, roots }, forward, rows } = self;
         let (n, shape, width, sketches) = (sizes.n, sizes.shape, sizes.width(), sizes.sketches());
         let (d, m, k) = (shape.inputs(), shape.hidden(), shape.classes());
+        let (lanes, record) = (T::Lanes::<S>::LANES, roots.record::<S>());
+        if n % lanes > 0 {
+            for record in roots.records::<S>(n / lanes).chunks_mut(record) {
+                record[..lanes].fill(T::ZERO);
+            }
+        }
         let Buffers { x, xi_r, h, f, e, .. } = buffers;
-        let (p, xi_r) = (&mut *roots.buffers.p, &mut **xi_r);
+        for (i, &sample) in rows.iter().enumerate() {
+            let own = row(forward.p, k, sample as usize).iter().zip(row(forward.r, k, sample as usize));
+            let places = roots.records::<S>(i / lanes).chunks_mut(record).zip(xi_r.chunks_mut(width));
+            for ((record, xi_r), (&p, &r)) in places.zip(own) {
+                record[i % lanes] = p;
+                xi_r[sketches + i] = r;
+            }
+        }
         for (i, &sample) in rows.iter().enumerate() {
             let sample = sample as usize;
             copy::<T, S>(simd, row(forward.x, d, sample), row_mut(x, d, i));
@@ -227,11 +222,6 @@ impl<T: Element> Kernel for Gather<'_, '_, '_, T> {
             copy::<T, S>(simd, row(forward.f, m, sample), row_mut(f, m, i));
             if !forward.u.is_empty() {
                 copy::<T, S>(simd, row(forward.u, m, sample), row_mut(e, m, i));
-            }
-            let own = row(forward.p, k, sample).iter().zip(row(forward.r, k, sample));
-            for (class, (&own_p, &own_r)) in own.enumerate() {
-                p[class * n + i] = own_p;
-                xi_r[class * width + sketches + i] = own_r;
             }
         }
     }

@@ -17,13 +17,14 @@
 use crate::kernels::vector::sum_registers;
 use crate::sampled::features::{KeptFeatures, Sizes};
 use crate::sampled::pairs::Grams;
-use crate::sampled::sketch::{get, put, registers};
+use crate::sampled::sketch::{HAT, get, put, read, registers, write};
 use crate::simd::{Element, Kernel, Lanes, Simd};
 use crate::workspace::row;
 
 /// Writes the derivatives and the squares of the sizes.
 pub(super) struct LogitsBack<'a, 'w, T> {
-    pub features: &'a KeptFeatures<'w, T>,
+    /// Whose records take (log p)^.
+    pub features: &'a mut KeptFeatures<'w, T>,
     pub grams: &'a Grams<'w, T>,
     /// û, J×M.
     pub units: &'a [T],
@@ -42,36 +43,34 @@ impl<T: Element> Kernel for LogitsBack<'_, '_, T> {
     fn run<S: Simd>(self, simd: S) {
         let Self { features, grams, units, xi_r, logits, squares } = self;
         let Sizes { n, shape, .. } = features.sizes;
-        let (k, m) = (shape.classes(), shape.hidden());
+        let m = shape.hidden();
         let (sketches, width) = (features.sizes.sketches(), features.sizes.width());
         let zero = T::Lanes::<S>::zero(simd);
         let [one, half] = [T::ONE, T::HALF].map(|x| T::Lanes::<S>::splat(simd, x));
-        let (p, pivot) = (&*features.roots.buffers.p, &*features.roots.buffers.pivot);
-        for samples in registers::<T, S>(n) {
-            let at = |row: usize| row + samples.start..row + samples.end;
-            features.roots.back(simd, &samples, xi_r, width, logits);
+        let (lanes, record) = (T::Lanes::<S>::LANES, features.roots.record::<S>());
+        for (block, samples) in registers::<T, S>(n).enumerate() {
+            features.roots.back(simd, (block, &samples), xi_r, width);
+            let records = features.roots.records::<S>(block);
             // Of (log p)^ and of p, the entry of the most probable class, and the sum of the others.
             let [mut top, mut others, mut p_top, mut p_others] = [zero; 4];
-            for class in 0..k {
-                let (p, pivot): (T::Lanes<S>, T::Lanes<S>) =
-                    (get(simd, &p[at(class * n)]), get(simd, &pivot[at(class * n)]));
-                let r = get(simd, &xi_r[at(class * width + sketches)]);
-                let logit = half.mul_add(get(simd, &logits[at(class * n)]), p * r);
+            let r_hats = sketches + samples.start..sketches + samples.end;
+            for (record, r_hat) in records.chunks_exact_mut(record).zip(xi_r.chunks(width)) {
+                let [p, _, pivot, hat]: [T::Lanes<S>; 4] = read(simd, record);
+                let logit = half.mul_add(hat, p * get(simd, &r_hat[r_hats.clone()]));
                 let other = one - pivot;
                 (top, others) = (pivot.mul_add(logit, top), other.mul_add(logit, others));
                 (p_top, p_others) = (pivot.mul_add(p, p_top), other.mul_add(p, p_others));
-                put(logit, &mut logits[at(class * n)]);
+                write(&mut record[HAT * lanes..], [logit]);
             }
             let shift = top / p_top;
             let sum = shift.neg_mul_add(p_others, others);
             let mut square = zero;
-            for class in 0..k {
-                let (p, pivot): (T::Lanes<S>, T::Lanes<S>) =
-                    (get(simd, &p[at(class * n)]), get(simd, &pivot[at(class * n)]));
-                let logit = (one - pivot) * p.neg_mul_add(shift, get(simd, &logits[at(class * n)]));
+            for (record, logits) in records.chunks_exact(record).zip(logits.chunks_mut(n)) {
+                let [p, _, pivot, logit]: [T::Lanes<S>; 4] = read(simd, record);
+                let logit = (one - pivot) * p.neg_mul_add(shift, logit);
                 let logit = p.neg_mul_add(sum, logit);
                 square = logit.mul_add(logit, square);
-                put(logit, &mut logits[at(class * n)]);
+                put(logit, &mut logits[samples.clone()]);
             }
             put(square, &mut squares[samples]);
         }

@@ -12,15 +12,16 @@
 //! and the most probable class held fixed, ξ is a smooth function of p. Its derivative is taken with respect to log p, `√p∘(√p)^/2`: a
 //! derivative with respect to p would be divided by √p, which is nearly zero where the network is certain.
 //!
-//! Everything here is class-major: K rows with one column for each sample, or for each vector; the vectors of all samples, one draw after
-//! the other.
+//! A *draw* is one vector of every sample; ξ is class-major, K rows of the columns of one draw after the other. What the vectors are made of
+//! lies together: for a register of samples, and each class, a record of the registers `p, √p, 1_top, hat`, and the signs of each draw.
+//! Samples that fill up the last register have p = 0.
 //!
 //! **Loop order.** Registers of samples; draws; classes. What follows from p alone is computed once for all vectors of a sample.
 
 use core::ops::Range;
 
 use crate::random::Random;
-use crate::simd::{Element, Lanes, Simd};
+use crate::simd::{Element, Lanes, MAX_LANES, Simd};
 use crate::workspace::{Arena, buffers};
 
 /// The signs of every vector.
@@ -35,16 +36,12 @@ pub(super) enum Signs {
 /// Vectors whose signs for a class are the bits of one word.
 const WORD: usize = 64;
 
-/// Writes independent signs of `columns` vectors, K×columns.
+/// Random bits of a class for the vectors from `first` on, at least as many as a register has lanes.
 #[inline(always)]
-fn write_signs<T: Element>(random: Random, columns: usize, sign: &mut [T]) {
-    let mut index = 0;
-    for class in sign.chunks_mut(columns) {
-        for signs in class.chunks_mut(WORD) {
-            spread_bits(random.word(index), signs);
-            index += 1;
-        }
-    }
+fn bits(random: Random, columns: usize, class: usize, first: usize) -> u64 {
+    let (index, shift) = (class * columns.div_ceil(WORD) + first / WORD, first % WORD);
+    let bits = random.word(index as u64) >> shift;
+    if shift + MAX_LANES > WORD { bits | random.word(index as u64 + 1) << (WORD - shift) } else { bits }
 }
 
 /// The bits of a word as +1 and −1.
@@ -63,23 +60,6 @@ fn spread_bits<T: Element>(word: u64, signs: &mut [T]) {
     }
 }
 
-/// Writes the unit vectors, K×columns, given the most probable classes, K×samples.
-fn write_units<T: Element>(samples: usize, columns: usize, pivot: &[T], sign: &mut [T]) {
-    sign.fill(T::ZERO);
-    for column in 0..columns {
-        let (sample, wanted) = (column % samples, column / samples);
-        let mut others = 0;
-        for (pivot, sign) in pivot.chunks(samples).zip(sign.chunks_mut(columns)) {
-            if pivot[sample] == T::ZERO {
-                if others == wanted {
-                    sign[column] = T::ONE;
-                }
-                others += 1;
-            }
-        }
-    }
-}
-
 /// A register of a row, the last one partial.
 #[inline(always)]
 pub(super) fn get<V: Lanes>(simd: V::Simd, row: &[V::Scalar]) -> V {
@@ -92,6 +72,26 @@ pub(super) fn put<V: Lanes>(value: V, row: &mut [V::Scalar]) {
     value.store_first(row, row.len());
 }
 
+/// Registers side by side at the beginning of a record, or of a part of it.
+#[inline(always)]
+pub(super) fn read<V: Lanes, const N: usize>(simd: V::Simd, record: &[V::Scalar]) -> [V; N] {
+    let (record, mut registers) = (&record[..N * V::LANES], [V::zero(simd); N]);
+    // No closure: it need not be inlined, and would then lose the instruction set.
+    for (at, register) in registers.iter_mut().enumerate() {
+        *register = V::load(simd, &record[at * V::LANES..(at + 1) * V::LANES]);
+    }
+    registers
+}
+
+/// Writes registers side by side.
+#[inline(always)]
+pub(super) fn write<V: Lanes, const N: usize>(record: &mut [V::Scalar], registers: [V; N]) {
+    let record = &mut record[..N * V::LANES];
+    for (at, register) in registers.into_iter().enumerate() {
+        register.store(&mut record[at * V::LANES..(at + 1) * V::LANES]);
+    }
+}
+
 /// A row, a register at a time.
 #[inline(always)]
 pub(super) fn registers<T: Element, S: Simd>(len: usize) -> impl Iterator<Item = Range<usize>> + Clone {
@@ -99,34 +99,31 @@ pub(super) fn registers<T: Element, S: Simd>(len: usize) -> impl Iterator<Item =
     (0..len).step_by(lanes).map(move |start| start..len.min(start + lanes))
 }
 
+/// Where a record has the derivative, in registers, and where the signs.
+pub(super) const HAT: usize = 3;
+const SIGNS: usize = 4;
+
 buffers! {
-    /// What the vectors are made of, class-major.
-    pub(super) struct Buffers(samples: usize, draws: usize, classes: usize) where {
-        let columns = samples.saturating_mul(draws);
+    /// What the vectors are made of.
+    struct Buffers(samples: usize, draws: usize, classes: usize) where {
+        let padded = samples.div_ceil(MAX_LANES).saturating_mul(MAX_LANES);
     } {
-        /// p of each sample, K×samples: the input.
-        p: [classes, samples],
-        /// √p.
-        root: [classes, samples],
-        /// 1_top.
-        pivot: [classes, samples],
+        /// For each register of samples, the records of all classes.
+        records: [padded, classes, draws.saturating_add(SIGNS)],
         /// 1/(1 + √p_top).
-        inverse: [samples],
-        /// The signs of each vector, 0 at the most probable class, K×columns.
-        sign: [classes, columns],
-        /// shift of each vector.
-        shift: [columns],
+        inverse: [padded],
+        /// For each register of samples, shift of each draw.
+        shift: [padded, draws],
     }
 }
 
-/// The vectors of all samples, and what they are made of.
+/// The vectors of all samples.
 #[derive(Debug)]
 pub(super) struct Roots<'w, T> {
     samples: usize,
-    /// Number of vectors.
-    columns: usize,
+    draws: usize,
     classes: usize,
-    pub buffers: Buffers<'w, T>,
+    buffers: Buffers<'w, T>,
 }
 
 /// Elements that [`Roots::new`] takes.
@@ -135,105 +132,142 @@ pub(super) const fn elements(samples: usize, draws: usize, classes: usize) -> u6
 }
 
 impl<'w, T: Element> Roots<'w, T> {
-    /// Takes the buffers, for so many vectors of each sample. The caller writes p.
+    /// Takes the buffers, for so many vectors of each sample. All that follows is to run with registers of the same size.
     pub(super) fn new(samples: usize, draws: usize, classes: usize, arena: &mut Arena<'w, T>) -> Self {
-        Self { samples, columns: samples * draws, classes, buffers: Buffers::cut(samples, draws, classes, arena) }
+        Self { samples, draws, classes, buffers: Buffers::cut(samples, draws, classes, arena) }
+    }
+
+    /// Elements of a record.
+    #[inline(always)]
+    pub(super) fn record<S: Simd>(&self) -> usize {
+        (SIGNS + self.draws) * T::Lanes::<S>::LANES
+    }
+
+    /// The records of the `block`-th register of samples, one for each class, beginning with p.
+    #[inline(always)]
+    pub(super) fn records<S: Simd>(&mut self, block: usize) -> &mut [T] {
+        let len = self.classes * self.record::<S>();
+        &mut self.buffers.records[block * len..][..len]
     }
 
     /// Computes what follows from p alone, and draws the signs.
     #[inline(always)]
     pub(super) fn prepare<S: Simd>(&mut self, simd: S, signs: Signs) {
-        let Self { samples: n, columns, classes, .. } = *self;
-        let Buffers { p, root, pivot, inverse, sign, .. } = &mut self.buffers;
+        let (lanes, len) = (T::Lanes::<S>::LANES, self.record::<S>());
+        let Self { samples: n, draws, .. } = *self;
         let [zero, one] = [T::ZERO, T::ONE].map(|x| T::Lanes::<S>::splat(simd, x));
-        for samples in registers::<T, S>(n) {
-            let at = |class: usize| class * n + samples.start..class * n + samples.end;
+        for block in 0..n.div_ceil(lanes) {
+            let records = self.records::<S>(block);
             let mut largest = zero;
-            for class in 0..classes {
-                largest = largest.max(get(simd, &p[at(class)]));
+            for record in records.chunks_exact(len) {
+                let [p] = read(simd, record);
+                largest = largest.max(p);
             }
             // Of several largest classes the first one.
             let mut before = zero;
-            for class in 0..classes {
-                let p: T::Lanes<S> = get(simd, &p[at(class)]);
+            for (class, record) in records.chunks_exact_mut(len).enumerate() {
+                let [p]: [T::Lanes<S>; 1] = read(simd, record);
                 let first = T::Lanes::<S>::select(before.lt(p), one, zero);
-                put(T::Lanes::<S>::select(p.eq(largest), first, zero), &mut pivot[at(class)]);
-                put(p.sqrt(), &mut root[at(class)]);
+                let pivot = T::Lanes::<S>::select(p.eq(largest), first, zero);
+                write(&mut record[lanes..], [p.sqrt(), pivot]);
                 before = before.max(p);
+                if let Signs::Random(random) = signs {
+                    let mut first = block * lanes;
+                    for signs in record[SIGNS * lanes..].chunks_exact_mut(lanes) {
+                        spread_bits(bits(random, n * draws, class, first), signs);
+                        first += n;
+                    }
+                }
             }
-            put(one / (one + largest.sqrt()), &mut inverse[samples]);
-        }
-        match signs {
-            Signs::Random(random) => write_signs(random, columns, sign),
-            Signs::Units => write_units(n, columns, pivot, sign),
+            if let Signs::Units = signs {
+                write_units(records, len, lanes);
+            }
+            write(&mut self.buffers.inverse[block * lanes..], [one / (one + largest.sqrt())]);
         }
     }
 
     /// Writes ξ into the first columns of rows of `width`.
     #[inline(always)]
     pub(super) fn write<S: Simd>(&mut self, simd: S, xi: &mut [T], width: usize) {
-        let Self { samples: n, columns, classes, .. } = *self;
-        let Buffers { root, pivot, inverse, sign, shift, .. } = &mut self.buffers;
-        let one = T::Lanes::<S>::splat(simd, T::ONE);
-        for samples in registers::<T, S>(n) {
-            let at = |first: usize| first + samples.start..first + samples.end;
-            for draw in (0..columns).step_by(n) {
-                let mut sum = T::Lanes::<S>::zero(simd);
-                for class in 0..classes {
-                    let (root, pivot): (T::Lanes<S>, T::Lanes<S>) =
-                        (get(simd, &root[at(class * n)]), get(simd, &pivot[at(class * n)]));
-                    let sign = &mut sign[at(class * columns + draw)];
-                    let others = (one - pivot) * get(simd, sign);
-                    sum = root.mul_add(others, sum);
-                    put(others, sign);
+        let (lanes, len) = (T::Lanes::<S>::LANES, self.record::<S>());
+        let Self { samples: n, draws, .. } = *self;
+        let [zero, one] = [T::ZERO, T::ONE].map(|x| T::Lanes::<S>::splat(simd, x));
+        for (block, samples) in registers::<T, S>(n).enumerate() {
+            let [inverse]: [T::Lanes<S>; 1] = read(simd, &self.buffers.inverse[block * lanes..]);
+            for draw in 0..draws {
+                let (records, signs) = (self.records::<S>(block), (SIGNS + draw) * lanes);
+                let mut shift = zero;
+                for record in records.chunks_exact_mut(len) {
+                    let [_, root, pivot]: [T::Lanes<S>; 3] = read(simd, record);
+                    let [sign] = read(simd, &record[signs..]);
+                    let sign = (one - pivot) * sign;
+                    shift = root.mul_add(sign, shift);
+                    write(&mut record[signs..], [sign]);
                 }
-                let sum = sum * get(simd, &inverse[samples.clone()]);
-                put(sum, &mut shift[at(draw)]);
-                for class in 0..classes {
-                    let (root, pivot): (T::Lanes<S>, T::Lanes<S>) =
-                        (get(simd, &root[at(class * n)]), get(simd, &pivot[at(class * n)]));
-                    let sign = get(simd, &sign[at(class * columns + draw)]);
-                    put(root * sum.neg_mul_add(root + pivot, sign), &mut xi[at(class * width + draw)]);
+                let shift = shift * inverse;
+                let columns = draw * n + samples.start..draw * n + samples.end;
+                for (record, xi) in records.chunks_exact(len).zip(xi.chunks_mut(width)) {
+                    let [_, root, pivot]: [T::Lanes<S>; 3] = read(simd, record);
+                    let [sign] = read(simd, &record[signs..]);
+                    put(root * shift.neg_mul_add(root + pivot, sign), &mut xi[columns.clone()]);
                 }
+                write(&mut self.buffers.shift[(block * draws + draw) * lanes..], [shift]);
             }
         }
     }
 
-    /// From ξ̂, in the first columns of rows of `width`, `√p∘(√p)^` of a register of samples, K×samples; the sum over their vectors.
+    /// From ξ̂, in the first columns of rows of `width`, `hat = √p∘(√p)^` of a register of samples, the sum over their vectors.
     ///
     /// ```text
     /// (shift)^ = −Σ ξ̂ √p (√p + 1_top)
     /// (√p)^ = ξ̂∘(sign − shift (2√p + 1_top)) + (shift)^ (sign − shift 1_top)/(1 + √p_top)
     /// ```
     #[inline(always)]
-    pub(super) fn back<S: Simd>(&self, simd: S, samples: &Range<usize>, xi_hat: &[T], width: usize, out: &mut [T]) {
-        let Self { samples: n, columns, classes, .. } = *self;
-        let Buffers { root, pivot, inverse, sign, shift, .. } = &self.buffers;
-        let (root, pivot, sign) = (&**root, &**pivot, &**sign);
+    pub(super) fn back<S: Simd>(
+        &mut self,
+        simd: S,
+        (block, samples): (usize, &Range<usize>),
+        xi_hat: &[T],
+        width: usize,
+    ) {
+        let (lanes, len) = (T::Lanes::<S>::LANES, self.record::<S>());
+        let Self { samples: n, draws, .. } = *self;
         let zero = T::Lanes::<S>::zero(simd);
-        let inverse: T::Lanes<S> = get(simd, &inverse[samples.clone()]);
-        let at = |first: usize| first + samples.start..first + samples.end;
-        for draw in (0..columns).step_by(n) {
-            let shift: T::Lanes<S> = get(simd, &shift[at(draw)]);
+        let [inverse]: [T::Lanes<S>; 1] = read(simd, &self.buffers.inverse[block * lanes..]);
+        for draw in 0..draws {
+            let [shift]: [T::Lanes<S>; 1] = read(simd, &self.buffers.shift[(block * draws + draw) * lanes..]);
+            let (records, signs) = (self.records::<S>(block), (SIGNS + draw) * lanes);
+            let columns = draw * n + samples.start..draw * n + samples.end;
             let mut shift_hat = zero;
-            for class in 0..classes {
-                let (root, pivot): (T::Lanes<S>, T::Lanes<S>) =
-                    (get(simd, &root[at(class * n)]), get(simd, &pivot[at(class * n)]));
-                let xi_hat = get(simd, &xi_hat[at(class * width + draw)]);
+            for (record, xi_hat) in records.chunks_exact(len).zip(xi_hat.chunks(width)) {
+                let [_, root, pivot]: [T::Lanes<S>; 3] = read(simd, record);
+                let xi_hat = get(simd, &xi_hat[columns.clone()]);
                 shift_hat = (root * xi_hat).neg_mul_add(root + pivot, shift_hat);
             }
             let shift_hat = shift_hat * inverse;
-            for class in 0..classes {
-                let (root, pivot): (T::Lanes<S>, T::Lanes<S>) =
-                    (get(simd, &root[at(class * n)]), get(simd, &pivot[at(class * n)]));
-                let xi_hat: T::Lanes<S> = get(simd, &xi_hat[at(class * width + draw)]);
-                let sign: T::Lanes<S> = get(simd, &sign[at(class * columns + draw)]);
+            for (record, xi_hat) in records.chunks_exact_mut(len).zip(xi_hat.chunks(width)) {
+                let [_, root, pivot, hat]: [T::Lanes<S>; 4] = read(simd, record);
+                let [sign]: [T::Lanes<S>; 1] = read(simd, &record[signs..]);
+                let xi_hat: T::Lanes<S> = get(simd, &xi_hat[columns.clone()]);
                 let direct = xi_hat * shift.neg_mul_add(root + root + pivot, sign);
                 let root_hat = shift_hat.mul_add(shift.neg_mul_add(pivot, sign), direct);
-                let out = &mut out[at(class * n)];
-                let sum = if draw == 0 { zero } else { get(simd, out) };
-                put(root.mul_add(root_hat, sum), out);
+                let sum = if draw == 0 { zero } else { hat };
+                write(&mut record[HAT * lanes..], [root.mul_add(root_hat, sum)]);
             }
+        }
+    }
+}
+
+/// Writes the unit vectors into the records of a register of samples.
+fn write_units<T: Element>(records: &mut [T], len: usize, lanes: usize) {
+    for lane in 0..lanes {
+        let mut others = 0;
+        for record in records.chunks_exact_mut(len) {
+            let pivot = record[2 * lanes + lane] != T::ZERO;
+            for (draw, signs) in record[SIGNS * lanes..].chunks_exact_mut(lanes).enumerate() {
+                signs[lane] = if !pivot && others == draw { T::ONE } else { T::ZERO };
+            }
+            others += usize::from(!pivot);
         }
     }
 }
@@ -263,16 +297,28 @@ mod tests {
         let samples = p.len() / CLASSES;
         let mut memory = vec![f64::NAN; elements(samples, draws, CLASSES) as usize];
         let mut roots = Roots::new(samples, draws, CLASSES, &mut Arena::new(&mut memory));
-        roots.buffers.p.copy_from_slice(p);
+        for (class, p) in p.chunks(samples).enumerate() {
+            for (sample, &p) in p.iter().enumerate() {
+                roots.records::<Scalar>(sample)[class * (SIGNS + draws)] = p;
+            }
+        }
         roots.prepare(Scalar::new(), signs);
         run(&mut roots)
     }
 
     /// ξ, K×columns.
     fn written(roots: &mut Roots<'_, f64>) -> Vec<f64> {
-        let mut xi = vec![0.0; CLASSES * roots.columns];
-        roots.write(Scalar::new(), &mut xi, roots.columns);
+        let columns = roots.samples * roots.draws;
+        let mut xi = vec![0.0; CLASSES * columns];
+        roots.write(Scalar::new(), &mut xi, columns);
         xi
+    }
+
+    /// The numbers at a place of the records, K×samples.
+    fn entries(roots: &mut Roots<'_, f64>, place: usize) -> Vec<f64> {
+        let (n, len) = (roots.samples, roots.record::<Scalar>());
+        let mut entry = |class: usize, sample: usize| roots.records::<Scalar>(sample)[class * len + place];
+        (0..CLASSES * n).map(|at| entry(at / n, at % n)).collect()
     }
 
     /// ξ of these probabilities.
@@ -307,11 +353,12 @@ mod tests {
         let p = probabilities(&logits());
         let signs = Signs::Random(Random::new(1, 2, Stream::Signs));
         let xi = with_roots(&p, PATTERNS, signs, |roots| {
-            assert_eq!(roots.buffers.pivot, (0..CLASSES).flat_map(|k| [f64::from(k == 1); 2]).collect::<Vec<_>>());
+            assert_eq!(entries(roots, 2), (0..CLASSES).flat_map(|k| [f64::from(k == 1); 2]).collect::<Vec<_>>());
+            let len = roots.record::<Scalar>();
             for (class, bit) in [(0, 0), (2, 1), (3, 2)] {
-                for pattern in 0..PATTERNS {
-                    roots.buffers.sign[2 * (PATTERNS * class + pattern)..][..2]
-                        .fill(f64::from((pattern >> bit & 1) as u8) * 2.0 - 1.0);
+                for (sample, pattern) in (0..2 * PATTERNS).map(|at| (at % 2, at / 2)) {
+                    let sign = f64::from((pattern >> bit & 1) as u8) * 2.0 - 1.0;
+                    roots.records::<Scalar>(sample)[class * len + SIGNS + pattern] = sign;
                 }
             }
             written(roots)
@@ -331,7 +378,9 @@ mod tests {
         };
         let sign = with_roots(&p, draws, Signs::Random(random), |roots| {
             written(roots);
-            roots.buffers.sign.to_vec()
+            let signs = [0, 1].map(|draw| entries(roots, SIGNS + draw));
+            let rows = signs[0].chunks(samples).zip(signs[1].chunks(samples));
+            rows.flat_map(|(first, second)| [first, second].concat()).collect::<Vec<_>>()
         });
         for (at, sign) in sign.iter().enumerate() {
             assert_eq!(sign.abs(), f64::from(at / columns != largest(at % columns)), "{at}");
@@ -352,12 +401,12 @@ mod tests {
         let columns = draws * samples;
         let xi_hat: Vec<f64> = (0..columns * CLASSES).map(|i| (1.3 * i as f64 + 0.2).sin()).collect();
         let p = probabilities(&logits());
-        let mut out = vec![f64::NAN; samples * CLASSES];
-        with_roots(&p, draws, signs, |roots| {
+        let out = with_roots(&p, draws, signs, |roots| {
             written(roots);
-            for sample in registers::<f64, Scalar>(samples) {
-                roots.back(Scalar::new(), &sample, &xi_hat, columns, &mut out);
+            for (block, sample) in registers::<f64, Scalar>(samples).enumerate() {
+                roots.back(Scalar::new(), (block, &sample), &xi_hat, columns);
             }
+            entries(roots, HAT)
         });
         for at in 0..samples * CLASSES {
             let moved = |step: f64| {
