@@ -19,7 +19,7 @@ use crate::kernels::elementwise;
 use crate::kernels::gemm::{self, Matrix, MatrixMut};
 use crate::network::Shape;
 use crate::random::Random;
-use crate::sampled::sketch::{self, Roots, Signs, get, registers};
+use crate::sampled::sketch::{self, Roots, Signs, get, put, registers, write};
 use crate::simd::{Element, Kernel, Lanes, MAX_LANES, Simd};
 use crate::workspace::{Arena, buffers, row, row_mut};
 
@@ -57,6 +57,11 @@ impl Sizes {
         self.vectors().saturating_add(self.seconds())
     }
 
+    /// Vectors of a sample in `[ξ̃ | ξ]`.
+    pub(super) const fn draws(self) -> usize {
+        self.l.saturating_add(self.second as usize)
+    }
+
     /// Columns of `[ξ̃ | ξ | r]`.
     pub(super) const fn width(self) -> usize {
         self.sketches().saturating_add(self.n)
@@ -74,7 +79,7 @@ impl Sizes {
 
     /// Elements that [`KeptFeatures::new`] takes.
     pub(super) const fn feature_elements(self) -> u64 {
-        sum(&[Buffers::elements(self), sketch::elements(self.sketches(), self.shape.classes())])
+        sum(&[Buffers::elements(self), sketch::elements(self.n, self.draws(), self.shape.classes())])
     }
 
     /// Elements of packing space that the product needs.
@@ -132,38 +137,17 @@ impl<'w, T: Element> KeptFeatures<'w, T> {
     ) -> Self {
         let (m, k, width, isa) = (sizes.shape.hidden(), sizes.shape.classes(), sizes.width(), context.isa);
         let buffers = Buffers::cut(sizes, arena);
-        let mut new = Self { sizes, buffers, roots: Roots::new(sizes.sketches(), k, arena) };
-        new.gather(forward, rows);
+        let mut new = Self { sizes, buffers, roots: Roots::new(sizes.n, sizes.draws(), k, arena) };
+        let isa_of_samples = isa.for_rows::<T>(sizes.n);
+        isa_of_samples.run(Gather { features: &mut new, forward, rows });
         let Buffers { h, f, e, t, .. } = &mut new.buffers;
         elementwise::higher_derivatives(isa, activation, h, f, e, t);
-        isa.run(Sketch { features: &mut new, random });
+        isa_of_samples.run(Sketch { features: &mut new, random });
 
         let (xi_r, v) = (Matrix::row_major(&*new.buffers.xi_r, k, width), Matrix::row_major(forward.v, k, m));
         context.set(MatrixMut::row_major(new.buffers.vq, width, m), xi_r.t(), v);
         isa.run(Combine { features: &mut new });
         new
-    }
-
-    /// Copies x, h, f, p and r of the kept samples; and u, where the forward pass has it, to the place of e.
-    fn gather(&mut self, forward: &Forward<'_, T>, rows: &[u32]) {
-        let Sizes { n, shape, .. } = self.sizes;
-        let (d, m, k) = (shape.inputs(), shape.hidden(), shape.classes());
-        let (width, sketches, buffers) = (self.sizes.width(), self.sizes.sketches(), &mut self.buffers);
-        for (i, &sample) in rows.iter().enumerate() {
-            let sample = sample as usize;
-            row_mut(buffers.x, d, i).copy_from_slice(row(forward.x, d, sample));
-            row_mut(buffers.h, m, i).copy_from_slice(row(forward.h, m, sample));
-            row_mut(buffers.f, m, i).copy_from_slice(row(forward.f, m, sample));
-            if !forward.u.is_empty() {
-                row_mut(buffers.e, m, i).copy_from_slice(row(forward.u, m, sample));
-            }
-            let classes = row(forward.p, k, sample).iter().zip(row(forward.r, k, sample));
-            let rows = self.roots.p.chunks_exact_mut(sketches).zip(buffers.xi_r.chunks_exact_mut(width));
-            for ((roots, xi_r), (&p, &r)) in rows.zip(classes) {
-                roots[i..].iter_mut().step_by(n).for_each(|root| *root = p);
-                xi_r[sketches + i] = r;
-            }
-        }
     }
 
     /// Computes the records and the sums from Vᵀξ, Vᵀξ̃, q and the activation's derivatives.
@@ -203,26 +187,57 @@ impl<'w, T: Element> KeptFeatures<'w, T> {
     }
 }
 
-/// Registers side by side at the beginning of a record, or of a part of it.
-#[inline(always)]
-pub(super) fn read<V: Lanes, const N: usize>(simd: V::Simd, record: &[V::Scalar]) -> [V; N] {
-    let (record, mut registers) = (&record[..N * V::LANES], [V::zero(simd); N]);
-    // No closure: it need not be inlined, and would then lose the instruction set.
-    for (at, register) in registers.iter_mut().enumerate() {
-        *register = V::load(simd, &record[at * V::LANES..(at + 1) * V::LANES]);
-    }
-    registers
+/// Copies x, h, f, p and r of the kept samples; and u, where the forward pass has it, to the place of e.
+struct Gather<'a, 'f, 'w, T> {
+    features: &'a mut KeptFeatures<'w, T>,
+    forward: &'a Forward<'f, T>,
+    rows: &'a [u32],
 }
 
-#[inline(always)]
-fn write<V: Lanes, const N: usize>(record: &mut [V::Scalar], registers: [V; N]) {
-    let record = &mut record[..N * V::LANES];
-    for (at, register) in registers.into_iter().enumerate() {
-        register.store(&mut record[at * V::LANES..(at + 1) * V::LANES]);
+impl<T: Element> Kernel for Gather<'_, '_, '_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { features: KeptFeatures { sizes, buffers, roots }, forward, rows } = self;
+        let (n, shape, width, sketches) = (sizes.n, sizes.shape, sizes.width(), sizes.sketches());
+        let (d, m, k) = (shape.inputs(), shape.hidden(), shape.classes());
+        let (lanes, record) = (T::Lanes::<S>::LANES, roots.record::<S>());
+        if n % lanes > 0 {
+            for record in roots.records::<S>(n / lanes).chunks_mut(record) {
+                record[..lanes].fill(T::ZERO);
+            }
+        }
+        let Buffers { x, xi_r, h, f, e, .. } = buffers;
+        for (i, &sample) in rows.iter().enumerate() {
+            let own = row(forward.p, k, sample as usize).iter().zip(row(forward.r, k, sample as usize));
+            let places = roots.records::<S>(i / lanes).chunks_mut(record).zip(xi_r.chunks_mut(width));
+            for ((record, xi_r), (&p, &r)) in places.zip(own) {
+                record[i % lanes] = p;
+                xi_r[sketches + i] = r;
+            }
+        }
+        for (i, &sample) in rows.iter().enumerate() {
+            let sample = sample as usize;
+            copy::<T, S>(simd, row(forward.x, d, sample), row_mut(x, d, i));
+            copy::<T, S>(simd, row(forward.h, m, sample), row_mut(h, m, i));
+            copy::<T, S>(simd, row(forward.f, m, sample), row_mut(f, m, i));
+            if !forward.u.is_empty() {
+                copy::<T, S>(simd, row(forward.u, m, sample), row_mut(e, m, i));
+            }
+        }
     }
 }
 
-/// The stages that run on registers.
+/// Copies a row. (Where rows are as short as here, the library's copy takes longer to be called than to copy.)
+#[inline(always)]
+fn copy<T: Element, S: Simd>(simd: S, from: &[T], to: &mut [T]) {
+    for range in registers::<T, S>(from.len()) {
+        put(get::<T::Lanes<S>>(simd, &from[range.clone()]), &mut to[range]);
+    }
+}
+
+/// Writes ξ̃ and ξ.
 struct Sketch<'a, 'w, T> {
     features: &'a mut KeptFeatures<'w, T>,
     random: Random,
@@ -235,7 +250,7 @@ impl<T: Element> Kernel for Sketch<'_, '_, T> {
     fn run<S: Simd>(self, simd: S) {
         let KeptFeatures { sizes, buffers, roots } = self.features;
         // With two classes the only vector is that of the other class, up to a sign that does not matter.
-        let signs = if sizes.second { Signs::Random(self.random) } else { Signs::Units { samples: sizes.n } };
+        let signs = if sizes.second { Signs::Random(self.random) } else { Signs::Units };
         roots.prepare(simd, signs);
         roots.write(simd, buffers.xi_r, sizes.width());
     }

@@ -4,7 +4,8 @@
 //! four at a time. All but π·f' are symmetric, and are written to both places. **Cost**, multiply–adds a pair: 7M, half of it by symmetry;
 //! each further vector ξ of the samples adds its products with all others.
 
-use crate::sampled::features::{Sizes, read};
+use crate::sampled::features::Sizes;
+use crate::sampled::sketch::read;
 use crate::simd::{Element, Kernel, Lanes, Simd};
 
 /// The matrices of inner products of kept samples, which [`InnerProducts`] writes.

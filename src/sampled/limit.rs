@@ -23,7 +23,7 @@
 //! The first step limits nothing. It sets the limit to what would take away the share of its own length.
 
 use crate::error::{Result, check_finite};
-use crate::kernels::vector::map_registers;
+use crate::number::sqrt;
 use crate::sampled::sketch::{get, put, registers};
 use crate::sampled::{Averages, Sampling};
 use crate::simd::{Element, InstructionSet, Kernel, Lanes, Simd};
@@ -46,16 +46,17 @@ pub(super) fn limit<T: Element>(
     factors: &mut [T],
 ) -> Result<Averages> {
     let share = sampling.limited_share;
-    isa.run(Sizes { squares: factors });
     if averages.limit == 0.0 {
-        let whole = check_finite(factors.iter().map(|size| size.to_f64()).sum(), "the size of a contribution")?;
-        let limit = level(factors, (1.0 - share) * whole);
+        let sizes = factors.iter().map(|square| sqrt(square.to_f64()));
+        let whole = check_finite(sizes.clone().sum(), "the size of a contribution")?;
+        let limit = level(sizes, (1.0 - share) * whole);
         factors.fill(T::from_f64(scale));
         return Ok(Averages { limit, whole, limited: whole, ..*averages });
     }
     let limit = averages.limit;
     let make_up = (averages.whole / averages.limited.max(f64::MIN_POSITIVE)).clamp(1.0, LARGEST_MAKE_UP);
-    let [whole, limited] = isa.run(Factors { limit, scale: scale * make_up, sizes: factors });
+    let [whole, limited] =
+        isa.for_rows::<T>(factors.len()).run(Factors { limit, scale: scale * make_up, squares: factors });
     check_finite(whole, "the size of a contribution")?;
     let taken = if whole > 0.0 { 1.0 - limited / whole } else { share };
     let mix = |average: f64, new: f64| sampling.beta * average + (1.0 - sampling.beta) * new;
@@ -68,11 +69,11 @@ pub(super) fn limit<T: Element>(
 }
 
 /// The limit to which the sizes are to be cut for a given sum: a level that rises, until those below it no longer change.
-fn level<T: Element>(sizes: &[T], sum: f64) -> f64 {
+fn level(sizes: impl Iterator<Item = f64> + Clone, sum: f64) -> f64 {
     let mut level = 0.0;
     loop {
         let (mut below, mut above) = (0.0, 0.0);
-        for size in sizes.iter().map(|size| size.to_f64()) {
+        for size in sizes.clone() {
             if size <= level {
                 below += size;
             } else {
@@ -87,24 +88,11 @@ fn level<T: Element>(sizes: &[T], sum: f64) -> f64 {
     }
 }
 
-struct Sizes<'a, T> {
-    squares: &'a mut [T],
-}
-
-impl<T: Element> Kernel for Sizes<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        map_registers!(T, S, simd, [] = [], [square] = [self.squares] => [square.sqrt()]);
-    }
-}
-
-/// Replaces sizes by factors. Returns the sums of the sizes, whole and limited.
+/// Replaces squares of sizes by factors. Returns the sums of the sizes, whole and limited.
 struct Factors<'a, T> {
     limit: f64,
     scale: f64,
-    sizes: &'a mut [T],
+    squares: &'a mut [T],
 }
 
 impl<T: Element> Kernel for Factors<'_, T> {
@@ -112,17 +100,17 @@ impl<T: Element> Kernel for Factors<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> [f64; 2] {
-        let Self { limit, scale, sizes } = self;
+        let Self { limit, scale, squares } = self;
         let limit = T::Lanes::<S>::splat(simd, T::from_f64(limit));
         let scale = T::Lanes::<S>::splat(simd, T::from_f64(scale));
         let (one, zero) = (T::Lanes::<S>::splat(simd, T::ONE), T::Lanes::<S>::zero(simd));
         let [mut whole, mut limited] = [zero; 2];
-        for range in registers::<T, S>(sizes.len()) {
-            let size: T::Lanes<S> = get(simd, &sizes[range.clone()]);
+        for range in registers::<T, S>(squares.len()) {
+            let size = get::<T::Lanes<S>>(simd, &squares[range.clone()]).sqrt();
             let below = size.le(limit);
             whole = whole + size;
             limited = limited + T::Lanes::<S>::select(below, size, limit);
-            put(scale * T::Lanes::<S>::select(below, one, limit / size), &mut sizes[range]);
+            put(scale * T::Lanes::<S>::select(below, one, limit / size), &mut squares[range]);
         }
         [whole.reduce_sum().to_f64(), limited.reduce_sum().to_f64()]
     }

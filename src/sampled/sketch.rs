@@ -12,13 +12,16 @@
 //! and the most probable class held fixed, ξ is a smooth function of p. Its derivative is taken with respect to log p, `√p∘(√p)^/2`: a
 //! derivative with respect to p would be divided by √p, which is nearly zero where the network is certain.
 //!
-//! Everything here is class-major: K rows with one column for each vector. Loops run over the vectors of all samples, one draw after the
-//! other, so registers are full even where few samples are kept.
+//! A *draw* is one vector of every sample; ξ is class-major, K rows of the columns of one draw after the other. What the vectors are made of
+//! lies together: for a register of samples, and each class, a record of the registers `p, √p, 1_top, hat`, and the signs of each draw.
+//! Samples that fill up the last register have p = 0.
+//!
+//! **Loop order.** Registers of samples; draws; classes. What follows from p alone is computed once for all vectors of a sample.
 
 use core::ops::Range;
 
 use crate::random::Random;
-use crate::simd::{Element, Lanes, Simd};
+use crate::simd::{Element, Lanes, MAX_LANES, Simd};
 use crate::workspace::{Arena, buffers};
 
 /// The signs of every vector.
@@ -26,24 +29,19 @@ use crate::workspace::{Arena, buffers};
 pub(super) enum Signs {
     /// Independent signs.
     Random(Random),
-    /// The unit vectors of all classes but the most probable one, for this number of samples: the first vector of each sample, then the
-    /// second of each …
-    Units { samples: usize },
+    /// The unit vectors of all classes but the most probable one: the first vector of each sample, then the second of each …
+    Units,
 }
 
 /// Vectors whose signs for a class are the bits of one word.
 const WORD: usize = 64;
 
-/// Writes independent signs of `columns` vectors, K×columns.
+/// Random bits of a class for the vectors from `first` on, at least as many as a register has lanes.
 #[inline(always)]
-fn write_signs<T: Element>(random: Random, columns: usize, sign: &mut [T]) {
-    let mut index = 0;
-    for class in sign.chunks_exact_mut(columns) {
-        for signs in class.chunks_mut(WORD) {
-            spread_bits(random.word(index), signs);
-            index += 1;
-        }
-    }
+fn bits(random: Random, columns: usize, class: usize, first: usize) -> u64 {
+    let (index, shift) = (class * columns.div_ceil(WORD) + first / WORD, first % WORD);
+    let bits = random.word(index as u64) >> shift;
+    if shift + MAX_LANES > WORD { bits | random.word(index as u64 + 1) << (WORD - shift) } else { bits }
 }
 
 /// The bits of a word as +1 and −1.
@@ -62,22 +60,6 @@ fn spread_bits<T: Element>(word: u64, signs: &mut [T]) {
     }
 }
 
-/// Writes the unit vectors, given the most probable classes.
-fn write_units<T: Element>(samples: usize, columns: usize, pivot: &[T], sign: &mut [T]) {
-    sign.fill(T::ZERO);
-    for column in 0..columns {
-        let (mut others, wanted) = (0, column / samples);
-        for place in (column..pivot.len()).step_by(columns) {
-            if pivot[place] == T::ZERO {
-                if others == wanted {
-                    sign[place] = T::ONE;
-                }
-                others += 1;
-            }
-        }
-    }
-}
-
 /// A register of a row, the last one partial.
 #[inline(always)]
 pub(super) fn get<V: Lanes>(simd: V::Simd, row: &[V::Scalar]) -> V {
@@ -90,6 +72,26 @@ pub(super) fn put<V: Lanes>(value: V, row: &mut [V::Scalar]) {
     value.store_first(row, row.len());
 }
 
+/// Registers side by side at the beginning of a record, or of a part of it.
+#[inline(always)]
+pub(super) fn read<V: Lanes, const N: usize>(simd: V::Simd, record: &[V::Scalar]) -> [V; N] {
+    let (record, mut registers) = (&record[..N * V::LANES], [V::zero(simd); N]);
+    // No closure: it need not be inlined, and would then lose the instruction set.
+    for (at, register) in registers.iter_mut().enumerate() {
+        *register = V::load(simd, &record[at * V::LANES..(at + 1) * V::LANES]);
+    }
+    registers
+}
+
+/// Writes registers side by side.
+#[inline(always)]
+pub(super) fn write<V: Lanes, const N: usize>(record: &mut [V::Scalar], registers: [V; N]) {
+    let record = &mut record[..N * V::LANES];
+    for (at, register) in registers.into_iter().enumerate() {
+        register.store(&mut record[at * V::LANES..(at + 1) * V::LANES]);
+    }
+}
+
 /// A row, a register at a time.
 #[inline(always)]
 pub(super) fn registers<T: Element, S: Simd>(len: usize) -> impl Iterator<Item = Range<usize>> + Clone {
@@ -97,132 +99,175 @@ pub(super) fn registers<T: Element, S: Simd>(len: usize) -> impl Iterator<Item =
     (0..len).step_by(lanes).map(move |start| start..len.min(start + lanes))
 }
 
+/// Where a record has the derivative, in registers, and where the signs.
+pub(super) const HAT: usize = 3;
+const SIGNS: usize = 4;
+
 buffers! {
-    struct Buffers(columns: usize, classes: usize) {
-        p: [classes, columns],
-        root: [classes, columns],
-        pivot: [classes, columns],
-        sign: [classes, columns],
-        inverse: [columns],
-        shift: [columns],
+    /// What the vectors are made of.
+    struct Buffers(samples: usize, draws: usize, classes: usize) where {
+        let padded = samples.div_ceil(MAX_LANES).saturating_mul(MAX_LANES);
+    } {
+        /// For each register of samples, the records of all classes.
+        records: [padded, classes, draws.saturating_add(SIGNS)],
+        /// 1/(1 + √p_top).
+        inverse: [padded],
+        /// For each register of samples, shift of each draw.
+        shift: [padded, draws],
     }
 }
 
-/// What the vectors are made of, class-major.
+/// The vectors of all samples.
 #[derive(Debug)]
 pub(super) struct Roots<'w, T> {
-    /// Number of vectors.
-    columns: usize,
+    samples: usize,
+    draws: usize,
     classes: usize,
-    /// p of each vector's sample, K×columns: the input.
-    pub p: &'w mut [T],
-    /// √p.
-    root: &'w mut [T],
-    /// 1_top.
-    pub pivot: &'w mut [T],
-    sign: &'w mut [T],
-    /// 1/(1 + √p_top), one for each vector.
-    inverse: &'w mut [T],
-    /// shift, one for each vector.
-    shift: &'w mut [T],
+    buffers: Buffers<'w, T>,
 }
 
 /// Elements that [`Roots::new`] takes.
-pub(super) const fn elements(columns: usize, classes: usize) -> u64 {
-    Buffers::elements(columns, classes)
+pub(super) const fn elements(samples: usize, draws: usize, classes: usize) -> u64 {
+    Buffers::elements(samples, draws, classes)
 }
 
 impl<'w, T: Element> Roots<'w, T> {
-    /// Takes the buffers. The caller writes p.
-    pub(super) fn new(columns: usize, classes: usize, arena: &mut Arena<'w, T>) -> Self {
-        let Buffers { p, root, pivot, sign, inverse, shift } = Buffers::cut(columns, classes, arena);
-        Self { columns, classes, p, root, pivot, sign, inverse, shift }
+    /// Takes the buffers, for so many vectors of each sample. All that follows is to run with registers of the same size.
+    pub(super) fn new(samples: usize, draws: usize, classes: usize, arena: &mut Arena<'w, T>) -> Self {
+        Self { samples, draws, classes, buffers: Buffers::cut(samples, draws, classes, arena) }
     }
 
-    /// The places of a register of vectors in each class, in rows of `width`.
+    /// Elements of a record.
     #[inline(always)]
-    fn places(&self, vectors: &Range<usize>, width: usize) -> impl Iterator<Item = Range<usize>> + use<T> {
-        let Range { start, end } = *vectors;
-        (0..self.classes).map(move |class| class * width + start..class * width + end)
+    pub(super) fn record<S: Simd>(&self) -> usize {
+        (SIGNS + self.draws) * T::Lanes::<S>::LANES
     }
 
-    /// Computes everything that follows from p.
+    /// The records of the `block`-th register of samples, one for each class, beginning with p.
+    #[inline(always)]
+    pub(super) fn records<S: Simd>(&mut self, block: usize) -> &mut [T] {
+        let len = self.classes * self.record::<S>();
+        &mut self.buffers.records[block * len..][..len]
+    }
+
+    /// Computes what follows from p alone, and draws the signs.
     #[inline(always)]
     pub(super) fn prepare<S: Simd>(&mut self, simd: S, signs: Signs) {
-        let columns = self.columns;
+        let (lanes, len) = (T::Lanes::<S>::LANES, self.record::<S>());
+        let Self { samples: n, draws, .. } = *self;
         let [zero, one] = [T::ZERO, T::ONE].map(|x| T::Lanes::<S>::splat(simd, x));
-        for vectors in registers::<T, S>(columns) {
+        for block in 0..n.div_ceil(lanes) {
+            let records = self.records::<S>(block);
             let mut largest = zero;
-            for place in self.places(&vectors, columns) {
-                largest = largest.max(get(simd, &self.p[place]));
+            for record in records.chunks_exact(len) {
+                let [p] = read(simd, record);
+                largest = largest.max(p);
             }
             // Of several largest classes the first one.
-            let mut open = one;
-            for place in self.places(&vectors, columns) {
-                let p: T::Lanes<S> = get(simd, &self.p[place.clone()]);
-                let pivot = T::Lanes::<S>::select(p.eq(largest), open, zero);
-                open = open - pivot;
-                put(pivot, &mut self.pivot[place.clone()]);
-                put(p.sqrt(), &mut self.root[place]);
+            let mut before = zero;
+            for (class, record) in records.chunks_exact_mut(len).enumerate() {
+                let [p]: [T::Lanes<S>; 1] = read(simd, record);
+                let first = T::Lanes::<S>::select(before.lt(p), one, zero);
+                let pivot = T::Lanes::<S>::select(p.eq(largest), first, zero);
+                write(&mut record[lanes..], [p.sqrt(), pivot]);
+                before = before.max(p);
+                if let Signs::Random(random) = signs {
+                    let mut first = block * lanes;
+                    for signs in record[SIGNS * lanes..].chunks_exact_mut(lanes) {
+                        spread_bits(bits(random, n * draws, class, first), signs);
+                        first += n;
+                    }
+                }
             }
-            put(one / (one + largest.sqrt()), &mut self.inverse[vectors]);
-        }
-        match signs {
-            Signs::Random(random) => write_signs(random, columns, self.sign),
-            Signs::Units { samples } => write_units(samples, columns, self.pivot, self.sign),
-        }
-        for vectors in registers::<T, S>(columns) {
-            let mut shift = zero;
-            for place in self.places(&vectors, columns) {
-                let (root, pivot) =
-                    (get::<T::Lanes<S>>(simd, &self.root[place.clone()]), get(simd, &self.pivot[place.clone()]));
-                let sign = (one - pivot) * get(simd, &self.sign[place.clone()]);
-                shift = root.mul_add(sign, shift);
-                put(sign, &mut self.sign[place]);
+            if let Signs::Units = signs {
+                write_units(records, len, lanes);
             }
-            put(shift * get(simd, &self.inverse[vectors.clone()]), &mut self.shift[vectors]);
+            write(&mut self.buffers.inverse[block * lanes..], [one / (one + largest.sqrt())]);
         }
     }
 
     /// Writes ξ into the first columns of rows of `width`.
     #[inline(always)]
-    pub(super) fn write<S: Simd>(&self, simd: S, xi: &mut [T], width: usize) {
-        for vectors in registers::<T, S>(self.columns) {
-            let shift: T::Lanes<S> = get(simd, &self.shift[vectors.clone()]);
-            for (place, out) in self.places(&vectors, self.columns).zip(self.places(&vectors, width)) {
-                let root: T::Lanes<S> = get(simd, &self.root[place.clone()]);
-                let pivot = get(simd, &self.pivot[place.clone()]);
-                put(root * shift.neg_mul_add(root + pivot, get(simd, &self.sign[place])), &mut xi[out]);
+    pub(super) fn write<S: Simd>(&mut self, simd: S, xi: &mut [T], width: usize) {
+        let (lanes, len) = (T::Lanes::<S>::LANES, self.record::<S>());
+        let Self { samples: n, draws, .. } = *self;
+        let [zero, one] = [T::ZERO, T::ONE].map(|x| T::Lanes::<S>::splat(simd, x));
+        for (block, samples) in registers::<T, S>(n).enumerate() {
+            let [inverse]: [T::Lanes<S>; 1] = read(simd, &self.buffers.inverse[block * lanes..]);
+            for draw in 0..draws {
+                let (records, signs) = (self.records::<S>(block), (SIGNS + draw) * lanes);
+                let mut shift = zero;
+                for record in records.chunks_exact_mut(len) {
+                    let [_, root, pivot]: [T::Lanes<S>; 3] = read(simd, record);
+                    let [sign] = read(simd, &record[signs..]);
+                    let sign = (one - pivot) * sign;
+                    shift = root.mul_add(sign, shift);
+                    write(&mut record[signs..], [sign]);
+                }
+                let shift = shift * inverse;
+                let columns = draw * n + samples.start..draw * n + samples.end;
+                for (record, xi) in records.chunks_exact(len).zip(xi.chunks_mut(width)) {
+                    let [_, root, pivot]: [T::Lanes<S>; 3] = read(simd, record);
+                    let [sign] = read(simd, &record[signs..]);
+                    put(root * shift.neg_mul_add(root + pivot, sign), &mut xi[columns.clone()]);
+                }
+                write(&mut self.buffers.shift[(block * draws + draw) * lanes..], [shift]);
             }
         }
     }
 
-    /// Turns ξ̂, in the first columns of rows of `width`, into `√p∘(√p)^`.
+    /// From ξ̂, in the first columns of rows of `width`, `hat = √p∘(√p)^` of a register of samples, the sum over their vectors.
     ///
     /// ```text
     /// (shift)^ = −Σ ξ̂ √p (√p + 1_top)
     /// (√p)^ = ξ̂∘(sign − shift (2√p + 1_top)) + (shift)^ (sign − shift 1_top)/(1 + √p_top)
     /// ```
     #[inline(always)]
-    pub(super) fn back<S: Simd>(&self, simd: S, xi_hat: &mut [T], width: usize) {
-        let columns = self.columns;
-        for vectors in registers::<T, S>(columns) {
-            let shift: T::Lanes<S> = get(simd, &self.shift[vectors.clone()]);
-            let mut shift_hat = T::Lanes::<S>::zero(simd);
-            for (place, hat) in self.places(&vectors, columns).zip(self.places(&vectors, width)) {
-                let root: T::Lanes<S> = get(simd, &self.root[place.clone()]);
-                let pivot = get(simd, &self.pivot[place]);
-                shift_hat = (root * get(simd, &xi_hat[hat])).neg_mul_add(root + pivot, shift_hat);
+    pub(super) fn back<S: Simd>(
+        &mut self,
+        simd: S,
+        (block, samples): (usize, &Range<usize>),
+        xi_hat: &[T],
+        width: usize,
+    ) {
+        let (lanes, len) = (T::Lanes::<S>::LANES, self.record::<S>());
+        let Self { samples: n, draws, .. } = *self;
+        let zero = T::Lanes::<S>::zero(simd);
+        let [inverse]: [T::Lanes<S>; 1] = read(simd, &self.buffers.inverse[block * lanes..]);
+        for draw in 0..draws {
+            let [shift]: [T::Lanes<S>; 1] = read(simd, &self.buffers.shift[(block * draws + draw) * lanes..]);
+            let (records, signs) = (self.records::<S>(block), (SIGNS + draw) * lanes);
+            let columns = draw * n + samples.start..draw * n + samples.end;
+            let mut shift_hat = zero;
+            for (record, xi_hat) in records.chunks_exact(len).zip(xi_hat.chunks(width)) {
+                let [_, root, pivot]: [T::Lanes<S>; 3] = read(simd, record);
+                let xi_hat = get(simd, &xi_hat[columns.clone()]);
+                shift_hat = (root * xi_hat).neg_mul_add(root + pivot, shift_hat);
             }
-            let shift_hat = shift_hat * get(simd, &self.inverse[vectors.clone()]);
-            for (place, hat) in self.places(&vectors, columns).zip(self.places(&vectors, width)) {
-                let root: T::Lanes<S> = get(simd, &self.root[place.clone()]);
-                let pivot: T::Lanes<S> = get(simd, &self.pivot[place.clone()]);
-                let sign: T::Lanes<S> = get(simd, &self.sign[place]);
-                let direct =
-                    get::<T::Lanes<S>>(simd, &xi_hat[hat.clone()]) * shift.neg_mul_add(root + root + pivot, sign);
-                put(root * shift_hat.mul_add(shift.neg_mul_add(pivot, sign), direct), &mut xi_hat[hat]);
+            let shift_hat = shift_hat * inverse;
+            for (record, xi_hat) in records.chunks_exact_mut(len).zip(xi_hat.chunks(width)) {
+                let [_, root, pivot, hat]: [T::Lanes<S>; 4] = read(simd, record);
+                let [sign]: [T::Lanes<S>; 1] = read(simd, &record[signs..]);
+                let xi_hat: T::Lanes<S> = get(simd, &xi_hat[columns.clone()]);
+                let direct = xi_hat * shift.neg_mul_add(root + root + pivot, sign);
+                let root_hat = shift_hat.mul_add(shift.neg_mul_add(pivot, sign), direct);
+                let sum = if draw == 0 { zero } else { hat };
+                write(&mut record[HAT * lanes..], [root.mul_add(root_hat, sum)]);
             }
+        }
+    }
+}
+
+/// Writes the unit vectors into the records of a register of samples.
+fn write_units<T: Element>(records: &mut [T], len: usize, lanes: usize) {
+    for lane in 0..lanes {
+        let mut others = 0;
+        for record in records.chunks_exact_mut(len) {
+            let pivot = record[2 * lanes + lane] != T::ZERO;
+            for (draw, signs) in record[SIGNS * lanes..].chunks_exact_mut(lanes).enumerate() {
+                signs[lane] = if !pivot && others == draw { T::ONE } else { T::ZERO };
+            }
+            others += usize::from(!pivot);
         }
     }
 }
@@ -247,28 +292,38 @@ mod tests {
         logits.iter().flat_map(|z| [z[0].exp() / sums[0], z[1].exp() / sums[1]]).collect()
     }
 
-    /// Runs with the vectors of these probabilities, K×columns.
-    fn with_roots<O>(p: &[f64], signs: Signs, run: impl FnOnce(&mut Roots<'_, f64>) -> O) -> O {
-        let columns = p.len() / CLASSES;
-        let mut memory = vec![f64::NAN; elements(columns, CLASSES) as usize];
-        let mut roots = Roots::new(columns, CLASSES, &mut Arena::new(&mut memory));
-        roots.p.copy_from_slice(p);
+    /// Runs with so many vectors for each column of these probabilities.
+    fn with_roots<O>(p: &[f64], draws: usize, signs: Signs, run: impl FnOnce(&mut Roots<'_, f64>) -> O) -> O {
+        let samples = p.len() / CLASSES;
+        let mut memory = vec![f64::NAN; elements(samples, draws, CLASSES) as usize];
+        let mut roots = Roots::new(samples, draws, CLASSES, &mut Arena::new(&mut memory));
+        for (class, p) in p.chunks(samples).enumerate() {
+            for (sample, &p) in p.iter().enumerate() {
+                roots.records::<Scalar>(sample)[class * (SIGNS + draws)] = p;
+            }
+        }
         roots.prepare(Scalar::new(), signs);
         run(&mut roots)
     }
 
-    /// ξ of these probabilities.
-    fn vectors(p: &[f64], signs: Signs) -> Vec<f64> {
-        with_roots(p, signs, |roots| {
-            let mut xi = vec![0.0; p.len()];
-            roots.write(Scalar::new(), &mut xi, p.len() / CLASSES);
-            xi
-        })
+    /// ξ, K×columns.
+    fn written(roots: &mut Roots<'_, f64>) -> Vec<f64> {
+        let columns = roots.samples * roots.draws;
+        let mut xi = vec![0.0; CLASSES * columns];
+        roots.write(Scalar::new(), &mut xi, columns);
+        xi
     }
 
-    /// p once for each of `draws`.
-    fn repeated(p: &[f64], draws: usize) -> Vec<f64> {
-        p.chunks(2).flat_map(|p| p.repeat(draws)).collect()
+    /// The numbers at a place of the records, K×samples.
+    fn entries(roots: &mut Roots<'_, f64>, place: usize) -> Vec<f64> {
+        let (n, len) = (roots.samples, roots.record::<Scalar>());
+        let mut entry = |class: usize, sample: usize| roots.records::<Scalar>(sample)[class * len + place];
+        (0..CLASSES * n).map(|at| entry(at / n, at % n)).collect()
+    }
+
+    /// ξ of these probabilities.
+    fn vectors(p: &[f64], draws: usize, signs: Signs) -> Vec<f64> {
+        with_roots(p, draws, signs, written)
     }
 
     /// Whether the mean, or the sum, of ξ ξᵀ over the draws, two columns each, is the covariance.
@@ -288,8 +343,7 @@ mod tests {
     #[test]
     fn unit_vectors_give_the_covariance() {
         let (p, draws) = (probabilities(&logits()), CLASSES - 1);
-        let xi = vectors(&repeated(&p, draws), Signs::Units { samples: 2 });
-        check_covariance(&p, &xi, draws, 1.0);
+        check_covariance(&p, &vectors(&p, draws, Signs::Units), draws, 1.0);
     }
 
     /// Eight patterns of signs, two columns each, in place of random ones.
@@ -298,21 +352,16 @@ mod tests {
         const PATTERNS: usize = 8;
         let p = probabilities(&logits());
         let signs = Signs::Random(Random::new(1, 2, Stream::Signs));
-        let xi = with_roots(&repeated(&p, PATTERNS), signs, |roots| {
-            assert_eq!(roots.pivot, (0..CLASSES).flat_map(|k| [f64::from(k == 1); 2 * PATTERNS]).collect::<Vec<_>>());
+        let xi = with_roots(&p, PATTERNS, signs, |roots| {
+            assert_eq!(entries(roots, 2), (0..CLASSES).flat_map(|k| [f64::from(k == 1); 2]).collect::<Vec<_>>());
+            let len = roots.record::<Scalar>();
             for (class, bit) in [(0, 0), (2, 1), (3, 2)] {
-                for pattern in 0..PATTERNS {
-                    roots.sign[2 * (PATTERNS * class + pattern)..][..2]
-                        .fill(f64::from((pattern >> bit & 1) as u8) * 2.0 - 1.0);
+                for (sample, pattern) in (0..2 * PATTERNS).map(|at| (at % 2, at / 2)) {
+                    let sign = f64::from((pattern >> bit & 1) as u8) * 2.0 - 1.0;
+                    roots.records::<Scalar>(sample)[class * len + SIGNS + pattern] = sign;
                 }
             }
-            for column in 0..2 * PATTERNS {
-                let inner = (0..CLASSES).map(|k| 2 * PATTERNS * k + column).map(|at| roots.root[at] * roots.sign[at]);
-                roots.shift[column] = inner.sum::<f64>() * roots.inverse[column];
-            }
-            let mut xi = vec![0.0; 2 * PATTERNS * CLASSES];
-            roots.write(Scalar::new(), &mut xi, 2 * PATTERNS);
-            xi
+            written(roots)
         });
         check_covariance(&p, &xi, PATTERNS, PATTERNS as f64);
     }
@@ -320,12 +369,19 @@ mod tests {
     #[test]
     fn random_signs_are_signs_but_at_the_pivot_and_independent() {
         let random = Random::new(1, 2, Stream::Signs);
-        let columns = 150;
-        let p: Vec<f64> = (0..CLASSES * columns).map(|i| 1.0 + (i * i % 11) as f64).collect();
+        let (samples, draws) = (75, 2);
+        let columns = draws * samples;
+        let p: Vec<f64> = (0..CLASSES * samples).map(|i| 1.0 + (i * i % 11) as f64).collect();
         let largest = |column: usize| {
-            (0..CLASSES).fold(0, |a, b| if p[b * columns + column] > p[a * columns + column] { b } else { a })
+            let p = |class: usize| p[class * samples + column % samples];
+            (0..CLASSES).fold(0, |a, b| if p(b) > p(a) { b } else { a })
         };
-        let sign = with_roots(&p, Signs::Random(random), |roots| roots.sign.to_vec());
+        let sign = with_roots(&p, draws, Signs::Random(random), |roots| {
+            written(roots);
+            let signs = [0, 1].map(|draw| entries(roots, SIGNS + draw));
+            let rows = signs[0].chunks(samples).zip(signs[1].chunks(samples));
+            rows.flat_map(|(first, second)| [first, second].concat()).collect::<Vec<_>>()
+        });
         for (at, sign) in sign.iter().enumerate() {
             assert_eq!(sign.abs(), f64::from(at / columns != largest(at % columns)), "{at}");
         }
@@ -341,15 +397,22 @@ mod tests {
     #[test]
     fn the_way_back_is_the_derivative() {
         let signs = Signs::Random(Random::new(3, 0, Stream::Signs));
-        let xi_hat: Vec<f64> = (0..2 * CLASSES).map(|i| (1.3 * i as f64 + 0.2).sin()).collect();
+        let (samples, draws) = (2, 3);
+        let columns = draws * samples;
+        let xi_hat: Vec<f64> = (0..columns * CLASSES).map(|i| (1.3 * i as f64 + 0.2).sin()).collect();
         let p = probabilities(&logits());
-        let mut out = xi_hat.clone();
-        with_roots(&p, signs, |roots| roots.back(Scalar::new(), &mut out, 2));
-        for at in 0..2 * CLASSES {
+        let out = with_roots(&p, draws, signs, |roots| {
+            written(roots);
+            for (block, sample) in registers::<f64, Scalar>(samples).enumerate() {
+                roots.back(Scalar::new(), (block, &sample), &xi_hat, columns);
+            }
+            entries(roots, HAT)
+        });
+        for at in 0..samples * CLASSES {
             let moved = |step: f64| {
                 let mut p = p.clone();
                 p[at] *= step.exp();
-                vectors(&p, signs).iter().zip(&xi_hat).map(|(xi, hat)| xi * hat).sum::<f64>()
+                vectors(&p, draws, signs).iter().zip(&xi_hat).map(|(xi, hat)| xi * hat).sum::<f64>()
             };
             let slope = (moved(1e-5) - moved(-1e-5)) / 2e-5;
             assert!((slope - out[at] / 2.0).abs() <= 1e-9, "{at}: {slope} {}", out[at] / 2.0);

@@ -12,9 +12,9 @@
 
 use core::ops::Range;
 
-use crate::sampled::features::{Buffers, KeptFeatures, Sizes, read};
+use crate::sampled::features::{Buffers, KeptFeatures, Sizes};
 use crate::sampled::pairs::Grams;
-use crate::sampled::sketch::{get, put, registers};
+use crate::sampled::sketch::{get, put, read, registers};
 use crate::simd::{Element, Kernel, Lanes, Simd};
 
 /// Writes the derivatives.
