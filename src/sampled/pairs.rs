@@ -214,36 +214,59 @@ impl<'w, T: Element> KeptPairs<'w, T> {
         let Sizes { n, l, .. } = self.sizes;
         let (vectors, paired) = (self.sizes.vectors(), paired(self.sizes));
         let Grams { weights, ga, gg, classes, zeta, pi_f, ff, delta_d, .. } = &self.grams;
-        let [two, four] = [2.0, 4.0].map(|x| T::Lanes::<S>::splat(simd, T::from_f64(x)));
+        let two = T::Lanes::<S>::splat(simd, T::TWO);
         let mut total = 0.0;
         for rows in pieces(0..n, (BLOCK / n).max(1)) {
             let mut sum = T::Lanes::<S>::zero(simd);
             for i in rows {
                 let (w, ga, gg) = (row(weights, n, i), row(ga, n, i), row(gg, n, i));
+                let (xi_xi, xi_r) = row(classes, paired, i).split_at(vectors);
                 let rr = &row(classes, paired, vectors + i)[vectors..];
-                let inputs = [w, ga, rr, row(ff, n, i), row(delta_d, n, i)];
-                sum = sum
-                    + sum_registers!(T, S, simd, [w, ga, rr, ff, delta_d] = inputs => {
-                        w * ga * two.mul_add(rr * ff, ga * delta_d)
-                    });
-                for own in (0..l).map(|l| l * n + i) {
-                    let (xi_xi, xi_r) = row(classes, paired, own).split_at(vectors);
-                    let inputs = [w, ga, xi_r, row(pi_f, n, own)];
-                    sum =
-                        sum + sum_registers!(T, S, simd, [w, ga, xi_r, pi_f] = inputs => four * w * ga * (xi_r * pi_f));
-                    for (xi_xi, zeta) in xi_xi.chunks_exact(n).zip(row(zeta, vectors, own).chunks_exact(n)) {
-                        let inputs = [w, ga, gg, xi_xi, zeta];
-                        sum = sum
-                            + sum_registers!(T, S, simd, [w, ga, gg, xi_xi, zeta] = inputs => {
-                                let psi = xi_xi.mul_add(gg, ga * zeta);
-                                w * psi * psi
-                            });
-                    }
+                let (zeta, pi_f, ff, delta_d) =
+                    (row(zeta, vectors, i), row(pi_f, n, i), row(ff, n, i), row(delta_d, n, i));
+                let inputs = [w, ga, gg, &xi_xi[..n], &zeta[..n], xi_r, pi_f, rr, ff, delta_d];
+                let row_sum = sum_registers!(T, S, simd, [w, ga, gg, xi_xi, zeta, xi_r, pi_f, rr, ff, delta_d] = inputs => {
+                    let psi = xi_xi.mul_add(gg, ga * zeta);
+                    let mixed = two.mul_add(xi_r * pi_f, rr * ff);
+                    w * psi.mul_add(psi, ga * two.mul_add(mixed, ga * delta_d))
+                });
+                sum = sum + row_sum;
+                if l > 1 {
+                    sum = sum + self.further_squares(simd, i);
                 }
             }
             total += sum.reduce_sum().to_f64();
         }
         total
+    }
+
+    /// What the pairs of sample i add to E2 beyond those of the first vectors of both samples.
+    #[inline(always)]
+    fn further_squares<S: Simd>(&self, simd: S, i: usize) -> T::Lanes<S> {
+        let Sizes { n, l, .. } = self.sizes;
+        let (vectors, paired) = (self.sizes.vectors(), paired(self.sizes));
+        let Grams { weights, ga, gg, classes, zeta, pi_f, .. } = &self.grams;
+        let (w, ga, gg) = (row(weights, n, i), row(ga, n, i), row(gg, n, i));
+        let four = T::Lanes::<S>::splat(simd, T::from_f64(4.0));
+        let mut sum = T::Lanes::<S>::zero(simd);
+        for li in 0..l {
+            let own = li * n + i;
+            let (xi_xi, xi_r) = row(classes, paired, own).split_at(vectors);
+            if li > 0 {
+                let inputs = [w, ga, xi_r, row(pi_f, n, own)];
+                sum = sum + sum_registers!(T, S, simd, [w, ga, xi_r, pi_f] = inputs => four * w * ga * (xi_r * pi_f));
+            }
+            let others = xi_xi.chunks_exact(n).zip(row(zeta, vectors, own).chunks_exact(n));
+            for (xi_xi, zeta) in others.skip(usize::from(li == 0)) {
+                let inputs = [w, ga, gg, xi_xi, zeta];
+                sum = sum
+                    + sum_registers!(T, S, simd, [w, ga, gg, xi_xi, zeta] = inputs => {
+                        let psi = xi_xi.mul_add(gg, ga * zeta);
+                        w * psi * psi
+                    });
+            }
+        }
+        sum
     }
 
     #[inline(always)]
@@ -253,32 +276,55 @@ impl<'w, T: Element> KeptPairs<'w, T> {
         let Grams { weights: pairs, ga, gg, gg_hat, classes, zeta, pi_f, f_pi, ff, delta_d, .. } = &mut self.grams;
         let half = T::Lanes::<S>::splat(simd, T::HALF);
         let four = T::Lanes::<S>::splat(simd, T::from_f64(4.0 * square_slope));
-        gg_hat.fill(T::ZERO);
         let (xi, r) = classes.split_at_mut(vectors * paired);
         for i in 0..n {
             let (w, ga, gg) = (row(pairs, n, i), row(ga, n, i), row(gg, n, i));
+            let gg_hat = row_mut(gg_hat, n, i);
             let (r_xi, rr) = row_mut(r, paired, i).split_at_mut(vectors);
-            for (li, r_xi) in r_xi.chunks_exact_mut(n).enumerate() {
+            let (xi_xi, xi_r) = row_mut(xi, paired, i).split_at_mut(vectors);
+            let out = [
+                &mut *gg_hat,
+                &mut xi_xi[..n],
+                &mut row_mut(zeta, vectors, i)[..n],
+                xi_r,
+                row_mut(pi_f, n, i),
+                &mut r_xi[..n],
+                row_mut(f_pi, n, i),
+                rr,
+                row_mut(ff, n, i),
+                row_mut(delta_d, n, i),
+            ];
+            map_registers!(T, S, simd, [w, ga, gg] = [w, ga, gg],
+            [_x0, xi_xi, zeta, xi_r, pi_f, r_xi, f_pi, rr, ff, _x1] = out => {
+                let weight = four * w;
+                let (omega, mixed) = (weight * xi_xi.mul_add(gg, ga * zeta), weight * ga);
+                let psi = [omega * xi_xi, omega * gg, omega * ga];
+                [
+                    psi[0], psi[1], psi[2],
+                    mixed * pi_f, mixed * xi_r, mixed * f_pi, mixed * r_xi,
+                    mixed * ff, mixed * rr, half * mixed * ga,
+                ]
+            });
+            // The same of further vectors.
+            for li in 0..if l > 1 { l } else { 0 } {
                 let own = li * n + i;
                 let (xi_xi, xi_r) = row_mut(xi, paired, own).split_at_mut(vectors);
-                for (xi_xi, zeta) in xi_xi.chunks_exact_mut(n).zip(row_mut(zeta, vectors, own).chunks_exact_mut(n)) {
-                    let out = [xi_xi, zeta, row_mut(gg_hat, n, i)];
+                let others = xi_xi.chunks_exact_mut(n).zip(row_mut(zeta, vectors, own).chunks_exact_mut(n));
+                for (xi_xi, zeta) in others.skip(usize::from(li == 0)) {
+                    let out = [xi_xi, zeta, &mut *gg_hat];
                     map_registers!(T, S, simd, [w, ga, gg] = [w, ga, gg], [xi_xi, zeta, gg_hat] = out => {
                         let omega = four * w * xi_xi.mul_add(gg, ga * zeta);
                         [omega * gg, omega * ga, omega.mul_add(xi_xi, gg_hat)]
                     });
                 }
-                let out = [xi_r, row_mut(pi_f, n, own), r_xi, row_mut(f_pi, n, own)];
-                map_registers!(T, S, simd, [w, ga] = [w, ga], [xi_r, pi_f, r_xi, f_pi] = out => {
-                    let coefficient = four * w * ga;
-                    [coefficient * pi_f, coefficient * xi_r, coefficient * f_pi, coefficient * r_xi]
-                });
+                if li > 0 {
+                    let out = [xi_r, row_mut(pi_f, n, own), &mut r_xi[li * n..][..n], row_mut(f_pi, n, own)];
+                    map_registers!(T, S, simd, [w, ga] = [w, ga], [xi_r, pi_f, r_xi, f_pi] = out => {
+                        let mixed = four * w * ga;
+                        [mixed * pi_f, mixed * xi_r, mixed * f_pi, mixed * r_xi]
+                    });
+                }
             }
-            let out = [rr, row_mut(ff, n, i), row_mut(delta_d, n, i)];
-            map_registers!(T, S, simd, [w, ga] = [w, ga], [rr, ff, _x0] = out => {
-                let coefficient = four * w * ga;
-                [coefficient * ff, coefficient * rr, half * coefficient * ga]
-            });
         }
         let diagonal = paired + 1;
         for i in 0..n {
