@@ -190,19 +190,22 @@ impl<'w, T: Element> KeptPairs<'w, T> {
     fn diagonals(&mut self, features: &KeptFeatures<'_, T>, weights: Weights<'_, T>) -> f64 {
         let Sizes { n, l, second, .. } = self.sizes;
         let (diagonal, own) = (paired(self.sizes) + 1, n + 1);
+        // Slices of their own: pointers in a structure would be loaded again after every store.
+        let KeptFeatures { buffers, .. } = features;
+        let Grams { ga, gg, classes, zeta, own_xi, xi_second, .. } = &mut self.grams;
+        let [ga, gg, xi_second]: [&[T]; 3] = [ga, gg, &xi_second[..n]];
+        let [classes, zeta, own_xi]: [&mut [T]; 3] = [classes, zeta, &mut own_xi[..n]];
+        let [zeta_zeta, zeta_second, d] = [&buffers.own_zeta[..n], &buffers.zeta_second[..n], &buffers.own_d[..n]];
         let mut trace = 0.0;
-        for i in 0..n {
+        for (i, w) in weights.samples.iter().enumerate().take(n) {
             let mut xi = T::ZERO;
             for li in (0..l).map(|l| l * n + i) {
-                xi += self.grams.classes[li * diagonal];
+                xi += classes[li * diagonal];
             }
-            let zeta = features.buffers.own_zeta[i] + features.buffers.own_d[i];
-            let (ga, gg) = (self.grams.ga[i * own], self.grams.gg[i * own]);
-            trace += weights.samples[i].to_f64() * (gg * xi + ga * zeta).to_f64();
-            self.grams.own_xi[i] = xi;
+            trace += w.to_f64() * (gg[i * own] * xi + ga[i * own] * (zeta_zeta[i] + d[i])).to_f64();
+            own_xi[i] = xi;
             if second {
-                self.grams.classes[i * diagonal] = self.grams.xi_second[i];
-                self.grams.zeta[i * own] = features.buffers.zeta_second[i];
+                (classes[i * diagonal], zeta[i * own]) = (xi_second[i], zeta_second[i]);
             }
         }
         trace
@@ -273,7 +276,27 @@ impl<'w, T: Element> KeptPairs<'w, T> {
     fn coefficients<S: Simd>(&mut self, simd: S, weights: Weights<'_, T>, [trace_slope, square_slope]: [f64; 2]) {
         let Sizes { n, l, second, .. } = self.sizes;
         let (vectors, paired) = (self.sizes.vectors(), paired(self.sizes));
-        let Grams { weights: pairs, ga, gg, gg_hat, classes, zeta, pi_f, f_pi, ff, delta_d, .. } = &mut self.grams;
+        let Grams {
+            weights: pairs,
+            ga,
+            gg,
+            gg_hat,
+            classes,
+            zeta,
+            pi_f,
+            f_pi,
+            ff,
+            delta_d,
+            own_xi,
+            xi_second,
+            own_zeta,
+            own_d,
+            ..
+        } = &mut self.grams;
+        // Slices of their own: pointers in a structure would be loaded again after every store.
+        let [pairs, ga, gg]: [&[T]; 3] = [pairs, ga, gg];
+        let [gg_hat, classes, zeta]: [&mut [T]; 3] = [gg_hat, classes, zeta];
+        let [pi_f, f_pi, ff, delta_d]: [&mut [T]; 4] = [pi_f, f_pi, ff, delta_d];
         let half = T::Lanes::<S>::splat(simd, T::HALF);
         let four = T::Lanes::<S>::splat(simd, T::from_f64(4.0 * square_slope));
         let (xi, r) = classes.split_at_mut(vectors * paired);
@@ -326,21 +349,21 @@ impl<'w, T: Element> KeptPairs<'w, T> {
                 }
             }
         }
-        let diagonal = paired + 1;
-        for i in 0..n {
+        let [own_xi, xi_second]: [&mut [T]; 2] = [&mut own_xi[..n], &mut xi_second[..n]];
+        let [own_zeta, own_d]: [&mut [T]; 2] = [&mut own_zeta[..n], &mut own_d[..n]];
+        let (diagonal, factor) = (paired + 1, T::from_f64(2.0 * trace_slope * weights.mean));
+        for (i, &w) in weights.samples.iter().enumerate().take(n) {
             let own = i * (n + 1);
-            let (ga, gg) = (self.grams.ga[own], self.grams.gg[own]);
-            let trace = T::from_f64(2.0 * trace_slope * weights.mean * weights.samples[i].to_f64());
-            self.grams.gg_hat[own] += trace * self.grams.own_xi[i];
-            self.grams.own_d[i] = T::HALF * trace * ga;
+            let (trace, ga, gg) = (factor * w, ga[own], gg[own]);
+            gg_hat[own] += trace * own_xi[i];
+            own_d[i] = T::HALF * trace * ga;
             if second {
-                self.grams.xi_second[i] = T::HALF * self.grams.classes[i * diagonal];
-                self.grams.own_zeta[i] = T::HALF * self.grams.zeta[own];
-                (self.grams.classes[i * diagonal], self.grams.zeta[own]) = (T::ZERO, T::ZERO);
+                (xi_second[i], own_zeta[i]) = (T::HALF * classes[i * diagonal], T::HALF * zeta[own]);
+                (classes[i * diagonal], zeta[own]) = (T::ZERO, T::ZERO);
             }
             for li in (0..l).map(|l| l * n + i) {
-                self.grams.classes[li * diagonal] += trace * gg;
-                self.grams.zeta[li * (vectors + 1)] += trace * ga;
+                classes[li * diagonal] += trace * gg;
+                zeta[li * (vectors + 1)] += trace * ga;
             }
         }
     }

@@ -138,9 +138,7 @@ unsafe fn tile<S: Simd, T: Element, const ROWS: usize, const COLS: usize>(simd: 
         }
         let totals = totals::<T::Lanes<S>, ROWS, COLS>(sums);
         for (u, mut totals) in totals.into_iter().enumerate() {
-            if alpha != T::ONE {
-                totals.iter_mut().for_each(|total| *total *= alpha);
-            }
+            totals.iter_mut().for_each(|total| *total *= alpha);
             if beta != T::ZERO {
                 let d = d.add((i + u) * d_row + j);
                 for (v, total) in totals.iter_mut().enumerate() {
