@@ -178,9 +178,10 @@ macro_rules! map_registers {
                 let _ = ($($output,)+);
                 $values
             };
-            for (output, value) in [$(&mut *$output),+].into_iter().zip(values) {
-                value.store(&mut output[start..]);
-            }
+            let mut values = values.into_iter();
+            $(if let Some(value) = values.next() {
+                value.store(&mut $output[start..]);
+            })+
             start += lanes;
         }
         while start < len {
@@ -191,9 +192,10 @@ macro_rules! map_registers {
                 let _ = ($($output,)+);
                 $values
             };
-            for (output, value) in [$(&mut *$output),+].into_iter().zip(values) {
-                value.store_at(output, start, part);
-            }
+            let mut values = values.into_iter();
+            $(if let Some(value) = values.next() {
+                value.store_at($output, start, part);
+            })+
             start += lanes;
         }
     }};

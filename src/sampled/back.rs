@@ -2,20 +2,21 @@
 //! pre-activations, and V̂.
 //!
 //! ```text
-//! [ξ̃ | ξ | r]^ += V [(Vᵀξ̃)^; (Vᵀξ)^; q̂]ᵀ          V̂ = [ξ̃ | ξ | r] [(Vᵀξ̃)^; (Vᵀξ)^; q̂]
+//! [ξ̃ | ξ | r]^ = V [(Vᵀξ̃)^; (Vᵀξ)^; q̂]ᵀ        [ξ | r]^ += [ξ | r] [(ξξ)^ (ξr)^; (rξ)^ (rr)^]        V̂ = [ξ̃ | ξ | r] [(Vᵀξ̃)^; (Vᵀξ)^; q̂]
+//! ξ̂ += ξ̃∘own        (ξ̃)^ += ξ∘own        with the coefficients `own` between the two vectors of each sample
 //! ```
 //!
-//! **Order.** The [units](super::units_back), the [classes](super::classes), the product of the first line, the [logits](super::logits_back).
-//! When the factors of the contributions are known, the product of the second.
+//! **Order.** The [units](super::units_back), the first two products, the line below them, the [logits](super::logits_back). When the factors
+//! of the contributions are known, V̂.
 
 use crate::kernels::context::Context;
-use crate::kernels::gemm::{self, Addend, Matrix, MatrixMut};
-use crate::sampled::classes::ClassesBack;
+use crate::kernels::gemm::{self, Matrix, MatrixMut};
+use crate::kernels::vector::map_registers;
 use crate::sampled::features::{KeptFeatures, Sizes};
 use crate::sampled::logits_back::LogitsBack;
-use crate::sampled::pairs::{Grams, KeptPairs};
+use crate::sampled::pairs::{KeptPairs, paired};
 use crate::sampled::units_back::UnitsBack;
-use crate::simd::Element;
+use crate::simd::{Element, Kernel, Lanes, Simd};
 use crate::workspace::{Arena, buffers};
 
 buffers! {
@@ -41,8 +42,8 @@ pub(super) const fn elements(sizes: Sizes) -> u64 {
 
 /// Elements of packing space that the products need.
 pub(super) const fn packing(sizes: Sizes) -> u64 {
-    let (m, k, w) = (sizes.shape.hidden(), sizes.shape.classes(), sizes.width());
-    gemm::largest_workspace(&[[k, w, m], [k, m, w]])
+    let (m, k, w, paired) = (sizes.shape.hidden(), sizes.shape.classes(), sizes.width(), paired(sizes));
+    gemm::largest_workspace(&[[k, w, m], [k, m, w], [k, paired, paired]])
 }
 
 impl<'w, T: Element> KeptGradients<'w, T> {
@@ -58,20 +59,16 @@ impl<'w, T: Element> KeptGradients<'w, T> {
         let (m, k, width) = (sizes.shape.hidden(), sizes.shape.classes(), sizes.width());
         let mut new = Self::cut(sizes, arena);
         isa.run(UnitsBack { features: &mut *features, grams: &pairs.grams, units: new.units });
-        let Grams { xi_xi, xi_r, r_xi, rr, xi_second, .. } = &pairs.grams;
-        let (xi_xi, mixed, rr, own): (&[T], [&[T]; 2], &[T], &[T]) = (xi_xi, [xi_r, r_xi], rr, xi_second);
-        isa.for_rows::<T>(sizes.n).run(ClassesBack {
-            sizes,
-            xi_r: features.buffers.xi_r,
-            xi_xi,
-            mixed,
-            rr,
-            own,
-            out: new.xi_r,
-        });
         let vq_hat = Matrix::row_major(&*features.buffers.vq, width, m);
-        let (out, v) = (MatrixMut::row_major(new.xi_r, k, width), Matrix::row_major(v, k, m));
-        context.product(out, T::ONE, v, vq_hat.t(), Addend::Output(T::ONE));
+        context.set(MatrixMut::row_major(new.xi_r, k, width), Matrix::row_major(v, k, m), vq_hat.t());
+        let (columns, paired) = (sizes.seconds()..width, paired(sizes));
+        let coefficients = Matrix::row_major(&*pairs.grams.classes, paired, paired);
+        let xi_r = Matrix::row_major(&*features.buffers.xi_r, k, width).cols_range(columns.clone());
+        context.add(MatrixMut::row_major(new.xi_r, k, width).block(0..k, columns), xi_r, coefficients);
+        if sizes.second {
+            let own = &*pairs.grams.xi_second;
+            isa.for_rows::<T>(sizes.n).run(SecondsBack { sizes, own, xi_r: features.buffers.xi_r, out: new.xi_r });
+        }
         let Self { xi_r, units, logits, factors: squares } = &mut new;
         isa.for_rows::<T>(sizes.n).run(LogitsBack { features, grams: &pairs.grams, units, xi_r, logits, squares });
         new
@@ -97,5 +94,32 @@ impl<'w, T: Element> KeptGradients<'w, T> {
         let xi_r = Matrix::row_major(&*features.buffers.xi_r, k, width);
         let vq_hat = Matrix::row_major(&*features.buffers.vq, width, m);
         context.set(MatrixMut::row_major(v_hat, k, m), xi_r, vq_hat);
+    }
+}
+
+/// Adds what the products of ξ and ξ̃ of each sample contribute to their derivatives.
+struct SecondsBack<'a, T> {
+    sizes: Sizes,
+    /// The coefficient of each sample.
+    own: &'a [T],
+    /// [ξ̃ | ξ | r], K×`width`.
+    xi_r: &'a [T],
+    out: &'a mut [T],
+}
+
+impl<T: Element> Kernel for SecondsBack<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { sizes: Sizes { n, .. }, own, xi_r, out } = self;
+        let width = self.sizes.width();
+        for (class, out) in xi_r.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
+            let (second, xi) = class[..2 * n].split_at(n);
+            let (second_hat, xi_hat) = out[..2 * n].split_at_mut(n);
+            map_registers!(T, S, simd, [own, second, xi] = [own, second, xi], [second_hat, xi_hat] = [second_hat, xi_hat] => {
+                [own.mul_add(xi, second_hat), own.mul_add(second, xi_hat)]
+            });
+        }
     }
 }

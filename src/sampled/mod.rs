@@ -99,7 +99,6 @@
 //! continues with the same bits. The feature `rand_core` adds `Hsr::step_with`, which takes each step's seed from the caller's generator.
 
 mod back;
-mod classes;
 pub(crate) mod evaluate;
 mod features;
 mod inner;

@@ -23,23 +23,21 @@
 //!
 //! With ψ̃ in place of ψ, the coefficient on the diagonal acts between ξ and ξ̃ and between ζ and ζ̃, half of it in each direction.
 //!
-//! **Loop order.** A matrix product for the inputs, a kernel each for the [classes](super::classes) and the [units](super::inner). One pass over the pairs
-//! gives the values. When the slopes of Λ are known, a second one replaces the inner products by coefficients. [`back`](super::back)
-//! forms their sums.
+//! **Loop order.** Two matrix products for the inputs and the classes, [one kernel](super::inner) for the units. One pass over the pairs,
+//! row by row, gives the values. When the slopes of Λ are known, a second one replaces the inner products by coefficients.
+//! [`back`](super::back) forms their sums.
 //!
 //! **Cost**, multiply–adds a pair with one vector a sample: `D + 4K + 3.5M` for the inner products, `4K + 7M` for the sums.
-
-use core::ops::Range;
 
 use crate::count::{product, sum};
 use crate::kernels::context::Context;
 use crate::kernels::gemm::{self, Matrix, MatrixMut};
 use crate::kernels::vector::{BLOCK, map_registers, sum_registers};
-use crate::sampled::classes::ClassProducts;
 use crate::sampled::features::{KeptFeatures, Sizes};
 use crate::sampled::inner::InnerProducts;
+use crate::sampled::sketch::{get, put, registers};
 use crate::simd::{Element, InstructionSet, Kernel, Lanes, Simd};
-use crate::workspace::{Arena, buffers, pieces, row_mut};
+use crate::workspace::{Arena, buffers, pieces, row, row_mut};
 
 /// The weights of the estimate's terms.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +53,7 @@ pub(super) struct Weights<'a, T> {
 buffers! {
     /// Inner products of the kept samples; later the coefficients.
     pub(super) struct Grams(sizes: Sizes) where {
-        let (n, l, vectors) = (sizes.n, sizes.l, sizes.vectors());
+        let (n, l, vectors, paired) = (sizes.n, sizes.l, sizes.vectors(), paired(sizes));
     } {
         /// w_ij, J×J.
         weights: [n, n],
@@ -65,13 +63,8 @@ buffers! {
         gg: [n, n],
         /// Coefficients of h.
         gg_hat: [n, n],
-        /// ξξ, `vectors`×`vectors`.
-        xi_xi: [vectors, vectors],
-        /// ξr and rξ: for each vector of a sample, J×J.
-        xi_r: [l, n, n],
-        r_xi: [l, n, n],
-        /// rr, J×J.
-        rr: [n, n],
+        /// `[ξ | r]ᵀ[ξ | r]`, `paired`×`paired`: ξξ and ξr, below them rξ and rr.
+        classes: [paired, paired],
         /// ζζ, `vectors`×`vectors`.
         zeta: [vectors, vectors],
         /// πf and fπ: for each vector of a sample, J×J.
@@ -92,6 +85,11 @@ buffers! {
     }
 }
 
+/// Columns of `[ξ | r]`.
+pub(super) const fn paired(sizes: Sizes) -> usize {
+    sizes.vectors().saturating_add(sizes.n)
+}
+
 /// The pairs of kept samples.
 #[derive(Debug)]
 pub(super) struct KeptPairs<'w, T> {
@@ -107,22 +105,21 @@ pub(super) const fn elements(sizes: Sizes) -> u64 {
 /// Elements of packing space that the products need.
 pub(super) const fn packing(sizes: Sizes) -> u64 {
     let Sizes { n, shape, .. } = sizes;
-    gemm::largest_workspace(&[[n, shape.inputs(), n]])
+    let paired = paired(sizes);
+    gemm::largest_workspace(&[[n, shape.inputs(), n], [paired, shape.classes(), paired]])
 }
 
 /// Flops of value and derivatives.
 pub(super) const fn flops(sizes: Sizes) -> u64 {
     let Sizes { n, shape, .. } = sizes;
     let (d, m, k) = (shape.inputs(), shape.hidden(), shape.classes());
-    let vectors = sizes.vectors();
+    let (vectors, paired) = (sizes.vectors(), paired(sizes));
     let further = vectors.saturating_sub(n);
     sum(&[
         product(&[2, n, n, d]),
-        product(&[4, vectors, vectors, k]),
-        product(&[8, vectors, n, k]),
-        product(&[4, n, n, k]),
+        product(&[4, paired, paired, k]),
         product(&[7, n, n.saturating_add(1), m]),
-        product(&[2, further, vectors.saturating_add(vectors).saturating_add(n), m]),
+        product(&[2, further, vectors.saturating_add(paired), m]),
         product(&[8, n, n, m]),
         product(&[2, vectors, vectors, m]),
         product(&[4, vectors, n, m]),
@@ -133,13 +130,14 @@ impl<'w, T: Element> KeptPairs<'w, T> {
     /// Forms the inner products.
     pub(super) fn new(features: &KeptFeatures<'w, T>, arena: &mut Arena<'w, T>, context: &mut Context<'_, T>) -> Self {
         let sizes = features.sizes;
-        let (n, d) = (sizes.n, sizes.shape.inputs());
+        let Sizes { n, shape, .. } = sizes;
+        let (d, k, width, paired) = (shape.inputs(), shape.classes(), sizes.width(), paired(sizes));
         let mut grams = Grams::cut(sizes, arena);
-        let Grams { ga, gg, xi_xi, xi_r, r_xi, rr, zeta, pi_f, f_pi, ff, delta_d, xi_second, .. } = &mut grams;
+        let Grams { ga, gg, classes, zeta, pi_f, f_pi, ff, delta_d, .. } = &mut grams;
         let x = Matrix::row_major(&*features.buffers.x, n, d);
         context.set(MatrixMut::row_major(ga, n, n), x, x.t());
-        let (mixed, own) = ([&mut **xi_r, &mut **r_xi], &mut **xi_second);
-        context.isa.for_rows::<T>(n).run(ClassProducts { sizes, xi_r: features.buffers.xi_r, xi_xi, mixed, rr, own });
+        let xi_r = Matrix::row_major(&*features.buffers.xi_r, k, width).cols_range(sizes.seconds()..width);
+        context.set(MatrixMut::row_major(classes, paired, paired), xi_r.t(), xi_r);
         context.isa.run(InnerProducts { sizes, records: features.buffers.records, gg, ff, delta_d, zeta, pi_f, f_pi });
         Self { sizes, grams }
     }
@@ -151,29 +149,12 @@ impl<'w, T: Element> KeptPairs<'w, T> {
         features: &KeptFeatures<'w, T>,
         weights: Weights<'_, T>,
     ) -> [f64; 2] {
-        isa.run(Values { pairs: self, features, weights })
+        isa.for_rows::<T>(self.sizes.n).run(Values { pairs: self, features, weights })
     }
 
     /// Replaces the inner products by the coefficients of `trace_slope · E1 + square_slope · E2`.
     pub(super) fn differentiate(&mut self, isa: InstructionSet, weights: Weights<'_, T>, slopes: [f64; 2]) {
-        isa.run(Coefficients { pairs: self, weights, slopes });
-    }
-
-    /// The places of ψ: ranges of pairs, and the matching ranges of ξξ and ζζ. With one vector a sample the two are the same.
-    #[inline(always)]
-    fn spans(sizes: Sizes) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
-        let Sizes { n, l, .. } = sizes;
-        let vectors = sizes.vectors();
-        let count = if l == 1 { (n * n).div_ceil(BLOCK) } else { vectors * l };
-        (0..count).map(move |at| {
-            if l == 1 {
-                let span = at * BLOCK..(n * n).min((at + 1) * BLOCK);
-                return (span.clone(), span);
-            }
-            let (li, other) = (at / l, at % l);
-            let first = li * vectors + other * n;
-            (li % n * n..(li % n + 1) * n, first..first + n)
-        })
+        isa.for_rows::<T>(self.sizes.n).run(Coefficients { pairs: self, weights, slopes });
     }
 
     /// Forms w_ij, and adds 1 to x·x'.
@@ -189,23 +170,42 @@ impl<'w, T: Element> KeptPairs<'w, T> {
         }
     }
 
+    /// Writes ξ·ξ̃ of each sample.
+    #[inline(always)]
+    fn second_products<S: Simd>(&mut self, simd: S, features: &KeptFeatures<'_, T>) {
+        let n = self.sizes.n;
+        for samples in registers::<T, S>(n) {
+            let mut sum = T::Lanes::<S>::zero(simd);
+            for class in features.buffers.xi_r.chunks_exact(self.sizes.width()) {
+                let (second, xi) = class[..2 * n].split_at(n);
+                let second: T::Lanes<S> = get(simd, &second[samples.clone()]);
+                sum = second.mul_add(get(simd, &xi[samples.clone()]), sum);
+            }
+            put(sum, &mut self.grams.xi_second[samples]);
+        }
+    }
+
     /// N E1. Then puts the entries for a sample with itself in place.
+    #[inline(always)]
     fn diagonals(&mut self, features: &KeptFeatures<'_, T>, weights: Weights<'_, T>) -> f64 {
         let Sizes { n, l, second, .. } = self.sizes;
-        let vectors = self.sizes.vectors();
+        let (diagonal, own) = (paired(self.sizes) + 1, n + 1);
+        // Slices of their own: pointers in a structure would be loaded again after every store.
+        let KeptFeatures { buffers, .. } = features;
+        let Grams { ga, gg, classes, zeta, own_xi, xi_second, .. } = &mut self.grams;
+        let [ga, gg, xi_second]: [&[T]; 3] = [ga, gg, &xi_second[..n]];
+        let [classes, zeta, own_xi]: [&mut [T]; 3] = [classes, zeta, &mut own_xi[..n]];
+        let [zeta_zeta, zeta_second, d] = [&buffers.own_zeta[..n], &buffers.zeta_second[..n], &buffers.own_d[..n]];
         let mut trace = 0.0;
-        for i in 0..n {
+        for (i, w) in weights.samples.iter().enumerate().take(n) {
             let mut xi = T::ZERO;
             for li in (0..l).map(|l| l * n + i) {
-                xi += self.grams.xi_xi[li * (vectors + 1)];
+                xi += classes[li * diagonal];
             }
-            let zeta = features.buffers.own_zeta[i] + features.buffers.own_d[i];
-            let (ga, gg) = (self.grams.ga[i * (n + 1)], self.grams.gg[i * (n + 1)]);
-            trace += weights.samples[i].to_f64() * (gg * xi + ga * zeta).to_f64();
-            self.grams.own_xi[i] = xi;
+            trace += w.to_f64() * (gg[i * own] * xi + ga[i * own] * (zeta_zeta[i] + d[i])).to_f64();
+            own_xi[i] = xi;
             if second {
-                self.grams.xi_xi[i * (n + 1)] = self.grams.xi_second[i];
-                self.grams.zeta[i * (n + 1)] = features.buffers.zeta_second[i];
+                (classes[i * diagonal], zeta[i * own]) = (xi_second[i], zeta_second[i]);
             }
         }
         trace
@@ -215,98 +215,155 @@ impl<'w, T: Element> KeptPairs<'w, T> {
     #[inline(always)]
     fn square<S: Simd>(&self, simd: S) -> f64 {
         let Sizes { n, l, .. } = self.sizes;
-        let (mut squares, mut residuals) = (0.0, 0.0);
-        for (pairs, vectors) in Self::spans(self.sizes) {
-            let inputs = [
-                &self.grams.weights[pairs.clone()],
-                &self.grams.ga[pairs.clone()],
-                &self.grams.gg[pairs.clone()],
-                &self.grams.xi_xi[vectors.clone()],
-                &self.grams.zeta[vectors],
-            ];
-            let sum = sum_registers!(T, S, simd, [w, ga, gg, xi_xi, zeta] = inputs => {
-                let psi = xi_xi.mul_add(gg, ga * zeta);
-                w * psi * psi
-            });
-            squares += sum.reduce_sum().to_f64();
-        }
+        let (vectors, paired) = (self.sizes.vectors(), paired(self.sizes));
+        let Grams { weights, ga, gg, classes, zeta, pi_f, ff, delta_d, .. } = &self.grams;
         let two = T::Lanes::<S>::splat(simd, T::TWO);
-        for pairs in pieces(0..n * n, BLOCK) {
-            let inputs = [
-                &self.grams.weights[pairs.clone()],
-                &self.grams.ga[pairs.clone()],
-                &self.grams.rr[pairs.clone()],
-                &self.grams.ff[pairs.clone()],
-                &self.grams.delta_d[pairs.clone()],
-            ];
-            let mut sum = sum_registers!(T, S, simd, [w, ga, rr, ff, delta_d] = inputs => {
-                w * ga * two.mul_add(rr * ff, ga * delta_d)
-            });
-            for first in (0..l).map(|l| l * n * n) {
-                let vector = first + pairs.start..first + pairs.end;
-                let inputs = [
-                    &self.grams.weights[pairs.clone()],
-                    &self.grams.ga[pairs.clone()],
-                    &self.grams.xi_r[vector.clone()],
-                    &self.grams.pi_f[vector],
-                ];
-                sum = sum
-                    + sum_registers!(T, S, simd, [w, ga, xi_r, pi_f] = inputs => two * two * w * ga * (xi_r * pi_f));
+        let mut total = 0.0;
+        for rows in pieces(0..n, (BLOCK / n).max(1)) {
+            let mut sum = T::Lanes::<S>::zero(simd);
+            for i in rows {
+                let (w, ga, gg) = (row(weights, n, i), row(ga, n, i), row(gg, n, i));
+                let (xi_xi, xi_r) = row(classes, paired, i).split_at(vectors);
+                let rr = &row(classes, paired, vectors + i)[vectors..];
+                let (zeta, pi_f, ff, delta_d) =
+                    (row(zeta, vectors, i), row(pi_f, n, i), row(ff, n, i), row(delta_d, n, i));
+                let inputs = [w, ga, gg, &xi_xi[..n], &zeta[..n], xi_r, pi_f, rr, ff, delta_d];
+                let row_sum = sum_registers!(T, S, simd, [w, ga, gg, xi_xi, zeta, xi_r, pi_f, rr, ff, delta_d] = inputs => {
+                    let psi = xi_xi.mul_add(gg, ga * zeta);
+                    let mixed = two.mul_add(xi_r * pi_f, rr * ff);
+                    w * psi.mul_add(psi, ga * two.mul_add(mixed, ga * delta_d))
+                });
+                sum = sum + row_sum;
+                if l > 1 {
+                    sum = sum + self.further_squares(simd, i);
+                }
             }
-            residuals += sum.reduce_sum().to_f64();
+            total += sum.reduce_sum().to_f64();
         }
-        squares + residuals
+        total
+    }
+
+    /// What the pairs of sample i add to E2 beyond those of the first vectors of both samples.
+    #[inline(always)]
+    fn further_squares<S: Simd>(&self, simd: S, i: usize) -> T::Lanes<S> {
+        let Sizes { n, l, .. } = self.sizes;
+        let (vectors, paired) = (self.sizes.vectors(), paired(self.sizes));
+        let Grams { weights, ga, gg, classes, zeta, pi_f, .. } = &self.grams;
+        let (w, ga, gg) = (row(weights, n, i), row(ga, n, i), row(gg, n, i));
+        let four = T::Lanes::<S>::splat(simd, T::from_f64(4.0));
+        let mut sum = T::Lanes::<S>::zero(simd);
+        for li in 0..l {
+            let own = li * n + i;
+            let (xi_xi, xi_r) = row(classes, paired, own).split_at(vectors);
+            if li > 0 {
+                let inputs = [w, ga, xi_r, row(pi_f, n, own)];
+                sum = sum + sum_registers!(T, S, simd, [w, ga, xi_r, pi_f] = inputs => four * w * ga * (xi_r * pi_f));
+            }
+            let others = xi_xi.chunks_exact(n).zip(row(zeta, vectors, own).chunks_exact(n));
+            for (xi_xi, zeta) in others.skip(usize::from(li == 0)) {
+                let inputs = [w, ga, gg, xi_xi, zeta];
+                sum = sum
+                    + sum_registers!(T, S, simd, [w, ga, gg, xi_xi, zeta] = inputs => {
+                        let psi = xi_xi.mul_add(gg, ga * zeta);
+                        w * psi * psi
+                    });
+            }
+        }
+        sum
     }
 
     #[inline(always)]
     fn coefficients<S: Simd>(&mut self, simd: S, weights: Weights<'_, T>, [trace_slope, square_slope]: [f64; 2]) {
         let Sizes { n, l, second, .. } = self.sizes;
-        let vectors = self.sizes.vectors();
+        let (vectors, paired) = (self.sizes.vectors(), paired(self.sizes));
+        let Grams {
+            weights: pairs,
+            ga,
+            gg,
+            gg_hat,
+            classes,
+            zeta,
+            pi_f,
+            f_pi,
+            ff,
+            delta_d,
+            own_xi,
+            xi_second,
+            own_zeta,
+            own_d,
+            ..
+        } = &mut self.grams;
+        // Slices of their own: pointers in a structure would be loaded again after every store.
+        let [pairs, ga, gg]: [&[T]; 3] = [pairs, ga, gg];
+        let [gg_hat, classes, zeta]: [&mut [T]; 3] = [gg_hat, classes, zeta];
+        let [pi_f, f_pi, ff, delta_d]: [&mut [T]; 4] = [pi_f, f_pi, ff, delta_d];
         let half = T::Lanes::<S>::splat(simd, T::HALF);
         let four = T::Lanes::<S>::splat(simd, T::from_f64(4.0 * square_slope));
-        self.grams.gg_hat.fill(T::ZERO);
-        for (pairs, vectors) in Self::spans(self.sizes) {
-            let inputs =
-                [&self.grams.weights[pairs.clone()], &self.grams.ga[pairs.clone()], &self.grams.gg[pairs.clone()]];
-            let out =
-                [&mut self.grams.xi_xi[vectors.clone()], &mut self.grams.zeta[vectors], &mut self.grams.gg_hat[pairs]];
-            map_registers!(T, S, simd, [w, ga, gg] = inputs, [xi_xi, zeta, gg_hat] = out => {
-                let omega = four * w * xi_xi.mul_add(gg, ga * zeta);
-                [omega * gg, omega * ga, omega.mul_add(xi_xi, gg_hat)]
-            });
-        }
-        for vector in (0..l).map(|l| l * n * n..(l + 1) * n * n) {
-            let out = [
-                &mut self.grams.xi_r[vector.clone()],
-                &mut self.grams.pi_f[vector.clone()],
-                &mut self.grams.r_xi[vector.clone()],
-                &mut self.grams.f_pi[vector],
-            ];
-            map_registers!(T, S, simd, [w, ga] = [&*self.grams.weights, &*self.grams.ga], [xi_r, pi_f, r_xi, f_pi] = out => {
-                let coefficient = four * w * ga;
-                [coefficient * pi_f, coefficient * xi_r, coefficient * f_pi, coefficient * r_xi]
-            });
-        }
-        let out = [&mut *self.grams.rr, &mut *self.grams.ff, &mut *self.grams.delta_d];
-        map_registers!(T, S, simd, [w, ga] = [&*self.grams.weights, &*self.grams.ga], [rr, ff, delta_d] = out => {
-            let _ = delta_d;
-            let coefficient = four * w * ga;
-            [coefficient * ff, coefficient * rr, half * coefficient * ga]
-        });
+        let (xi, r) = classes.split_at_mut(vectors * paired);
         for i in 0..n {
-            let own = i * (n + 1);
-            let (ga, gg) = (self.grams.ga[own], self.grams.gg[own]);
-            let trace = T::from_f64(2.0 * trace_slope * weights.mean * weights.samples[i].to_f64());
-            self.grams.gg_hat[own] += trace * self.grams.own_xi[i];
-            self.grams.own_d[i] = T::HALF * trace * ga;
-            if second {
-                self.grams.xi_second[i] = T::HALF * self.grams.xi_xi[own];
-                self.grams.own_zeta[i] = T::HALF * self.grams.zeta[own];
-                (self.grams.xi_xi[own], self.grams.zeta[own]) = (T::ZERO, T::ZERO);
+            let (w, ga, gg) = (row(pairs, n, i), row(ga, n, i), row(gg, n, i));
+            let gg_hat = row_mut(gg_hat, n, i);
+            let (r_xi, rr) = row_mut(r, paired, i).split_at_mut(vectors);
+            let (xi_xi, xi_r) = row_mut(xi, paired, i).split_at_mut(vectors);
+            let out = [
+                &mut *gg_hat,
+                &mut xi_xi[..n],
+                &mut row_mut(zeta, vectors, i)[..n],
+                xi_r,
+                row_mut(pi_f, n, i),
+                &mut r_xi[..n],
+                row_mut(f_pi, n, i),
+                rr,
+                row_mut(ff, n, i),
+                row_mut(delta_d, n, i),
+            ];
+            map_registers!(T, S, simd, [w, ga, gg] = [w, ga, gg],
+            [_x0, xi_xi, zeta, xi_r, pi_f, r_xi, f_pi, rr, ff, _x1] = out => {
+                let weight = four * w;
+                let (omega, mixed) = (weight * xi_xi.mul_add(gg, ga * zeta), weight * ga);
+                let psi = [omega * xi_xi, omega * gg, omega * ga];
+                [
+                    psi[0], psi[1], psi[2],
+                    mixed * pi_f, mixed * xi_r, mixed * f_pi, mixed * r_xi,
+                    mixed * ff, mixed * rr, half * mixed * ga,
+                ]
+            });
+            // The same of further vectors.
+            for li in 0..if l > 1 { l } else { 0 } {
+                let own = li * n + i;
+                let (xi_xi, xi_r) = row_mut(xi, paired, own).split_at_mut(vectors);
+                let others = xi_xi.chunks_exact_mut(n).zip(row_mut(zeta, vectors, own).chunks_exact_mut(n));
+                for (xi_xi, zeta) in others.skip(usize::from(li == 0)) {
+                    let out = [xi_xi, zeta, &mut *gg_hat];
+                    map_registers!(T, S, simd, [w, ga, gg] = [w, ga, gg], [xi_xi, zeta, gg_hat] = out => {
+                        let omega = four * w * xi_xi.mul_add(gg, ga * zeta);
+                        [omega * gg, omega * ga, omega.mul_add(xi_xi, gg_hat)]
+                    });
+                }
+                if li > 0 {
+                    let out = [xi_r, row_mut(pi_f, n, own), &mut r_xi[li * n..][..n], row_mut(f_pi, n, own)];
+                    map_registers!(T, S, simd, [w, ga] = [w, ga], [xi_r, pi_f, r_xi, f_pi] = out => {
+                        let mixed = four * w * ga;
+                        [mixed * pi_f, mixed * xi_r, mixed * f_pi, mixed * r_xi]
+                    });
+                }
             }
-            for li in (0..l).map(|l| (l * n + i) * (vectors + 1)) {
-                self.grams.xi_xi[li] += trace * gg;
-                self.grams.zeta[li] += trace * ga;
+        }
+        let [own_xi, xi_second]: [&mut [T]; 2] = [&mut own_xi[..n], &mut xi_second[..n]];
+        let [own_zeta, own_d]: [&mut [T]; 2] = [&mut own_zeta[..n], &mut own_d[..n]];
+        let (diagonal, factor) = (paired + 1, T::from_f64(2.0 * trace_slope * weights.mean));
+        for (i, &w) in weights.samples.iter().enumerate().take(n) {
+            let own = i * (n + 1);
+            let (trace, ga, gg) = (factor * w, ga[own], gg[own]);
+            gg_hat[own] += trace * own_xi[i];
+            own_d[i] = T::HALF * trace * ga;
+            if second {
+                (xi_second[i], own_zeta[i]) = (T::HALF * classes[i * diagonal], T::HALF * zeta[own]);
+                (classes[i * diagonal], zeta[own]) = (T::ZERO, T::ZERO);
+            }
+            for li in (0..l).map(|l| l * n + i) {
+                classes[li * diagonal] += trace * gg;
+                zeta[li * (vectors + 1)] += trace * ga;
             }
         }
     }
@@ -325,6 +382,9 @@ impl<T: Element> Kernel for Values<'_, '_, T> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> [f64; 2] {
         let Self { pairs, features, weights } = self;
+        if pairs.sizes.second {
+            pairs.second_products(simd, features);
+        }
         pairs.form_weights(simd, weights);
         let trace = pairs.diagonals(features, weights);
         [weights.mean * trace, pairs.square(simd)]

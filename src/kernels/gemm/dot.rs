@@ -1,7 +1,7 @@
 //! Products with few rows or columns whose operands are contiguous along k: every element of C is a dot product.
 //!
 //! The lanes run along k, so neither operand is copied and no lane is idle, however few columns C has. The cost is a sum over lanes for
-//! each element of C, four at a time. Tiles of 4×4 (where registers suffice), 4×2, 4×1, 1×4 and 1×1 accumulators; each is a sum over
+//! each element of C, four at a time. Tiles of 4×4 (where registers suffice), 4×2, 4×1, 2×4, 2×1, 1×4 and 1×1 accumulators; each is a sum over
 //! every `LANES`-th step.
 
 use super::vouched::Vouched;
@@ -76,7 +76,19 @@ impl<T: Element> Kernel for Vouched<&Dots<T>> {
                 }
                 i += 4;
             }
-            while i < m {
+            if i + 2 <= m {
+                let mut j = 0;
+                while j + 4 <= n {
+                    tile::<S, T, 2, 4>(simd, dots, i, j);
+                    j += 4;
+                }
+                while j < n {
+                    tile::<S, T, 2, 1>(simd, dots, i, j);
+                    j += 1;
+                }
+                i += 2;
+            }
+            if i < m {
                 let mut j = 0;
                 while j + 4 <= n {
                     tile::<S, T, 1, 4>(simd, dots, i, j);
@@ -86,7 +98,6 @@ impl<T: Element> Kernel for Vouched<&Dots<T>> {
                     tile::<S, T, 1, 1>(simd, dots, i, j);
                     j += 1;
                 }
-                i += 1;
             }
         }
     }
@@ -125,18 +136,16 @@ unsafe fn tile<S: Simd, T: Element, const ROWS: usize, const COLS: usize>(simd: 
                 }
             }
         }
-        let mut totals = totals::<T::Lanes<S>, ROWS, COLS>(sums);
-        if alpha != T::ONE {
-            totals.as_flattened_mut().iter_mut().for_each(|total| *total *= alpha);
-        }
-        for (u, totals) in totals.iter_mut().enumerate() {
+        let totals = totals::<T::Lanes<S>, ROWS, COLS>(sums);
+        for (u, mut totals) in totals.into_iter().enumerate() {
+            totals.iter_mut().for_each(|total| *total *= alpha);
             if beta != T::ZERO {
                 let d = d.add((i + u) * d_row + j);
                 for (v, total) in totals.iter_mut().enumerate() {
                     *total += beta * *d.add(v);
                 }
             }
-            *c.add((i + u) * c_row + j).cast::<[T; COLS]>() = *totals;
+            *c.add((i + u) * c_row + j).cast::<[T; COLS]>() = totals;
         }
     }
 }
@@ -152,10 +161,8 @@ fn totals<V: Lanes, const ROWS: usize, const COLS: usize>(sums: [[V; COLS]; ROWS
                 let (row, col) = place(index + offset);
                 sums[row][col]
             });
-            for (offset, total) in V::reduce_sums(four).into_iter().enumerate() {
-                let (row, col) = place(index + offset);
-                totals[row][col] = total;
-            }
+            // Whole, so that it stays in a register.
+            totals.as_flattened_mut()[index..index + 4].copy_from_slice(&V::reduce_sums(four));
         } else {
             for (row, col) in (index..ROWS * COLS).map(place) {
                 totals[row][col] = sums[row][col].reduce_sum();
