@@ -264,10 +264,12 @@ impl<T: Element> Kernel for Gather<'_, '_, '_, T> {
 #[inline(always)]
 fn copy<T: Element, S: Simd>(simd: S, from: &[T], width: usize, rows: &[u32], to: &mut [T]) {
     for (&sample, to) in rows.iter().zip(to.chunks_mut(width)) {
-        let from = row(from, width, sample as usize);
-        for range in registers::<T, S>(width) {
-            put(get::<T::Lanes<S>>(simd, &from[range.clone()]), &mut to[range]);
+        let from = row(from, width, sample as usize).chunks_exact(T::Lanes::<S>::LANES);
+        let (mut to, rest) = (to.chunks_exact_mut(T::Lanes::<S>::LANES), from.remainder());
+        for (from, to) in from.zip(&mut to) {
+            T::Lanes::<S>::load(simd, from).store(to);
         }
+        put(get::<T::Lanes<S>>(simd, rest), to.into_remainder());
     }
 }
 
