@@ -139,7 +139,8 @@ impl<'w, T: Element> KeptFeatures<'w, T> {
         let buffers = Buffers::cut(sizes, arena);
         let mut new = Self { sizes, buffers, roots: Roots::new(sizes.n, sizes.draws(), k, arena) };
         let isa_of_samples = isa.for_rows::<T>(sizes.n);
-        isa_of_samples.run(Gather { features: &mut new, forward, rows });
+        isa_of_samples.run(Classes { features: &mut new, forward, rows });
+        isa.run(Gather { buffers: &mut new.buffers, shape: sizes.shape, forward, rows });
         let Buffers { h, f, e, t, .. } = &mut new.buffers;
         elementwise::higher_derivatives(isa, activation, h, f, e, t);
         isa_of_samples.run(Sketch { features: &mut new, random });
@@ -187,9 +188,60 @@ impl<'w, T: Element> KeptFeatures<'w, T> {
     }
 }
 
-/// Copies x, h, f, p and r of the kept samples; and u, where the forward pass has it, to the place of e.
-struct Gather<'a, 'f, 'w, T> {
+/// Writes p and r of the kept samples, class-major.
+struct Classes<'a, 'f, 'w, T> {
     features: &'a mut KeptFeatures<'w, T>,
+    forward: &'a Forward<'f, T>,
+    rows: &'a [u32],
+}
+
+impl<T: Element> Kernel for Classes<'_, '_, '_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let Self { features: KeptFeatures { sizes, buffers, roots }, forward, rows } = self;
+        let (n, k, width, sketches) = (sizes.n, sizes.shape.classes(), sizes.width(), sizes.sketches());
+        let (lanes, record) = (T::Lanes::<S>::LANES, roots.record::<S>());
+        if n % lanes > 0 {
+            for record in roots.records::<S>(n / lanes).chunks_mut(record) {
+                record[..lanes].fill(T::ZERO);
+            }
+        }
+        // Four samples at a time, where they are in the same register.
+        let (fours, rest) = rows.as_chunks::<4>();
+        let (fours, rest) = if lanes >= 4 { (fours, rest) } else { (&[][..], rows) };
+        for (four, &samples) in fours.iter().enumerate() {
+            let i = 4 * four;
+            transpose(forward.p, k, samples, &mut roots.records::<S>(i / lanes)[i % lanes..], record);
+            transpose(forward.r, k, samples, &mut buffers.xi_r[sketches + i..], width);
+        }
+        for (i, &sample) in (4 * fours.len()..).zip(rest) {
+            transpose(forward.p, k, [sample], &mut roots.records::<S>(i / lanes)[i % lanes..], record);
+            transpose(forward.r, k, [sample], &mut buffers.xi_r[sketches + i..], width);
+        }
+    }
+}
+
+/// Copies `R` rows, of `k` numbers each, to as many columns.
+#[inline(always)]
+fn transpose<T: Copy, const R: usize>(matrix: &[T], k: usize, rows: [u32; R], columns: &mut [T], stride: usize) {
+    let mut own = [matrix; R];
+    for (own, sample) in own.iter_mut().zip(rows) {
+        *own = row(matrix, k, sample as usize);
+    }
+    for class in 0..k {
+        let columns = &mut columns[class * stride..][..R];
+        for at in 0..R {
+            columns[at] = own[at][class];
+        }
+    }
+}
+
+/// Copies x, h and f of the kept samples; and u, where the forward pass has it, to the place of e.
+struct Gather<'a, 'f, 'w, T> {
+    buffers: &'a mut Buffers<'w, T>,
+    shape: Shape,
     forward: &'a Forward<'f, T>,
     rows: &'a [u32],
 }
@@ -199,41 +251,27 @@ impl<T: Element> Kernel for Gather<'_, '_, '_, T> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self { features: KeptFeatures { sizes, buffers, roots }, forward, rows } = self;
-        let (n, shape, width, sketches) = (sizes.n, sizes.shape, sizes.width(), sizes.sketches());
-        let (d, m, k) = (shape.inputs(), shape.hidden(), shape.classes());
-        let (lanes, record) = (T::Lanes::<S>::LANES, roots.record::<S>());
-        if n % lanes > 0 {
-            for record in roots.records::<S>(n / lanes).chunks_mut(record) {
-                record[..lanes].fill(T::ZERO);
-            }
-        }
-        let Buffers { x, xi_r, h, f, e, .. } = buffers;
-        for (i, &sample) in rows.iter().enumerate() {
-            let own = row(forward.p, k, sample as usize).iter().zip(row(forward.r, k, sample as usize));
-            let places = roots.records::<S>(i / lanes).chunks_mut(record).zip(xi_r.chunks_mut(width));
-            for ((record, xi_r), (&p, &r)) in places.zip(own) {
-                record[i % lanes] = p;
-                xi_r[sketches + i] = r;
-            }
-        }
-        for (i, &sample) in rows.iter().enumerate() {
-            let sample = sample as usize;
-            copy::<T, S>(simd, row(forward.x, d, sample), row_mut(x, d, i));
-            copy::<T, S>(simd, row(forward.h, m, sample), row_mut(h, m, i));
-            copy::<T, S>(simd, row(forward.f, m, sample), row_mut(f, m, i));
-            if !forward.u.is_empty() {
-                copy::<T, S>(simd, row(forward.u, m, sample), row_mut(e, m, i));
-            }
+        let Self { buffers: Buffers { x, h, f, e, .. }, shape, forward, rows } = self;
+        let (d, m) = (shape.inputs(), shape.hidden());
+        copy::<T, S>(simd, forward.x, d, rows, x);
+        copy::<T, S>(simd, forward.h, m, rows, h);
+        copy::<T, S>(simd, forward.f, m, rows, f);
+        if !forward.u.is_empty() {
+            copy::<T, S>(simd, forward.u, m, rows, e);
         }
     }
 }
 
-/// Copies a row. (Where rows are as short as here, the library's copy takes longer to be called than to copy.)
+/// Copies rows of `width`. (Where they are as short as here, the library's copy takes longer to be called than to copy.)
 #[inline(always)]
-fn copy<T: Element, S: Simd>(simd: S, from: &[T], to: &mut [T]) {
-    for range in registers::<T, S>(from.len()) {
-        put(get::<T::Lanes<S>>(simd, &from[range.clone()]), &mut to[range]);
+fn copy<T: Element, S: Simd>(simd: S, from: &[T], width: usize, rows: &[u32], to: &mut [T]) {
+    for (&sample, to) in rows.iter().zip(to.chunks_mut(width)) {
+        let from = row(from, width, sample as usize).chunks_exact(T::Lanes::<S>::LANES);
+        let (mut to, rest) = (to.chunks_exact_mut(T::Lanes::<S>::LANES), from.remainder());
+        for (from, to) in from.zip(&mut to) {
+            T::Lanes::<S>::load(simd, from).store(to);
+        }
+        put(get::<T::Lanes<S>>(simd, rest), to.into_remainder());
     }
 }
 

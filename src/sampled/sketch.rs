@@ -44,19 +44,20 @@ fn bits(random: Random, columns: usize, class: usize, first: usize) -> u64 {
     if shift + MAX_LANES > WORD { bits | random.word(index as u64 + 1) << (WORD - shift) } else { bits }
 }
 
-/// The bits of a word as +1 and −1.
+/// The bits of a word as +1 and −1. Eight at a time, from words as narrow as f32, the compiler compares in one register.
 #[inline(always)]
 fn spread_bits<T: Element>(word: u64, signs: &mut [T]) {
     const BYTE: usize = 8;
-    let sign = |bits: u64, bit: usize| if bits >> bit & 1 == 1 { T::ONE } else { -T::ONE };
+    let sign = |bits: u32, bit: usize| if bits & 1 << bit != 0 { T::ONE } else { -T::ONE };
     let (bytes, rest) = signs.as_chunks_mut::<BYTE>();
-    let whole = BYTE * bytes.len();
-    for (at, signs) in bytes.iter_mut().enumerate() {
-        let bits = word >> (BYTE * at) & 0xFF;
+    let mut word = word;
+    for signs in bytes {
+        let bits = word as u32;
         *signs = core::array::from_fn(|bit| sign(bits, bit));
+        word >>= BYTE;
     }
     for (bit, entry) in rest.iter_mut().enumerate() {
-        *entry = sign(word, whole + bit);
+        *entry = sign(word as u32, bit);
     }
 }
 

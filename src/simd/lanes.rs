@@ -160,7 +160,9 @@ pub trait Lanes:
     /// [`reduce_sum`](Self::reduce_sum) of four registers, to the bit.
     #[inline(always)]
     fn reduce_sums(registers: [Self; 4]) -> [Self::Scalar; 4] {
-        registers.map(Self::reduce_sum)
+        // No `map`: it need not be inlined, and would then lose the instruction set.
+        let [a, b, c, d] = registers;
+        [a.reduce_sum(), b.reduce_sum(), c.reduce_sum(), d.reduce_sum()]
     }
     /// About how many operations [`reduce_sums`](Self::reduce_sums) takes for each of its sums.
     const SUM_OPERATIONS: usize = 8;
