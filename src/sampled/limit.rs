@@ -5,22 +5,22 @@
 //! what acts on V directly and for what ẑ adds to W and b through V, from quantities that are there already (see [`back`](super::back)):
 //!
 //! ```text
-//! size² = ‖û‖² Ga_ii + ‖ẑ‖² Gg_ii        factor = make_up · min(1, limit/size)        make_up = clamp(averages of whole / limited, 1, 3)
-//! whole = Σ size^(5/4)        limited = Σ min(1, limit/size) size^(5/4)
+//! size² = ‖û‖² Ga_ii + ‖ẑ‖² Gg_ii        factor = make_up · min(1, limit/size)
+//! whole = Σ size        limited = Σ min(size, limit)        make_up = clamp(averages of whole / limited, 1, 3)
 //! ```
 //!
-//! Afterwards the limit moves so that it takes away a certain share of `whole`, and so follows the sizes up and down through training. It
-//! knows no scale, and no step moves it by more than a third, whatever the sizes; sizes that are all zero leave it:
+//! Afterwards the limit moves so that it takes away a certain share of the length, and so follows the sizes up and down through training.
+//! It knows no scale, and no step moves it by more than a third, whatever the sizes; sizes that are all zero leave it:
 //!
 //! ```text
 //! limit ← limit (1 + 0.3 (1 − limited/whole − share))
 //! ```
 //!
-//! The averages of `whole` and `limited` are those before the step. Thus `make_up` gives back, on average, what the limit takes away. The
-//! power is above 1 because large contributions point in the direction of their sum more than small ones do. A share of the sizes, not of
-//! their number: where a few samples make up most of the penalty, as they do in a network that has learned the others, they are kept.
+//! The averages of `whole` and `limited` are those before the step. Thus `make_up` gives back, on average, the length that the limit takes
+//! away. A share of the length, not of the number: where a few samples make up most of the penalty, as they do in a network that has
+//! learned the others, they are kept.
 //!
-//! The first step limits nothing. It sets the limit to what would take away the share of the sum of its own sizes.
+//! The first step limits nothing. It sets the limit to what would take away the share of its own length.
 
 use crate::error::{Result, check_finite};
 use crate::number::sqrt;
@@ -48,10 +48,8 @@ pub(super) fn limit<T: Element>(
     let share = sampling.limited_share;
     if averages.limit == 0.0 {
         let sizes = factors.iter().map(|square| sqrt(square.to_f64()));
-        let sum: f64 = sizes.clone().sum();
-        let limit = level(sizes.clone(), (1.0 - share) * sum);
-        let powers = sizes.map(|size| size * sqrt(sqrt(size)));
-        let whole = check_finite(powers.sum(), "the size of a contribution")?;
+        let whole = check_finite(sizes.clone().sum(), "the size of a contribution")?;
+        let limit = level(sizes, (1.0 - share) * whole);
         factors.fill(T::from_f64(scale));
         return Ok(Averages { limit, whole, limited: whole, ..*averages });
     }
@@ -90,7 +88,7 @@ fn level(sizes: impl Iterator<Item = f64> + Clone, sum: f64) -> f64 {
     }
 }
 
-/// Replaces squares of sizes by factors. Returns the sums of the sizes' powers, whole and limited.
+/// Replaces squares of sizes by factors. Returns the sums of the sizes, whole and limited.
 struct Factors<'a, T> {
     limit: f64,
     scale: f64,
@@ -109,10 +107,10 @@ impl<T: Element> Kernel for Factors<'_, T> {
         let [mut whole, mut limited] = [zero; 2];
         for range in registers::<T, S>(squares.len()) {
             let size = get::<T::Lanes<S>>(simd, &squares[range.clone()]).sqrt();
-            let power = size * size.sqrt().sqrt();
-            let factor = T::Lanes::<S>::select(size.le(limit), one, limit / size);
-            (whole, limited) = (whole + power, factor.mul_add(power, limited));
-            put(scale * factor, &mut squares[range]);
+            let below = size.le(limit);
+            whole = whole + size;
+            limited = limited + T::Lanes::<S>::select(below, size, limit);
+            put(scale * T::Lanes::<S>::select(below, one, limit / size), &mut squares[range]);
         }
         [whole.reduce_sum().to_f64(), limited.reduce_sum().to_f64()]
     }
@@ -141,11 +139,9 @@ mod tests {
     fn the_first_step_limits_nothing_and_sets_the_limit() {
         let (factors, after) = run::<f64>(&Averages::default(), 0.5, &[1.0, 2.0, 3.0, 14.0]);
         assert_eq!(factors, [0.5; 4]);
-        assert_eq!(after.whole, after.limited);
-        let powers: f64 = [1.0f64, 2.0, 3.0, 14.0].iter().map(|size| size.powf(1.25)).sum();
-        assert!((after.whole - powers).abs() <= 1e-14 * powers);
-        // 1 + 2 + 3 + limit is 85 % of the sum.
-        assert!((after.limit - 11.0).abs() <= 1e-14);
+        assert_eq!((after.whole, after.limited), (20.0, 20.0));
+        // 1 + 2 + 3 + limit is 80 % of the whole.
+        assert!((after.limit - 10.0).abs() <= 1e-14);
     }
 
     #[test]
@@ -168,27 +164,27 @@ mod tests {
         assert_eq!([one(1.0, 2.0), one(2.0, 1.0), one(9.0, 1.0), one(0.0, 0.0)], [1.0, 2.0, LARGEST_MAKE_UP, 1.0]);
     }
 
-    /// 16 times the sizes: 16 times the limit, 32 times the averages, and the same factors, to the last bit.
+    /// Twice the sizes: twice the limit and the averages, and the same factors, to the last bit.
     #[test]
     fn it_knows_no_scale() {
         fn check<T: Element>() {
             let (mut one, mut other) = (Averages::default(), Averages::default());
             for step in 0..50 {
                 let sizes = heavy(8, step);
-                let scaled: Vec<f64> = sizes.iter().map(|size| 16.0 * size).collect();
-                let (factors, factors_of_scaled);
+                let twice: Vec<f64> = sizes.iter().map(|size| 2.0 * size).collect();
+                let (factors, factors_of_twice);
                 (factors, one) = run::<T>(&one, 1.0, &sizes);
-                (factors_of_scaled, other) = run::<T>(&other, 1.0, &scaled);
-                assert_eq!(factors, factors_of_scaled, "{step}");
-                let expected = [16.0 * one.limit, 32.0 * one.whole, 32.0 * one.limited];
-                assert_eq!([other.limit, other.whole, other.limited], expected, "{step}");
+                (factors_of_twice, other) = run::<T>(&other, 1.0, &twice);
+                assert_eq!(factors, factors_of_twice, "{step}");
+                let doubled = |averages: Averages| [averages.limit, averages.whole, averages.limited].map(|x| 2.0 * x);
+                assert_eq!(doubled(one), [other.limit, other.whole, other.limited], "{step}");
             }
         }
         check::<f64>();
         check::<f32>();
     }
 
-    /// The limit settles where it takes the wanted share, up and down; that is given back.
+    /// The limit settles where it takes the wanted share, up and down; the length is given back.
     #[test]
     fn the_limit_follows_the_sizes() {
         let mut averages = Averages::default();
@@ -200,10 +196,10 @@ mod tests {
                 let factors;
                 (factors, averages) = run::<f64>(&before, 1.0, &sizes);
                 if step >= 300 {
-                    let whole: f64 = sizes.iter().map(|size| size.powf(1.25)).sum();
-                    let limited: f64 = sizes.iter().map(|size| size.powf(1.25) * (before.limit / size).min(1.0)).sum();
+                    let whole: f64 = sizes.iter().sum();
+                    let limited: f64 = sizes.iter().map(|size| size.min(before.limit)).sum();
                     taken += (1.0 - limited / whole) / 300.0;
-                    given += factors.iter().zip(&sizes).map(|(factor, size)| factor * size.powf(1.25)).sum::<f64>();
+                    given += factors.iter().zip(&sizes).map(|(factor, size)| factor * size).sum::<f64>();
                     wanted += whole;
                 }
             }

@@ -419,8 +419,7 @@ fn limited_steps_follow_their_formula() {
             let contributions = kept.contributions(slopes(&before, &estimate, own_share, shape));
             let sizes: Vec<f64> = contributions.iter().map(|contribution| contribution.size).collect();
             let cut_to = |limit: f64| sizes.iter().map(|size| size.min(limit)).sum::<f64>();
-            let powers = |limit: f64| sizes.iter().map(|size| size.powf(1.25) * (limit / size).min(1.0)).sum::<f64>();
-            let (whole, after) = (powers(f64::INFINITY), training.averages);
+            let (whole, after) = (cut_to(f64::INFINITY), training.averages);
             let near = |given: f64, expected: f64| {
                 assert!((given - expected).abs() <= 1e-9 * expected, "{recipe:?} {count}: {given} for {expected}")
             };
@@ -430,7 +429,7 @@ fn limited_steps_follow_their_formula() {
             };
             if count == 0 {
                 contributions.iter().for_each(|contribution| add(0.3, &contribution.gradient));
-                near(cut_to(after.limit), (1.0 - limited_share) * cut_to(f64::INFINITY));
+                near(cut_to(after.limit), (1.0 - limited_share) * whole);
                 near(after.whole, whole);
                 near(after.limited, whole);
             } else {
@@ -440,10 +439,10 @@ fn limited_steps_follow_their_formula() {
                     limited += usize::from(*size > before.limit);
                     steps += 1;
                 }
-                let taken = 1.0 - powers(before.limit) / whole;
+                let taken = 1.0 - cut_to(before.limit) / whole;
                 near(after.limit, before.limit * (1.0 + 0.3 * (taken - limited_share)));
                 near(after.whole, 0.5 * before.whole + 0.5 * whole);
-                near(after.limited, 0.5 * before.limited + 0.5 * powers(before.limit));
+                near(after.limited, 0.5 * before.limited + 0.5 * cut_to(before.limit));
             }
             close(&format!("{recipe:?} {sampling:?} {count}"), &given, &expected, 1e-9);
         }
