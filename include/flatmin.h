@@ -313,8 +313,7 @@ typedef struct flatmin_optimizer {
     double beta;
     // gamma, in [0, 1]: the share of a step's own estimates in the traces at which it takes Lambda's slopes; the rest is that of the averages.
     double own_share;
-    // The share of the contributions to grad Lambda, by the 5/4th powers of their sizes, that a limit on the largest takes away, and a factor gives back; in
-    // [0, 1). 0: no limit.
+    // The share of the contributions' length that a limit on the largest takes away, and a factor gives back; in [0, 1). 0: no limit.
     double limited_share;
     // Where the random numbers come from, with the count of steps.
     uint64_t seed;
@@ -395,7 +394,7 @@ typedef struct flatmin_state_f32 {
     double average_trace_of_square;
     // The size to which contributions to grad Lambda are limited; 0 while there is none.
     double average_limit;
-    // The average of the sum of the contributions' sizes to the power 5/4, before they are limited.
+    // The average of the sum of the contributions' sizes, before they are limited.
     double average_whole;
     // The same after they are limited.
     double average_limited;
@@ -420,7 +419,7 @@ typedef struct flatmin_state_f64 {
     double average_trace_of_square;
     // The size to which contributions to grad Lambda are limited; 0 while there is none.
     double average_limit;
-    // The average of the sum of the contributions' sizes to the power 5/4, before they are limited.
+    // The average of the sum of the contributions' sizes, before they are limited.
     double average_whole;
     // The same after they are limited.
     double average_limited;

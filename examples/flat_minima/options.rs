@@ -129,7 +129,7 @@ pub struct MethodOptions {
     #[arg(long, value_name = "γ", default_value = "1", value_parser = share, allow_negative_numbers = true)]
     pub own_share: f64,
     /// HSR, sampled: the share of the contributions' length that the limit takes away, in [0, 1); 0: no limit
-    #[arg(long, value_name = "SHARE", default_value = "0.15", value_parser = below_one, allow_negative_numbers = true)]
+    #[arg(long, value_name = "SHARE", default_value = "0.2", value_parser = below_one, allow_negative_numbers = true)]
     pub limited_share: f64,
 }
 

@@ -102,7 +102,7 @@ pub struct Options {
     #[arg(long, value_name = "γ", default_value = "1", value_parser = share, allow_negative_numbers = true)]
     pub own_share: f64,
     /// The share of the length of the sampled penalty's contributions that the limit takes away; 0: no limit
-    #[arg(long, value_name = "SHARE", default_value = "0.15", value_parser = below_one, allow_negative_numbers = true)]
+    #[arg(long, value_name = "SHARE", default_value = "0.2", value_parser = below_one, allow_negative_numbers = true)]
     pub limited_share: f64,
     /// Only these strengths of HSR
     #[arg(long, value_name = "ρ", value_delimiter = ',', value_parser = not_negative, allow_negative_numbers = true)]

@@ -174,7 +174,7 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
         alpha: if bytes.arbitrary()? { 0.1 } else { number(bytes)? },
         beta: if bytes.arbitrary()? { 0.9 } else { number(bytes)? },
         own_share: if bytes.arbitrary()? { 1.0 } else { number(bytes)? },
-        limited_share: if bytes.arbitrary()? { 0.15 } else { number(bytes)? },
+        limited_share: if bytes.arbitrary()? { 0.2 } else { number(bytes)? },
         seed: bytes.arbitrary()?,
         ..COptimizer::default()
     };

@@ -71,7 +71,7 @@ fn hostile<T: Real>(bytes: &mut Unstructured<'_>) -> Result<()> {
         alpha: if bytes.arbitrary()? { 0.1 } else { number(bytes)? },
         beta: if bytes.arbitrary()? { 0.9 } else { number(bytes)? },
         own_share: if bytes.arbitrary()? { 1.0 } else { number(bytes)? },
-        limited_share: if bytes.arbitrary()? { 0.15 } else { number(bytes)? },
+        limited_share: if bytes.arbitrary()? { 0.2 } else { number(bytes)? },
         seed: bytes.arbitrary()?,
     };
     let Ok(needed) = sampling.workspace_len(&instance.plan) else {

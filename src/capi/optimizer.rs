@@ -62,8 +62,7 @@ structure! {
         beta: f64,
         /// γ, in [0, 1]: the share of a step's own estimates in the traces at which it takes Λ's slopes; the rest is that of the averages.
         own_share: f64,
-        /// The share of the contributions to ∇Λ, by the 5/4th powers of their sizes, that a limit on the largest takes away, and a factor gives back; in
-        /// [0, 1). 0: no limit.
+        /// The share of the contributions' length that a limit on the largest takes away, and a factor gives back; in [0, 1). 0: no limit.
         limited_share: f64,
         /// Where the random numbers come from, with the count of steps.
         seed: u64,

@@ -24,7 +24,7 @@ structure! {
         average_trace_of_square: f64,
         /// The size to which contributions to ∇Λ are limited; 0 while there is none.
         average_limit: f64,
-        /// The average of the sum of the contributions' sizes to the power 5/4, before they are limited.
+        /// The average of the sum of the contributions' sizes, before they are limited.
         average_whole: f64,
         /// The same after they are limited.
         average_limited: f64,

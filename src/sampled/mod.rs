@@ -66,14 +66,12 @@
 //! ```text
 //! step along  ∇L + ρ Σ_i factor_i c_i        factor_i = make_up · min(1, limit/size_i)
 //! size_i: the length of c_i, but for what acts on V directly
-//! whole = Σ size^(5/4)        limited = Σ min(1, limit/size) size^(5/4)
-//! make_up = average of whole / average of limited, at most 3
-//! limit ← limit (1 + 0.3 (1 − limited/whole − share))
+//! make_up = averages of (Σ size) / (Σ min(size, limit)), at most 3
+//! limit ← limit (1 + 0.3 (1 − Σ min(size, limit)/Σ size − share))
 //! ```
 //!
-//! So the limit moves to where it takes the share that [`Sampling::limited_share`] says. It has no scale of its own. The power is above 1
-//! because large contributions point in the direction of their sum more than small ones do: more has to be given back than their length.
-//! The first step limits nothing, nor does one that keeps the whole batch.
+//! So the limit moves to where it takes the share of the length that [`Sampling::limited_share`] says. It has no scale of its own. The
+//! first step limits nothing, nor does one that keeps the whole batch.
 //!
 //! # What is unbiased, and what is not
 //!
@@ -82,7 +80,7 @@
 //! | E1, E2 and their gradients ([`sampled_gradient`](crate::sampled_gradient)) | exactly those of the batch, or of the data set, for any J ≥ 2 and any α, with or without the sketch |
 //! | the step's gradient with [`Sampling::unbiased`], given the averages | exactly ∇(L + ρΛ) with Λ's slopes at the averages, which are about `1/(1 − β)` steps old |
 //! | slopes at own estimates (γ = 1, the default) | the mean of a root is below the root of the mean: where E2 is far from its mean the penalty is smaller than Λ |
-//! | the limit (the default) | of rare large contributions less, of all others more; about the length is kept, the direction is not |
+//! | the limit (a share of 1/5, the default) | of rare large contributions less, of all others more; the length is kept, the direction is not |
 //!
 //! # When to use which
 //!
@@ -132,17 +130,16 @@ pub struct Sampling {
     pub beta: f64,
     /// γ, in [0, 1]: the share of a step's own estimates in the traces at which it takes Λ's slopes; the rest is that of the averages.
     pub own_share: f64,
-    /// The share of the contributions, by the 5/4th powers of their sizes, that a limit on the largest takes away, and a factor gives
-    /// back; in [0, 1). 0: no limit.
+    /// The share of the contributions' length that a limit on the largest takes away, and a factor gives back; in [0, 1). 0: no limit.
     pub limited_share: f64,
     /// Seed of the random numbers, which also depend on the count of steps.
     pub seed: u64,
 }
 
 impl Sampling {
-    /// An automatic subset, the sketch, α = 0.1, β = 0.95, γ = 1, the limit, and this seed.
+    /// An automatic subset, the sketch, α = 0.1, β = 0.95, γ = 1, a limit that takes a fifth of the length, and this seed.
     pub const fn new(seed: u64) -> Self {
-        Self { subset: None, sketch: true, alpha: 0.1, beta: 0.95, own_share: 1.0, limited_share: 0.15, seed }
+        Self { subset: None, sketch: true, alpha: 0.1, beta: 0.95, own_share: 1.0, limited_share: 0.2, seed }
     }
 
     /// The same without limit and with slopes at the averages alone: given these, a step's gradient is unbiased.
@@ -220,7 +217,7 @@ pub struct Averages {
     pub trace_of_square: f64,
     /// The size to which contributions to ∇Λ are limited; 0 while there is none.
     pub limit: f64,
-    /// Average of the sum of the contributions' sizes to the power 5/4, before they are limited.
+    /// Average of the sum of the contributions' sizes, before they are limited.
     pub whole: f64,
     /// The same after they are limited.
     pub limited: f64,
