@@ -14,15 +14,18 @@ import sys
 
 STAGES = [
     ("matrix products", r"gemm::"),
-    ("activation and its derivatives", r"Activate"),
+    ("activation and its derivatives", r"Activate|elementwise::Higher"),
     ("drawing the subset", r"sampled::subset"),
     ("gathering the kept samples", r"Features<.*>>::new"),
     ("sketch of the classes", r"features::Sketch"),
     ("features of units", r"features::Combine"),
-    ("values of the pairs", r"pairs::Values"),
+    ("inner products of units", r"sampled::inner"),
+    ("inner products of classes, and the way back", r"sampled::classes"),
+    ("values of the pairs", r"pairs::Values|KeptPairs<.*>>::diagonals"),
     ("coefficients of the pairs", r"pairs::Coefficients"),
-    ("way back to units", r"back::UnitsBack"),
-    ("way back to logits", r"back::LogitsBack"),
+    ("way back to units", r"sampled::units_back"),
+    ("way back to logits", r"sampled::logits_back"),
+    ("limit of the contributions", r"sampled::limit"),
     ("copies and zeros", r"^__mem"),
     ("sums for the sweep", r"sweep|vector::|cross_entropy|update::"),
 ]

@@ -80,7 +80,7 @@
 //! | E1, E2 and their gradients ([`sampled_gradient`](crate::sampled_gradient)) | exactly those of the batch, or of the data set, for any J ≥ 2 and any α, with or without the sketch |
 //! | the step's gradient with [`Sampling::unbiased`], given the averages | exactly ∇(L + ρΛ) with Λ's slopes at the averages, which are about `1/(1 − β)` steps old |
 //! | slopes at own estimates (γ = 1, the default) | the mean of a root is below the root of the mean: where E2 is far from its mean the penalty is smaller than Λ |
-//! | the limit (a share of 1/5, the default) | of rare large contributions less, of all others more; the length is kept, the direction is not |
+//! | the limit (the default) | of rare large contributions less, of all others more; the length is kept, the direction is not |
 //!
 //! # When to use which
 //!
