@@ -14,7 +14,7 @@ use crate::kernels::gemm::{self, Matrix, MatrixMut};
 use crate::kernels::vector::map_registers;
 use crate::sampled::features::{KeptFeatures, Sizes};
 use crate::sampled::logits_back::LogitsBack;
-use crate::sampled::pairs::{KeptPairs, paired};
+use crate::sampled::pairs::KeptPairs;
 use crate::sampled::units_back::UnitsBack;
 use crate::simd::{Element, Kernel, Lanes, Simd};
 use crate::workspace::{Arena, buffers};
@@ -42,7 +42,7 @@ pub(super) const fn elements(sizes: Sizes) -> u64 {
 
 /// Elements of packing space that the products need.
 pub(super) const fn packing(sizes: Sizes) -> u64 {
-    let (m, k, w, paired) = (sizes.shape.hidden(), sizes.shape.classes(), sizes.width(), paired(sizes));
+    let (m, k, w, paired) = (sizes.shape.hidden(), sizes.shape.classes(), sizes.width(), sizes.paired());
     gemm::largest_workspace(&[[k, w, m], [k, m, w], [k, paired, paired]])
 }
 
@@ -61,7 +61,7 @@ impl<'w, T: Element> KeptGradients<'w, T> {
         isa.run(UnitsBack { features: &mut *features, grams: &pairs.grams, units: new.units });
         let vq_hat = Matrix::row_major(&*features.buffers.vq, width, m);
         context.set(MatrixMut::row_major(new.xi_r, k, width), Matrix::row_major(v, k, m), vq_hat.t());
-        let (columns, paired) = (sizes.seconds()..width, paired(sizes));
+        let (columns, paired) = (sizes.seconds()..width, sizes.paired());
         let coefficients = Matrix::row_major(&*pairs.grams.classes, paired, paired);
         let xi_r = Matrix::row_major(&*features.buffers.xi_r, k, width).cols_range(columns.clone());
         context.add(MatrixMut::row_major(new.xi_r, k, width).block(0..k, columns), xi_r, coefficients);

@@ -122,7 +122,7 @@ const fn packing(plan: &Plan, size: usize, sketch: bool) -> u64 {
 }
 
 /// Writes the gradient of an objective, with the random numbers of the `draw`-th evaluation. Writes nothing unless the values are finite;
-/// the gradient itself may not be finite. Returns L and the estimates.
+/// the gradient itself may not be finite. Returns L, the estimates, and the averages with them.
 #[allow(clippy::too_many_arguments, reason = "those of every gradient, and how it is drawn")]
 pub(crate) fn differentiate_sampled<T: Element>(
     plan: &Plan,

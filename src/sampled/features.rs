@@ -67,6 +67,11 @@ impl Sizes {
         self.sketches().saturating_add(self.n)
     }
 
+    /// Columns of `[ξ | r]`.
+    pub(super) const fn paired(self) -> usize {
+        self.vectors().saturating_add(self.n)
+    }
+
     /// Registers of a record.
     pub(super) const fn record(self) -> usize {
         self.l.saturating_mul(2).saturating_add(4)
@@ -136,6 +141,7 @@ impl<'w, T: Element> KeptFeatures<'w, T> {
         context: &mut Context<'_, T>,
     ) -> Self {
         let (m, k, width, isa) = (sizes.shape.hidden(), sizes.shape.classes(), sizes.width(), context.isa);
+        debug_assert_eq!(forward.u.is_empty(), !elementwise::higher_read_input(activation));
         let buffers = Buffers::cut(sizes, arena);
         let mut new = Self { sizes, buffers, roots: Roots::new(sizes.n, sizes.draws(), k, arena) };
         let isa_of_samples = isa.for_rows::<T>(sizes.n);

@@ -53,7 +53,7 @@ pub(super) struct Weights<'a, T> {
 buffers! {
     /// Inner products of the kept samples; later the coefficients.
     pub(super) struct Grams(sizes: Sizes) where {
-        let (n, l, vectors, paired) = (sizes.n, sizes.l, sizes.vectors(), paired(sizes));
+        let (n, l, vectors, paired) = (sizes.n, sizes.l, sizes.vectors(), sizes.paired());
     } {
         /// w_ij, J×J.
         weights: [n, n],
@@ -85,11 +85,6 @@ buffers! {
     }
 }
 
-/// Columns of `[ξ | r]`.
-pub(super) const fn paired(sizes: Sizes) -> usize {
-    sizes.vectors().saturating_add(sizes.n)
-}
-
 /// The pairs of kept samples.
 #[derive(Debug)]
 pub(super) struct KeptPairs<'w, T> {
@@ -105,7 +100,7 @@ pub(super) const fn elements(sizes: Sizes) -> u64 {
 /// Elements of packing space that the products need.
 pub(super) const fn packing(sizes: Sizes) -> u64 {
     let Sizes { n, shape, .. } = sizes;
-    let paired = paired(sizes);
+    let paired = sizes.paired();
     gemm::largest_workspace(&[[n, shape.inputs(), n], [paired, shape.classes(), paired]])
 }
 
@@ -113,7 +108,7 @@ pub(super) const fn packing(sizes: Sizes) -> u64 {
 pub(super) const fn flops(sizes: Sizes) -> u64 {
     let Sizes { n, shape, .. } = sizes;
     let (d, m, k) = (shape.inputs(), shape.hidden(), shape.classes());
-    let (vectors, paired) = (sizes.vectors(), paired(sizes));
+    let (vectors, paired) = (sizes.vectors(), sizes.paired());
     let further = vectors.saturating_sub(n);
     sum(&[
         product(&[2, n, n, d]),
@@ -131,7 +126,7 @@ impl<'w, T: Element> KeptPairs<'w, T> {
     pub(super) fn new(features: &KeptFeatures<'w, T>, arena: &mut Arena<'w, T>, context: &mut Context<'_, T>) -> Self {
         let sizes = features.sizes;
         let Sizes { n, shape, .. } = sizes;
-        let (d, k, width, paired) = (shape.inputs(), shape.classes(), sizes.width(), paired(sizes));
+        let (d, k, width, paired) = (shape.inputs(), shape.classes(), sizes.width(), sizes.paired());
         let mut grams = Grams::cut(sizes, arena);
         let Grams { ga, gg, classes, zeta, pi_f, f_pi, ff, delta_d, .. } = &mut grams;
         let x = Matrix::row_major(&*features.buffers.x, n, d);
@@ -189,7 +184,7 @@ impl<'w, T: Element> KeptPairs<'w, T> {
     #[inline(always)]
     fn diagonals(&mut self, features: &KeptFeatures<'_, T>, weights: Weights<'_, T>) -> f64 {
         let Sizes { n, l, second, .. } = self.sizes;
-        let (diagonal, own) = (paired(self.sizes) + 1, n + 1);
+        let (diagonal, own) = (self.sizes.paired() + 1, n + 1);
         // Slices of their own: pointers in a structure would be loaded again after every store.
         let KeptFeatures { buffers, .. } = features;
         let Grams { ga, gg, classes, zeta, own_xi, xi_second, .. } = &mut self.grams;
@@ -215,7 +210,7 @@ impl<'w, T: Element> KeptPairs<'w, T> {
     #[inline(always)]
     fn square<S: Simd>(&self, simd: S) -> f64 {
         let Sizes { n, l, .. } = self.sizes;
-        let (vectors, paired) = (self.sizes.vectors(), paired(self.sizes));
+        let (vectors, paired) = (self.sizes.vectors(), self.sizes.paired());
         let Grams { weights, ga, gg, classes, zeta, pi_f, ff, delta_d, .. } = &self.grams;
         let two = T::Lanes::<S>::splat(simd, T::TWO);
         let mut total = 0.0;
@@ -247,7 +242,7 @@ impl<'w, T: Element> KeptPairs<'w, T> {
     #[inline(always)]
     fn further_squares<S: Simd>(&self, simd: S, i: usize) -> T::Lanes<S> {
         let Sizes { n, l, .. } = self.sizes;
-        let (vectors, paired) = (self.sizes.vectors(), paired(self.sizes));
+        let (vectors, paired) = (self.sizes.vectors(), self.sizes.paired());
         let Grams { weights, ga, gg, classes, zeta, pi_f, .. } = &self.grams;
         let (w, ga, gg) = (row(weights, n, i), row(ga, n, i), row(gg, n, i));
         let four = T::Lanes::<S>::splat(simd, T::from_f64(4.0));
@@ -275,7 +270,7 @@ impl<'w, T: Element> KeptPairs<'w, T> {
     #[inline(always)]
     fn coefficients<S: Simd>(&mut self, simd: S, weights: Weights<'_, T>, [trace_slope, square_slope]: [f64; 2]) {
         let Sizes { n, l, second, .. } = self.sizes;
-        let (vectors, paired) = (self.sizes.vectors(), paired(self.sizes));
+        let (vectors, paired) = (self.sizes.vectors(), self.sizes.paired());
         let Grams {
             weights: pairs,
             ga,
